@@ -1,0 +1,24 @@
+/**
+ * The machines' network on this host, as a port. Siblings: `bridge/` (a Linux bridge with tap devices, DHCP by dnsmasq) and `fake/`.
+ * MAC and address belong to the machine and travel with it; DHCP answers on the machine's own host only.
+ */
+import type { VmId } from '../../model/ids.ts'
+
+export type NetworkCard = {
+  readonly vmId: VmId
+  readonly hostName: string
+  readonly macAddress: string
+  readonly address: string
+  readonly tapName: string
+}
+
+export type Network = {
+  /** Makes the machine's tap (attached to the bridge, up) and its DHCP entry. Doing it again is fine. */
+  connect(card: NetworkCard): Promise<void>
+  /** Removes both; missing ones are fine. */
+  disconnect(card: { readonly vmId: VmId; readonly tapName: string }): Promise<void>
+  /** Taps of ours that exist on this host. */
+  listTaps(): Promise<readonly string[]>
+  /** Makes the DHCP entries exactly these, after a restart of the agent, and sees that the DHCP server runs. */
+  adopt(cards: readonly NetworkCard[]): Promise<void>
+}

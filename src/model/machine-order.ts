@@ -1,0 +1,50 @@
+/** What an agent is told to run: a VM resolved to files, cards and addresses on that host. It carries no decision, only facts. */
+import { z } from 'zod'
+import { ipv4AddressSchema, macAddressSchema, pinnedHardwareSchema } from './hardware.ts'
+import { nameSchema, sessionIdSchema, storageIdSchema, vmIdSchema, volumeIdSchema } from './ids.ts'
+
+export const diskFormatSchema = z.enum(['qcow2', 'raw'])
+export type DiskFormat = z.infer<typeof diskFormatSchema>
+
+export const machineDiskSchema = z.object({
+  volumeId: volumeIdSchema,
+  storageId: storageIdSchema,
+  format: diskFormatSchema,
+})
+export type MachineDisk = z.infer<typeof machineDiskSchema>
+
+export const machineNicSchema = z.object({ macAddress: macAddressSchema, address: ipv4AddressSchema })
+
+export const machineOrderSchema = z.object({
+  vmId: vmIdSchema,
+  name: nameSchema,
+  /** Small number, unique among living VMs: user id, tap name and MAC derive from it. */
+  number: z.number().int().min(1).max(65535),
+  hardware: pinnedHardwareSchema,
+  cpus: z.number().int().min(1).max(64),
+  memoryMiB: z.number().int().min(16),
+  nic: machineNicSchema,
+  /** The first is the root disk. */
+  disks: z.array(machineDiskSchema).min(1),
+  /** Version hash of the template whose kernel boots the machine. */
+  templateVersion: z.string(),
+  /** Appended to the template's kernel command line. */
+  extraCommandLine: z.string().max(500),
+  /** The VM generation id: new whenever the machine must not repeat its past. */
+  generationId: z.uuid(),
+  /** True for a machine with HA on shared storage: it runs only while the host has a licence for it, and a lease may kill it. */
+  leased: z.boolean(),
+})
+export type MachineOrder = z.infer<typeof machineOrderSchema>
+
+/** Which life of which machine. A higher epoch makes every lower one void; incarnations are restarts on the spot within one epoch. */
+export const machineLifeSchema = z.object({
+  vmId: vmIdSchema,
+  epoch: z.number().int().min(1),
+  incarnation: z.number().int().min(0),
+})
+export type MachineLife = z.infer<typeof machineLifeSchema>
+
+/** What makes an order valid: the leader's term and the agent's session. An older term or another session voids it. */
+export const orderAuthoritySchema = z.object({ term: z.number().int().min(1), session: sessionIdSchema })
+export type OrderAuthority = z.infer<typeof orderAuthoritySchema>
