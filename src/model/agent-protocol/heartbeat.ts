@@ -1,0 +1,80 @@
+/** What an agent tells the leader several times a second, and what it hears back. Heartbeats are never stored; only transitions are. */
+import { z } from 'zod'
+import { networkSpecSchema } from '../cluster.ts'
+import { acceleratorSchema } from '../hardware.ts'
+import { armedSchema } from '../host.ts'
+import { hostIdSchema, sessionIdSchema, storageIdSchema, vmIdSchema } from '../ids.ts'
+import { timingsSchema } from '../timings.ts'
+import { machineReportSchema } from '../vm.ts'
+
+export const hostFactsSchema = z.object({
+  cpus: z.number().int(),
+  memoryMiB: z.number().int(),
+  accelerator: acceleratorSchema,
+  qemuVersion: z.string(),
+  machineType: z.string(),
+  cpuModel: z.string(),
+})
+export type HostFacts = z.infer<typeof hostFactsSchema>
+
+export const heartbeatSchema = z.object({
+  session: sessionIdSchema,
+  bootId: z.string(),
+  /** Grows by one with each heartbeat of a session. */
+  sequence: z.number().int().min(0),
+  armed: armedSchema,
+  facts: hostFactsSchema,
+  /** Every machine this agent holds, in whatever phase. */
+  machines: z.array(machineReportSchema),
+  /** Starts whose claim stands and whose machine waits, paused, for a word that its epoch is still the owner's. */
+  pendingStarts: z.array(z.object({ vmId: vmIdSchema, epoch: z.number().int() })),
+  storages: z.array(
+    z.object({
+      storageId: storageIdSchema,
+      /** Age of the last good probe. */ probeAgeMs: z.number().nullable(),
+      pill: z.boolean(),
+    }),
+  ),
+  configurationRevision: z.number().int(),
+  highestKnownRevision: z.number().int(),
+  highestKnownEpoch: z.number().int(),
+  storeIncarnation: z.string().nullable(),
+})
+export type Heartbeat = z.infer<typeof heartbeatSchema>
+
+/** What every agent has to know of the cluster; sent when the agent's revision of it is another. */
+export const agentConfigurationSchema = z.object({
+  revision: z.number().int(),
+  clusterId: z.uuid(),
+  timings: timingsSchema,
+  network: networkSpecSchema.nullable(),
+  storages: z.array(
+    z.object({
+      storageId: storageIdSchema,
+      name: z.string(),
+      kind: z.literal('directory'),
+      path: z.string(),
+      shared: z.boolean(),
+      slot: z.number().int(),
+    }),
+  ),
+})
+export type AgentConfiguration = z.infer<typeof agentConfigurationSchema>
+
+export const acknowledgementSchema = z.object({
+  hostId: hostIdSchema,
+  term: z.number().int(),
+  sequence: z.number().int(),
+  storeIncarnation: z.string(),
+  storeRevision: z.number().int(),
+  /**
+   * `admitted`: the lease is extended. `fenced`: it is not; kill every leased machine and report that. `hold`: it is not, and nothing else
+   * follows (the controller is starting, or does not know this session yet).
+   */
+  verdict: z.enum(['admitted', 'fenced', 'hold']),
+  reason: z.string(),
+  /** Of the pending starts: those whose epoch is the current owner's. The others are to be undone. */
+  confirmedStarts: z.array(z.object({ vmId: vmIdSchema, epoch: z.number().int() })),
+  configuration: agentConfigurationSchema.nullable(),
+})
+export type Acknowledgement = z.infer<typeof acknowledgementSchema>

@@ -1,0 +1,49 @@
+/** What agents call on a controller. All but `join` with a certificate of the cluster's own authority. */
+import { z } from 'zod'
+import type { Contract } from '../api/route.ts'
+import { hostIdSchema } from '../ids.ts'
+import { acknowledgementSchema, heartbeatSchema } from './heartbeat.ts'
+
+export const joinRequestSchema = z.object({
+  token: z.string(),
+  hostName: z.string(),
+  publicKeyPem: z.string().max(4000),
+  /** Over the token, by the private key: the agent has it. */
+  signature: z.string(),
+  address: z.string(),
+  port: z.number().int(),
+})
+
+export const joinResponseSchema = z.object({
+  hostId: hostIdSchema,
+  clusterId: z.uuid(),
+  certificatePem: z.string(),
+  authorityPem: z.string(),
+})
+
+export const hostContract = {
+  join: {
+    method: 'POST',
+    path: '/host/v1/join',
+    role: 'none',
+    summary: 'Joins a host with a one-time token.',
+    body: joinRequestSchema,
+    response: joinResponseSchema,
+  },
+  heartbeat: {
+    method: 'POST',
+    path: '/host/v1/heartbeat',
+    role: 'host',
+    summary: 'Reports, and asks for the lease.',
+    body: heartbeatSchema,
+    response: acknowledgementSchema,
+  },
+  imageFile: {
+    method: 'GET',
+    path: '/host/v1/images/:version/:file',
+    role: 'host',
+    summary: 'A file of a template.',
+    params: z.object({ version: z.string().regex(/^[a-z0-9-]+$/), file: z.string().regex(/^[a-z0-9][a-z0-9.-]*$/) }),
+    stream: 'bytes',
+  },
+} as const satisfies Contract

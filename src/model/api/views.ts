@@ -1,0 +1,75 @@
+/** What the API answers: the stored nouns joined into what a person or a script wants to see. */
+import { z } from 'zod'
+import { clusterSpecSchema, networkSpecSchema, taskSchema, templateSpecSchema } from '../cluster.ts'
+import { hostSpecSchema, hostStatusSchema } from '../host.ts'
+import { storageSpecSchema } from '../storage.ts'
+import { vmPlacementSchema, vmSpecSchema, vmStatusSchema } from '../vm.ts'
+
+export const vmViewSchema = z.object({
+  ...vmSpecSchema.shape,
+  templateName: z.string(),
+  hostName: z.string().nullable(),
+  placement: vmPlacementSchema.nullable(),
+  status: vmStatusSchema,
+  /** The proof of the last recovery in a sentence. */
+  proofSentence: z.string().nullable(),
+  revision: z.number().int(),
+})
+export type VmView = z.infer<typeof vmViewSchema>
+
+export const hostViewSchema = z.object({
+  ...hostSpecSchema.shape,
+  status: hostStatusSchema,
+  /** Milliseconds since the last acknowledged heartbeat; null before the first. */
+  silentMs: z.number().nullable(),
+  usedMemoryMiB: z.number().int(),
+  usedCpus: z.number().int(),
+  vmNames: z.array(z.string()),
+})
+export type HostView = z.infer<typeof hostViewSchema>
+
+export const storageViewSchema = z.object({
+  ...storageSpecSchema.shape,
+  hostName: z.string().nullable(),
+  volumes: z.number().int(),
+})
+export type StorageView = z.infer<typeof storageViewSchema>
+
+export const templateViewSchema = templateSpecSchema
+export const taskViewSchema = taskSchema.omit({ journal: true })
+export type TaskView = z.infer<typeof taskViewSchema>
+
+export const eventViewSchema = z.object({
+  revision: z.number().int(),
+  at: z.iso.datetime(),
+  kind: z.string(),
+  subject: z.string(),
+  message: z.string(),
+  vmId: z.string().nullable(),
+  hostId: z.string().nullable(),
+  user: z.string().nullable(),
+  detail: z.json().optional(),
+})
+export type EventView = z.infer<typeof eventViewSchema>
+
+export const clusterViewSchema = z.object({
+  ...clusterSpecSchema.shape,
+  version: z.string(),
+  term: z.number().int(),
+  network: networkSpecSchema.nullable(),
+  storeIncarnation: z.string(),
+  storeRevision: z.number().int(),
+  /** Set while the controller waits before it judges hosts, or has stopped automatic starts. */
+  holds: z.array(z.string()),
+})
+export type ClusterView = z.infer<typeof clusterViewSchema>
+
+export const findingSchema = z.object({
+  /** Name of the invariant that does not hold. */
+  invariant: z.string(),
+  severity: z.enum(['danger', 'defect', 'untidy']),
+  subject: z.string(),
+  message: z.string(),
+  next: z.string(),
+})
+export type Finding = z.infer<typeof findingSchema>

@@ -1,0 +1,141 @@
+import { z } from 'zod'
+import { ipv4AddressSchema } from '../hardware.ts'
+import { nameSchema } from '../ids.ts'
+import { diskFormatSchema } from '../machine-order.ts'
+import type { Contract } from './route.ts'
+import { taskViewSchema, vmViewSchema } from './views.ts'
+
+/** A name or an id. */
+export const referenceSchema = z.string().min(1).max(64)
+const vmParams = z.object({ vm: referenceSchema })
+const vmAndTask = z.object({ vm: vmViewSchema, task: taskViewSchema })
+
+export const createVmSchema = z.strictObject({
+  name: nameSchema,
+  template: referenceSchema,
+  cpus: z.number().int().min(1).max(64).optional(),
+  memoryMiB: z.number().int().min(16).max(4_194_304).optional(),
+  /** Storage of the root disk and of the further ones; the shared one where there is exactly one, else local. */
+  storage: referenceSchema.optional(),
+  /** Further disks, empty. */
+  disks: z
+    .array(
+      z.strictObject({ sizeMiB: z.number().int().min(1).max(67_108_864), format: diskFormatSchema.default('qcow2') }),
+    )
+    .max(8)
+    .default([]),
+  address: ipv4AddressSchema.optional(),
+  /** Start on this host (and, with a local disk, stay there). */
+  host: referenceSchema.optional(),
+  ha: z.boolean().default(false),
+  autostart: z.boolean().default(true),
+  startOrder: z.number().int().min(0).max(1000).default(100),
+  /** False: only made, not started. */
+  start: z.boolean().default(true),
+  /** Appended to the template's kernel command line; `{host}`, `{epoch}` and `{incarnation}` are filled in at each start. */
+  extraCommandLine: z
+    .string()
+    .max(400)
+    .regex(/^[\x20-\x7e]*$/, 'must be printable ASCII')
+    .default(''),
+})
+export type CreateVmInput = z.input<typeof createVmSchema>
+
+export const vmRoutes = {
+  listVms: {
+    method: 'GET',
+    path: '/v1/vms',
+    role: 'viewer',
+    summary: 'All VMs.',
+    response: z.object({ vms: z.array(vmViewSchema), revision: z.number() }),
+  },
+  getVm: {
+    method: 'GET',
+    path: '/v1/vms/:vm',
+    role: 'viewer',
+    summary: 'One VM.',
+    params: vmParams,
+    response: vmViewSchema,
+  },
+  createVm: {
+    method: 'POST',
+    path: '/v1/vms',
+    role: 'operator',
+    summary: 'Makes a VM from a template and starts it.',
+    body: createVmSchema,
+    response: vmAndTask,
+    status: 202,
+  },
+  startVm: {
+    method: 'POST',
+    path: '/v1/vms/:vm/start',
+    role: 'operator',
+    summary: 'Wants it running.',
+    params: vmParams,
+    response: vmAndTask,
+    status: 202,
+  },
+  stopVm: {
+    method: 'POST',
+    path: '/v1/vms/:vm/stop',
+    role: 'operator',
+    summary: 'Presses its power button and wants it stopped.',
+    params: vmParams,
+    body: z.strictObject({ timeoutSeconds: z.number().min(1).max(3600).default(60) }).default({ timeoutSeconds: 60 }),
+    response: vmAndTask,
+    status: 202,
+  },
+  killVm: {
+    method: 'POST',
+    path: '/v1/vms/:vm/kill',
+    role: 'operator',
+    summary: 'Cuts its power and wants it stopped.',
+    params: vmParams,
+    response: vmAndTask,
+    status: 202,
+  },
+  pauseVm: {
+    method: 'POST',
+    path: '/v1/vms/:vm/pause',
+    role: 'operator',
+    summary: 'Stops its vCPUs.',
+    params: vmParams,
+    response: vmAndTask,
+    status: 202,
+  },
+  resumeVm: {
+    method: 'POST',
+    path: '/v1/vms/:vm/resume',
+    role: 'operator',
+    summary: 'Lets its vCPUs go on.',
+    params: vmParams,
+    response: vmAndTask,
+    status: 202,
+  },
+  resetVm: {
+    method: 'POST',
+    path: '/v1/vms/:vm/reset',
+    role: 'operator',
+    summary: 'Presses its reset button.',
+    params: vmParams,
+    response: vmViewSchema,
+  },
+  deleteVm: {
+    method: 'DELETE',
+    path: '/v1/vms/:vm',
+    role: 'operator',
+    summary: 'Deletes it with its disks. A running one only with force.',
+    params: vmParams,
+    query: z.object({ force: z.stringbool().default(false) }),
+    response: vmAndTask,
+    status: 202,
+  },
+  vmConsole: {
+    method: 'GET',
+    path: '/v1/vms/:vm/console',
+    role: 'operator',
+    summary: 'Its serial console.',
+    params: vmParams,
+    stream: 'upgrade',
+  },
+} as const satisfies Contract

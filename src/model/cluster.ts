@@ -1,0 +1,82 @@
+/** What the cluster knows about itself as a whole: identity, times, network, templates, tasks, events. */
+import { z } from 'zod'
+import { ipv4AddressSchema } from './hardware.ts'
+import { hostIdSchema, nameSchema, taskIdSchema, templateIdSchema, vmIdSchema } from './ids.ts'
+import { timingsSchema } from './timings.ts'
+
+export const clusterSpecSchema = z.object({
+  id: z.uuid(),
+  name: nameSchema,
+  createdAt: z.iso.datetime(),
+  timings: timingsSchema,
+})
+export type ClusterSpec = z.infer<typeof clusterSpecSchema>
+
+/** The one network of the cluster so far: VMs share a layer 2 with their hosts. */
+export const networkSpecSchema = z.object({
+  subnet: z.cidrv4(),
+  gateway: ipv4AddressSchema,
+  addressFrom: ipv4AddressSchema,
+  addressTo: ipv4AddressSchema,
+})
+export type NetworkSpec = z.infer<typeof networkSpecSchema>
+
+export const templateSpecSchema = z.object({
+  id: templateIdSchema,
+  name: nameSchema,
+  version: z.string(),
+  description: z.string(),
+  kernelVersion: z.string(),
+  commandLine: z.string(),
+  commandLineTcg: z.string(),
+  minimumMemoryMiB: z.number().int(),
+  defaultMemoryMiB: z.number().int(),
+  defaultCpus: z.number().int(),
+  rootDiskMiB: z.number().int(),
+  builtAt: z.string(),
+  /** Folder of its files on the controller. */
+  directory: z.string(),
+})
+export type TemplateSpec = z.infer<typeof templateSpecSchema>
+
+export const taskStateSchema = z.enum(['running', 'succeeded', 'failed', 'cancelled', 'undoing'])
+export const taskStepSchema = z.object({
+  name: z.string(),
+  state: z.enum(['pending', 'running', 'done', 'undone', 'failed']),
+  tookMs: z.number().nullable(),
+})
+export const taskSchema = z.object({
+  id: taskIdSchema,
+  kind: z.string(),
+  /** What it works on: for people, and for finding the tasks of an object. */
+  subject: z.string(),
+  vmId: vmIdSchema.nullable(),
+  hostId: hostIdSchema.nullable(),
+  user: z.string(),
+  state: taskStateSchema,
+  /** 0 to 1. */
+  progress: z.number().min(0).max(1),
+  message: z.string(),
+  steps: z.array(taskStepSchema),
+  /** What the steps need and have found out; JSON. */
+  journal: z.json(),
+  error: z.object({ code: z.string(), message: z.string(), next: z.string(), detail: z.json().optional() }).nullable(),
+  cancelRequested: z.boolean(),
+  createdAt: z.iso.datetime(),
+  endedAt: z.iso.datetime().nullable(),
+})
+export type Task = z.infer<typeof taskSchema>
+
+export const eventSchema = z.object({
+  at: z.iso.datetime(),
+  /** noun.verb, such as host.suspect or vm.restarted. */
+  kind: z.string(),
+  /** Names of what it is about. */
+  subject: z.string(),
+  message: z.string(),
+  vmId: vmIdSchema.nullable(),
+  hostId: hostIdSchema.nullable(),
+  user: z.string().nullable(),
+  detail: z.json().optional(),
+})
+export type ClusterEvent = z.infer<typeof eventSchema>

@@ -1,0 +1,60 @@
+/** A host: who it is (`spec`), and how the leader sees it (`status`; only transitions are stored, heartbeats are not). */
+import { z } from 'zod'
+import { acceleratorSchema } from './hardware.ts'
+import { hostIdSchema, nameSchema, sessionIdSchema, storageIdSchema } from './ids.ts'
+import { proofSchema } from './proof.ts'
+
+export const fenceConfigurationSchema = z.object({
+  /** A fence agent (ClusterLabs calling convention): absolute path, or a name looked for in /usr/sbin. */
+  agent: z.string().regex(/^(?:\/[\w./-]+|fence_[a-z0-9_]+)$/),
+  parameters: z.record(z.string().regex(/^[a-z_]+$/), z.string().regex(/^[^\n]*$/)),
+})
+export type FenceConfiguration = z.infer<typeof fenceConfigurationSchema>
+
+export const hostSpecSchema = z.object({
+  id: hostIdSchema,
+  name: nameSchema,
+  /** Small number, unique in the cluster: its slot on every shared storage. */
+  number: z.number().int().min(1).max(4095),
+  /** Address and port of its agent on the underlay. */
+  address: z.string(),
+  port: z.number().int(),
+  joinedAt: z.iso.datetime(),
+  fence: fenceConfigurationSchema.nullable(),
+})
+export type HostSpec = z.infer<typeof hostSpecSchema>
+
+/** `hard`: a hardware watchdog resets it. `soft`: a kernel timer kills. `none`: a lease proves nothing there. */
+export const armedSchema = z.enum(['hard', 'soft', 'none'])
+export type Armed = z.infer<typeof armedSchema>
+
+export const hostStateSchema = z.enum(['online', 'suspect', 'fenced', 'maintenance', 'offline'])
+export type HostState = z.infer<typeof hostStateSchema>
+
+/** A fencing that has begun: from then on the host gets no acknowledgement until it has let go of what it held. */
+export const fencingSchema = z.object({
+  generation: z.number().int().min(1),
+  term: z.number().int(),
+  startedAt: z.iso.datetime(),
+  reason: z.string(),
+})
+
+export const hostStatusSchema = z.object({
+  state: hostStateSchema,
+  since: z.iso.datetime(),
+  detail: z.string(),
+  session: sessionIdSchema.nullable(),
+  bootId: z.string().nullable(),
+  armed: armedSchema,
+  cpus: z.number().int(),
+  memoryMiB: z.number().int(),
+  accelerator: acceleratorSchema.nullable(),
+  qemuVersion: z.string().nullable(),
+  machineType: z.string().nullable(),
+  cpuModel: z.string().nullable(),
+  storageIds: z.array(storageIdSchema),
+  fencing: fencingSchema.nullable(),
+  /** Why all machines that a fence reaches are dead there; null unless `fenced`. */
+  proof: proofSchema.nullable(),
+})
+export type HostStatus = z.infer<typeof hostStatusSchema>
