@@ -60,6 +60,8 @@ export const vmPlacementSchema = z.object({
   epoch: z.number().int().min(1),
   /** The agent's session that the epoch's start was ordered from; another session voids the order. */
   session: sessionIdSchema,
+  /** The boot of the host that it was ordered on; a newer boot proves it dead there. */
+  bootId: z.string(),
   term: z.number().int(),
   placedAt: z.iso.datetime(),
   /** One sentence: why there, why now. */

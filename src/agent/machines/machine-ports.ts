@@ -1,0 +1,50 @@
+/** What the machines' life on a host depends on. The simulator puts simulated ones in their place. */
+import type { Clock } from '../../model/clock.ts'
+import type { StorageId, VmId } from '../../model/ids.ts'
+import type { Logger } from '../../model/logger.ts'
+import type { MachineOrder } from '../../model/machine-order.ts'
+import type { Hypervisor } from '../hypervisor/hypervisor.ts'
+import type { Network } from '../network/network.ts'
+import type { LicenceKeeper } from '../protection/licence-keeper.ts'
+import type { Storage } from '../storage/storage.ts'
+import type { MachineRecords } from './machine-record.ts'
+
+export type MachineCgroups = {
+  /** Makes the machine's own cgroup and gives its directory. */
+  make(vmId: VmId): Promise<string>
+  directory(vmId: VmId): string
+  /** SIGKILL to everything in it; returns when it is reaped, throws `deadline-exceeded` otherwise. */
+  kill(vmId: VmId, deadlineMs: number): Promise<void>
+  remove(vmId: VmId): Promise<void>
+}
+
+export type BootFiles = {
+  readonly vmlinux: string
+  readonly initrd: string
+  readonly rootDisk: string
+  readonly commandLine: string
+}
+
+export type MachinePorts = {
+  readonly hostName: string
+  readonly bootId: string
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly hypervisor: Hypervisor
+  readonly records: MachineRecords
+  readonly network: Network
+  readonly licences: LicenceKeeper
+  readonly cgroups: MachineCgroups
+  /** The storage with this id; throws `storage-failed` when this host doesn't have it. */
+  storage(storageId: StorageId): Storage
+  isShared(storageId: StorageId): boolean
+  /** The template's boot files on this host, fetched when they are not here yet. */
+  bootFiles(machine: MachineOrder): Promise<BootFiles>
+  /**
+   * Resolves with true when a heartbeat, sent after this call and acknowledged, says that this epoch is the owner's;
+   * false when it says that it isn't, or when no acknowledgement comes in time.
+   */
+  confirmStart(life: { readonly vmId: VmId; readonly epoch: number }): Promise<boolean>
+  /** Something changed that the leader should hear of at once. */
+  reportSoon(): void
+}

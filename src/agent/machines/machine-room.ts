@@ -1,0 +1,150 @@
+/** All machines of this host: finds them again after a restart of the agent, takes orders, and answers for what is here. */
+import { DialtoneError } from '../../model/dialtone-error.ts'
+import type { SessionId, VmId } from '../../model/ids.ts'
+import type { MachineOrder, OrderAuthority } from '../../model/machine-order.ts'
+import type { MachineReport } from '../../model/vm.ts'
+import { cardOf } from './launch-machine.ts'
+import { createMachineKeeper, type MachineKeeper } from './machine-keeper.ts'
+import type { MachinePorts } from './machine-ports.ts'
+import type { MachineRecord } from './machine-record.ts'
+
+export type MachineRoom = {
+  readonly session: SessionId
+  /** Finds the machines that outlived an earlier agent. Has to be done before the first heartbeat. */
+  adoptAll(): Promise<void>
+  reports(): readonly MachineReport[]
+  highestEpoch(): number
+  start(machine: MachineOrder, order: { readonly authority: OrderAuthority; readonly epoch: number }): MachineReport
+  /** The machine whose order this is for; throws `session-void`, `stale-epoch` or `not-found`. */
+  keeperFor(vmId: VmId, order: { readonly authority: OrderAuthority; readonly epoch: number }): MachineKeeper
+  keeper(vmId: VmId): MachineKeeper | undefined
+  /** Resolves when the machine is reaped and nothing up to this epoch will start here: the caller may take it as a proof. */
+  release(
+    vmId: VmId,
+    order: { readonly authority: OrderAuthority; readonly upToEpoch: number; readonly detail: string },
+  ): Promise<void>
+  /** The leader has fenced this host: every leased machine ends. Resolves when all are reaped. */
+  releaseLeased(detail: string): Promise<void>
+  applyLicences(): Promise<void>
+  checkAuthority(authority: OrderAuthority): void
+}
+
+export function createMachineRoom(session: SessionId, ports: MachinePorts): MachineRoom {
+  const keepers = new Map<VmId, MachineKeeper>()
+  /** Starts up to this epoch are void here, whatever order may still be under way. */
+  const releasedUpTo = new Map<VmId, number>()
+  let highestTerm = 0
+
+  const checkAuthority = (authority: OrderAuthority) => {
+    if (authority.session !== session)
+      throw new DialtoneError(
+        'session-void',
+        `this order is for session ${authority.session}; the agent's session is ${session}`,
+      )
+    if (authority.term < highestTerm)
+      throw new DialtoneError(
+        'session-void',
+        `this order is of term ${authority.term}; term ${highestTerm} has been heard of`,
+      )
+    highestTerm = authority.term
+  }
+
+  const forget = async (vmId: VmId, keeper: MachineKeeper, detail: string) => {
+    await keeper.release(detail)
+    if (keepers.get(vmId) === keeper && keeper.isReleased()) keepers.delete(vmId)
+    ports.reportSoon()
+  }
+
+  return {
+    session,
+    checkAuthority,
+    async adoptAll() {
+      const records = await ports.records.readAll()
+      const current = records.filter((record) => record.bootId === ports.bootId)
+      for (const record of records) if (record.bootId !== ports.bootId) await ports.records.remove(record.machine.vmId)
+      await ports.network.adopt(current.map((record) => cardOf(record.machine)))
+      await Promise.all(current.map((record) => adoptOne(record, keepers, ports)))
+    },
+    reports: () => [...keepers.values()].map((keeper) => keeper.report()),
+    highestEpoch: () => Math.max(0, ...[...keepers.values()].map((keeper) => keeper.epoch()), ...releasedUpTo.values()),
+    start(machine, { authority, epoch }) {
+      checkAuthority(authority)
+      const { vmId } = machine
+      if (epoch <= (releasedUpTo.get(vmId) ?? 0))
+        throw new DialtoneError(
+          'stale-epoch',
+          `${machine.name} was released here up to epoch ${releasedUpTo.get(vmId)}`,
+        )
+      const existing = keepers.get(vmId)
+      const held = existing?.epoch() ?? 0
+      if (epoch < held) throw new DialtoneError('stale-epoch', `${machine.name} is held here under epoch ${held}`)
+      if (existing !== undefined && epoch === held) return existing.report()
+      const keeper = existing ?? createMachineKeeper(newRecord(machine, epoch, ports.bootId), ports)
+      keepers.set(vmId, keeper)
+      keeper.start(machine, epoch)
+      return keeper.report()
+    },
+    keeperFor(vmId, { authority, epoch }) {
+      checkAuthority(authority)
+      const keeper = keepers.get(vmId)
+      if (keeper === undefined) throw new DialtoneError('not-found', `${vmId} is not held on ${ports.hostName}`)
+      if (keeper.epoch() !== epoch)
+        throw new DialtoneError('stale-epoch', `${vmId} is held under epoch ${keeper.epoch()}, not ${epoch}`)
+      return keeper
+    },
+    keeper: (vmId) => keepers.get(vmId),
+    async release(vmId, { authority, upToEpoch, detail }) {
+      checkAuthority(authority)
+      releasedUpTo.set(vmId, Math.max(upToEpoch, releasedUpTo.get(vmId) ?? 0))
+      const keeper = keepers.get(vmId)
+      if (keeper !== undefined && keeper.epoch() > upToEpoch) {
+        throw new DialtoneError('stale-epoch', `${vmId} is held here under the newer epoch ${keeper.epoch()}`)
+      }
+      if (keeper !== undefined) await forget(vmId, keeper, detail)
+      else await ports.records.remove(vmId)
+    },
+    async releaseLeased(detail) {
+      const leased = [...keepers].filter(([, keeper]) => keeper.record().machine.leased)
+      await Promise.all(leased.map(([vmId, keeper]) => forget(vmId, keeper, detail)))
+    },
+    async applyLicences() {
+      await Promise.all([...keepers].map(([vmId, keeper]) => applyOne(vmId, keeper)))
+    },
+  }
+
+  async function applyOne(vmId: VmId, keeper: MachineKeeper): Promise<void> {
+    try {
+      await keeper.applyLicence()
+    } catch (error) {
+      // The watchdog process sees the same facts and acts if this did not.
+      ports.logger.error('machine.licence-not-applied', { vmId, error })
+    }
+  }
+}
+
+async function adoptOne(record: MachineRecord, keepers: Map<VmId, MachineKeeper>, ports: MachinePorts): Promise<void> {
+  const { vmId } = record.machine
+  const running = await ports.hypervisor
+    .adopt(ports.records.runDirectory(vmId), ports.cgroups.directory(vmId))
+    .catch((error: unknown) => {
+      ports.logger.error('machine.not-adopted', { vmId, error })
+      return undefined
+    })
+  if (!record.confirmed) {
+    // Its vCPUs never ran and its order belonged to an earlier session: the leader will order anew.
+    await ports.cgroups.kill(vmId, 10_000)
+    running?.detach()
+    await ports.records.remove(vmId)
+    return
+  }
+  const keeper = createMachineKeeper(record, ports)
+  keepers.set(vmId, keeper)
+  if (running !== undefined) return keeper.adopt(running)
+  // A process that could not be reached is not a process that is gone: only an empty cgroup says so.
+  await ports.cgroups.kill(vmId, 10_000)
+  if (record.wanted === 'running') keeper.restartOnTheSpot()
+}
+
+function newRecord(machine: MachineOrder, epoch: number, bootId: string): MachineRecord {
+  return { machine, epoch, incarnation: 0, bootId, confirmed: false, wanted: 'running' }
+}

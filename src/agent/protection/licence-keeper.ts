@@ -1,0 +1,102 @@
+/**
+ * What this host knows about its right to run leased machines, and the one place where that knowledge changes. Each change is told to the
+ * watchdog process; the agent's own judgement of each machine is made by the same arithmetic.
+ */
+import type { StorageId, VmId } from '../../model/ids.ts'
+import type { Logger } from '../../model/logger.ts'
+import { judgeLicence, type LicenceVerdict, leaseEndsAtMs, licenceEndsAtMs } from '../../model/protection/licence.ts'
+import type { Timings } from '../../model/timings.ts'
+import type { WatchdogLink } from '../watchdog/watchdog-link.ts'
+
+export type GuardEntry = {
+  readonly storageIds: readonly StorageId[]
+  readonly isFrozen: boolean
+  readonly cgroupDirectory: string
+}
+
+export type LicenceKeeper = {
+  /** The leader acknowledged the heartbeat that was sent at this moment, and admitted the host: pills read before it was sent are settled. */
+  acknowledged(sentAtMs: number): void
+  pillFreeRead(storageId: StorageId, startedAtMs: number): void
+  pillRead(storageId: StorageId, readAtMs: number): void
+  setTimings(timings: Timings): void
+  timings(): Timings
+  /** Whether a machine on these shared storages may run at this moment. */
+  isLicensed(storageIds: readonly StorageId[], nowMs: number): boolean
+  judge(storageIds: readonly StorageId[], nowMs: number): LicenceVerdict
+  leaseEndsAtMs(): number
+  hasPill(storageId: StorageId): boolean
+  /** Puts a machine under the watchdog's guard; resolves when the watchdog knows. Has to be done before its process starts. */
+  guard(vmId: VmId, entry: GuardEntry): Promise<void>
+  /** Takes it out again, after it has been reaped. */
+  unguard(vmId: VmId): void
+  /** Tells the watchdog where things stand. To be called a few times a second, as a sign of life. */
+  tellWatchdog(): Promise<void>
+}
+
+export function createLicenceKeeper(options: {
+  readonly link: WatchdogLink
+  readonly logger: Logger
+  readonly timings: Timings
+}): LicenceKeeper {
+  let timings = options.timings
+  let acknowledgedHeartbeatSentAtMs: number | null = null
+  const reads = new Map<StorageId, number>()
+  /** When each pill was first read, on the host's clock. */
+  const pills = new Map<StorageId, number>()
+  const guarded = new Map<VmId, GuardEntry>()
+
+  const facts = () => ({ acknowledgedHeartbeatSentAtMs, pillFreeReadStartedAtMs: reads, pills: new Set(pills.keys()) })
+  const tellWatchdog = () =>
+    options.link.tell({
+      timings,
+      acknowledgedHeartbeatSentAtMs,
+      pillFreeReads: [...reads].map(([storageId, startedAtMs]) => ({ storageId, startedAtMs })),
+      pills: [...pills.keys()],
+      machines: [...guarded].map(([vmId, entry]) => ({ vmId, ...entry, storageIds: [...entry.storageIds] })),
+      agentPid: process.pid,
+    })
+  const tellSoon = () =>
+    void tellWatchdog().catch((error: unknown) => options.logger.warn('watchdog.silent', { error }))
+
+  return {
+    acknowledged(sentAtMs) {
+      acknowledgedHeartbeatSentAtMs = Math.max(sentAtMs, acknowledgedHeartbeatSentAtMs ?? sentAtMs)
+      const settled = [...pills].filter(([, readAtMs]) => readAtMs < sentAtMs).map(([storageId]) => storageId)
+      for (const storageId of settled) pills.delete(storageId)
+      if (settled.length > 0) tellSoon()
+    },
+    pillFreeRead(storageId, startedAtMs) {
+      if (!pills.has(storageId)) reads.set(storageId, startedAtMs)
+    },
+    pillRead(storageId, readAtMs) {
+      if (pills.has(storageId)) return
+      options.logger.warn('licence.pill-read', { storageId })
+      pills.set(storageId, readAtMs)
+      reads.delete(storageId)
+      tellSoon()
+    },
+    setTimings: (next) => {
+      timings = next
+    },
+    timings: () => timings,
+    isLicensed: (storageIds, nowMs) => nowMs < licenceEndsAtMs(facts(), storageIds, timings),
+    judge: (storageIds, nowMs) => judgeLicence(facts(), { storageIds, nowMs }, timings),
+    leaseEndsAtMs: () => leaseEndsAtMs(facts(), timings),
+    hasPill: (storageId) => pills.has(storageId),
+    async guard(vmId, entry) {
+      const before = guarded.get(vmId)
+      guarded.set(vmId, entry)
+      try {
+        await tellWatchdog()
+      } catch (error) {
+        if (before === undefined) guarded.delete(vmId)
+        throw error
+      }
+    },
+    unguard(vmId) {
+      if (guarded.delete(vmId)) tellSoon()
+    },
+    tellWatchdog,
+  }
+}

@@ -1,0 +1,46 @@
+/** Entry of the watchdog process: `node main.ts --config agent.json`. Small, of high priority, and dependent on nobody. */
+import { mkdir, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { parseArgs } from 'node:util'
+import { createJsonLogger } from '../../linux/json-logger.ts'
+import { systemClock } from '../../linux/system-clock.ts'
+import { defaultTimings } from '../../model/timings.ts'
+import { readAgentConfig } from '../agent-config.ts'
+import { createHostGuard } from './guard-host.ts'
+import { armHardwareWatchdog } from './hardware-watchdog.ts'
+import { type WatchdogAnswer, watchdogStateSchema } from './watchdog-message.ts'
+
+const { values } = parseArgs({ options: { config: { type: 'string' } } })
+const config = await readAgentConfig(values.config ?? '')
+const logger = createJsonLogger(process.stderr, { host: config.hostName, process: 'watchdog' })
+const hardware = await armHardwareWatchdog(config.hardwareWatchdog, defaultTimings.watchdogMs)
+const guard = createHostGuard({
+  clock: systemClock,
+  logger,
+  hardware,
+  machinesCgroup: join(config.cgroupDirectory, 'machines'),
+})
+const armed: WatchdogAnswer['armed'] = hardware === undefined ? 'none' : 'hard'
+
+guard.look()
+const tick = () => {
+  guard.look()
+  setTimeout(tick, guard.timings().watchdogPetMs)
+}
+tick()
+
+await mkdir(dirname(config.watchdogSocket), { recursive: true })
+await rm(config.watchdogSocket, { force: true })
+createServer((socket) => {
+  socket.on('error', () => socket.destroy())
+  createInterface({ input: socket }).on('line', (line) => {
+    const state = watchdogStateSchema.safeParse(JSON.parse(line))
+    if (!state.success) return logger.error('watchdog.unintelligible', { reason: state.error.message })
+    guard.update(state.data)
+    guard.look()
+    socket.write(`${JSON.stringify({ sequence: state.data.sequence, armed } satisfies WatchdogAnswer)}\n`)
+  })
+}).listen(config.watchdogSocket)
+logger.info('watchdog.started', { armed })

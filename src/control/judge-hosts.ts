@@ -1,0 +1,49 @@
+/** Which hosts are silent, and whether that says something about them or rather about the leader. Pure. */
+import type { ClusterState, HostObservation } from '../model/cluster-state.ts'
+import type { HostId } from '../model/ids.ts'
+import { leaseProofAfterMs } from '../model/protection/bounds.ts'
+
+export type Observations = ReadonlyMap<HostId, HostObservation>
+
+export type HostJudgement =
+  | { readonly kind: 'as-it-is' }
+  | { readonly kind: 'becomes-suspect'; readonly reason: string }
+  /** Silent for so long, with nothing at stake on it, that people should read `offline`. It proves nothing. */
+  | { readonly kind: 'becomes-offline'; readonly reason: string }
+
+/** Judges one host's silence. Transitions back to `online` are made by its heartbeats, not here. */
+export function judgeSilence(cluster: ClusterState, hostId: HostId, observation: HostObservation): HostJudgement {
+  const host = cluster.hosts.get(hostId)
+  const { timings } = cluster.cluster
+  if (host === undefined) return { kind: 'as-it-is' }
+  const { state } = host.status
+  const silence = `silent for ${Math.round(observation.attentiveSilentMs)} ms`
+  if ((state === 'online' || state === 'maintenance') && observation.attentiveSilentMs >= timings.suspectAfterMs) {
+    return { kind: 'becomes-suspect', reason: silence }
+  }
+  if (
+    state === 'suspect' &&
+    host.status.fencing === null &&
+    observation.attentiveSilentMs >= 2 * leaseProofAfterMs(timings)
+  ) {
+    return { kind: 'becomes-offline', reason: `${silence}; no machine with HA is on it, so nobody fences it` }
+  }
+  return { kind: 'as-it-is' }
+}
+
+export type MassSilence = { readonly isMass: boolean; readonly silent: number; readonly total: number }
+
+/**
+ * True when more hosts than the set share fell silent together: then it is rather the leader, or the whole network, that is cut off.
+ * A host counts as silent as soon as it missed a beat, so that those whose beats merely differ in phase are seen together.
+ */
+export function judgeMassSilence(cluster: ClusterState, observations: Observations): MassSilence {
+  const { heartbeatMs, maximumSilentShare } = cluster.cluster.timings
+  const known = [...cluster.hosts.values()].filter(
+    ({ status }) => status.state === 'online' || status.state === 'suspect' || status.state === 'maintenance',
+  )
+  const silent = known.filter(
+    ({ spec }) => (observations.get(spec.id)?.attentiveSilentMs ?? Infinity) > 1.6 * heartbeatMs,
+  )
+  return { isMass: silent.length > known.length * maximumSilentShare, silent: silent.length, total: known.length }
+}

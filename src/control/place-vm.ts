@@ -1,0 +1,130 @@
+/** Chooses a host for a VM, or says for every host why not. Pure: same cluster, same answer. */
+import { type ClusterState, type HostRecord, isLeased } from '../model/cluster-state.ts'
+import type { HostId } from '../model/ids.ts'
+import type { VmSpec } from '../model/vm.ts'
+
+/** What a machine's process needs beside the guest's memory. */
+export const processOverheadMiB = 48
+/** vCPUs per processor of a host, at the most. */
+const maximumCpuOvercommit = 8
+
+export type HostVerdict = {
+  readonly hostId: HostId
+  readonly hostName: string
+  readonly fits: boolean
+  /** Why not; or, for a host that fits, what speaks for it. */
+  readonly reason: string
+  /** Higher is better; 0 for a host that doesn't fit. */
+  readonly score: number
+}
+
+export type PlacementChoice =
+  | {
+      readonly kind: 'placed'
+      readonly hostId: HostId
+      readonly reason: string
+      readonly verdicts: readonly HostVerdict[]
+    }
+  | { readonly kind: 'no-host-fits'; readonly verdicts: readonly HostVerdict[] }
+
+export type PlacementWishes = {
+  /** Stays there if it fits: no reason to move. */
+  readonly preferred?: HostId | undefined
+  /** Nothing else will do. */
+  readonly required?: HostId | undefined
+  /** Hosts that are out of the question now, with the reason. */
+  readonly excluded?: ReadonlyMap<HostId, string> | undefined
+}
+
+export function placeVm(cluster: ClusterState, vm: VmSpec, wishes: PlacementWishes = {}): PlacementChoice {
+  const verdicts = [...cluster.hosts.values()].map((host) => judgeHost(host, vm, { cluster, wishes }))
+  const best = verdicts.filter((verdict) => verdict.fits).sort(byScoreThenName)[0]
+  if (best === undefined) return { kind: 'no-host-fits', verdicts }
+  return { kind: 'placed', hostId: best.hostId, reason: `${best.hostName} fits best: ${best.reason}`, verdicts }
+}
+
+/** One sentence for people: what each host lacks. */
+export function describeVerdicts(verdicts: readonly HostVerdict[]): string {
+  if (verdicts.length === 0) return 'no host has joined'
+  return verdicts.map((verdict) => `${verdict.hostName}: ${verdict.reason}`).join('; ')
+}
+
+type Question = { readonly cluster: ClusterState; readonly wishes: PlacementWishes }
+
+function judgeHost(host: HostRecord, vm: VmSpec, question: Question): HostVerdict {
+  const { id: hostId, name: hostName } = host.spec
+  const obstacle = findObstacle(host, vm, question)
+  if (obstacle !== undefined) return { hostId, hostName, fits: false, reason: obstacle, score: 0 }
+  const used = usageOf(hostId, vm, question.cluster)
+  const freeShare = (host.status.memoryMiB - used.memoryMiB - vm.memoryMiB) / Math.max(1, host.status.memoryMiB)
+  const bonus = question.wishes.preferred === hostId ? 10 : 0
+  const score = bonus + Math.max(0, freeShare) + 1 / (1 + used.machines)
+  const reason = `${host.status.memoryMiB - used.memoryMiB} MiB free, ${used.machines} machine${used.machines === 1 ? '' : 's'} there${bonus > 0 ? ', and it was there before' : ''}`
+  return { hostId, hostName, fits: true, reason, score }
+}
+
+/** The first thing that speaks against the host, in a sentence; undefined when it fits. */
+function findObstacle(host: HostRecord, vm: VmSpec, { cluster, wishes }: Question): string | undefined {
+  const { spec, status } = host
+  const excluded = wishes.excluded?.get(spec.id)
+  if (excluded !== undefined) return excluded
+  if (wishes.required !== undefined && wishes.required !== spec.id) return 'another host was asked for'
+  if (vm.boundToHostId !== null && vm.boundToHostId !== spec.id) return "the machine's disk is local to another host"
+  if (status.state !== 'online') return `it is ${status.state}`
+  const missing = vm.disks.find((disk) => !status.storageIds.includes(disk.storageId))
+  if (missing !== undefined)
+    return `it doesn't have the storage ${cluster.storages.get(missing.storageId)?.name ?? missing.storageId}`
+  if (status.accelerator !== vm.hardware.accelerator)
+    return `it runs guests by ${status.accelerator ?? 'nothing'}, the machine is pinned to ${vm.hardware.accelerator}`
+  if (isOlderVersion(status.qemuVersion ?? '0', vm.hardware.qemuVersion)) {
+    return `its QEMU ${status.qemuVersion ?? '?'} is older than the machine's ${vm.hardware.qemuVersion}`
+  }
+  if (isLeased(vm, cluster.storages) && status.armed === 'none' && spec.fence === null) {
+    return 'it has neither an armed watchdog nor a power fence, so nothing could prove a machine with HA dead there'
+  }
+  return findShortage(host, vm, cluster)
+}
+
+function findShortage({ spec, status }: HostRecord, vm: VmSpec, cluster: ClusterState): string | undefined {
+  const used = usageOf(spec.id, vm, cluster)
+  const neededMiB = vm.memoryMiB + processOverheadMiB
+  const freeMiB = status.memoryMiB - used.memoryMiB
+  if (neededMiB > freeMiB)
+    return `needs ${neededMiB} MiB with overhead, ${Math.max(0, freeMiB)} of ${status.memoryMiB} MiB are free`
+  const maximumCpus = status.cpus * maximumCpuOvercommit
+  if (vm.cpus > status.cpus) return `wants ${vm.cpus} vCPUs, the host has ${status.cpus} processors`
+  if (used.cpus + vm.cpus > maximumCpus)
+    return `its ${status.cpus} processors carry at most ${maximumCpus} vCPUs, ${used.cpus} are taken`
+  return undefined
+}
+
+/** What the other machines that are placed there and wanted running take. */
+export function usageOf(
+  hostId: HostId,
+  except: VmSpec | undefined,
+  cluster: ClusterState,
+): { memoryMiB: number; cpus: number; machines: number } {
+  const usage = { memoryMiB: 0, cpus: 0, machines: 0 }
+  for (const { spec, placement, status } of cluster.vms.values()) {
+    if (placement?.hostId !== hostId || spec.id === except?.id) continue
+    if (spec.desired === 'stopped' && (status === undefined || status.state === 'stopped')) continue
+    usage.memoryMiB += spec.memoryMiB + processOverheadMiB
+    usage.cpus += spec.cpus
+    usage.machines += 1
+  }
+  return usage
+}
+
+function byScoreThenName(left: HostVerdict, right: HostVerdict): number {
+  return right.score - left.score || left.hostName.localeCompare(right.hostName)
+}
+
+function isOlderVersion(version: string, than: string): boolean {
+  const left = version.split('.').map(Number)
+  const right = than.split('.').map(Number)
+  for (let index = 0; index < Math.max(left.length, right.length); index += 1) {
+    const difference = (left[index] ?? 0) - (right[index] ?? 0)
+    if (difference !== 0) return difference < 0
+  }
+  return false
+}

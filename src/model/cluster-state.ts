@@ -1,0 +1,45 @@
+/** The cluster as decisions see it: what is stored, at one revision. Decisions are functions of this and of what the leader observed. */
+import type { ClusterSpec, NetworkSpec, Task, TemplateSpec } from './cluster.ts'
+import type { HostSpec, HostStatus } from './host.ts'
+import type { HostId, StorageId, TaskId, TemplateId, VmId, VolumeId } from './ids.ts'
+import type { StorageSpec, VolumeSpec } from './storage.ts'
+import type { MachineReport, VmPlacement, VmSpec, VmStatus } from './vm.ts'
+
+export type VmRecord = {
+  readonly spec: VmSpec
+  readonly placement: VmPlacement | undefined
+  readonly status: VmStatus | undefined
+}
+export type HostRecord = { readonly spec: HostSpec; readonly status: HostStatus }
+
+export type ClusterState = {
+  readonly cluster: ClusterSpec
+  readonly network: NetworkSpec | undefined
+  readonly hosts: ReadonlyMap<HostId, HostRecord>
+  readonly vms: ReadonlyMap<VmId, VmRecord>
+  readonly storages: ReadonlyMap<StorageId, StorageSpec>
+  readonly volumes: ReadonlyMap<VolumeId, VolumeSpec>
+  readonly templates: ReadonlyMap<TemplateId, TemplateSpec>
+  readonly tasks: ReadonlyMap<TaskId, Task>
+}
+
+/** What the leader knows of a host from its heartbeats. Kept in memory only. */
+export type HostObservation = {
+  /** Since the last acknowledgement that was given to it. What a lease is counted from. */
+  readonly silentMs: number
+  /** The same, but only the time in which the leader itself was attentive: what suspicion is counted from. */
+  readonly attentiveSilentMs: number
+  readonly reports: ReadonlyMap<VmId, MachineReport>
+  /** Storages whose slot it has read lately. */
+  readonly reachableStorages: ReadonlySet<StorageId>
+}
+
+/** True when every disk is on storage that other hosts open too. */
+export function isOnSharedStorage(vm: VmSpec, storages: ClusterState['storages']): boolean {
+  return vm.disks.every((disk) => storages.get(disk.storageId)?.shared === true)
+}
+
+/** True for a machine that a lease may kill: HA, on shared storage. */
+export function isLeased(vm: VmSpec, storages: ClusterState['storages']): boolean {
+  return vm.ha && isOnSharedStorage(vm, storages)
+}

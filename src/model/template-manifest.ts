@@ -1,0 +1,50 @@
+/** The paper that comes with one version of a template: what its files are (to the byte), how its kernel is started and what it needs. */
+import { z } from 'zod'
+import { nameSchema } from './ids.ts'
+
+/** Names a folder and a file on hosts and storages, so nothing that a path could be built from is let in. */
+export const templateVersionSchema = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'must be a template version: small letters, digits, dots and hyphens')
+
+/** The files that every template has. */
+export const requiredTemplateFiles = ['vmlinux', 'initrd.img', 'root.qcow2'] as const
+export const templateManifestFileName = 'manifest.json'
+
+const templateFileNameSchema = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/)
+  .refine((name) => name !== templateManifestFileName, 'the manifest does not list itself')
+
+const templateFileSchema = z.object({
+  bytes: z.number().int().min(1),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in small hexadecimal digits'),
+})
+export type TemplateFile = z.infer<typeof templateFileSchema>
+
+export const templateManifestSchema = z.object({
+  formatVersion: z.literal(1),
+  name: nameSchema,
+  version: templateVersionSchema,
+  description: z.string(),
+  builtAt: z.iso.datetime(),
+  files: z
+    .record(templateFileNameSchema, templateFileSchema)
+    .refine((files) => requiredTemplateFiles.every((name) => name in files), {
+      error: `must list ${requiredTemplateFiles.join(', ')}`,
+    }),
+  kernelVersion: z.string(),
+  /** Kernel command line under KVM. */
+  commandLine: z.string(),
+  /** Kernel command line where every instruction is emulated and other settings are faster. */
+  commandLineTcg: z.string(),
+  minimumMemoryMiB: z.number().int().min(1),
+  defaultMemoryMiB: z.number().int().min(1),
+  defaultCpus: z.number().int().min(1),
+  /** TCP ports that it serves once it is up. */
+  ports: z.array(z.number().int().min(1).max(65535)),
+  guestAgent: z.boolean(),
+  /** True when a resumed machine draws new random numbers before its network comes up; without it no warm image may be made. */
+  reseedsOnResume: z.boolean(),
+})
+export type TemplateManifest = z.infer<typeof templateManifestSchema>
