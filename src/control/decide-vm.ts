@@ -30,7 +30,9 @@ export type VmQuestion = {
   readonly report: MachineReport | undefined
   /** False while no heartbeat of the host's present session has been seen by this leader. */
   readonly hostHasReported: boolean
-  /** Proofs that hosts gave on being asked, for the present placement. */
+  /** True once the agent's present session has accepted the order of the present epoch. */
+  readonly orderAccepted: boolean
+  /** The proof that the placed host gave on being asked to let go of the present epoch. */
   readonly released: Proof | undefined
   /** Set when automatic starts are on hold (a new leader waits; the store went back in time). */
   readonly startsOnHold: string | undefined
@@ -165,8 +167,7 @@ function decideOnSilentHost(
   }: { readonly host: HostRecord | undefined; readonly placement: VmPlacement; readonly question: VmQuestion },
 ): VmDecision {
   const name = host?.spec.name ?? placement.hostId
-  // A machine that had stopped, and whose host had said so, is not running there: nothing restarts it by itself.
-  const proof = question.released ?? proofFor(cluster, vm, host)
+  const proof = question.released ?? proofOfStop(vm, host) ?? proofFor(cluster, vm, host)
   if (proof === undefined)
     return {
       kind: 'wait',
@@ -174,13 +175,21 @@ function decideOnSilentHost(
     }
   if (vm.spec.boundToHostId !== null)
     return { kind: 'wait', reason: `its disk is local to ${name}: it starts there when the host is back` }
-  if (!vm.spec.ha && proof.kind !== 'operator') {
+  if (!vm.spec.ha && proof.kind !== 'operator' && proof.kind !== 'released') {
     return {
       kind: 'wait',
       reason: `it has no HA: it starts again when ${name} is back, or now after: dialtone host confirm-dead ${name}`,
     }
   }
   return place(cluster, vm, question, { proof, isRecovery: true })
+}
+
+/** It had stopped by order, under this very epoch, and its agent had said so: an agent starts nothing again that was to be stopped. */
+function proofOfStop({ status, placement }: VmRecord, host: HostRecord | undefined): Proof | undefined {
+  if (status?.state !== 'stopped' || placement === undefined || status.epoch !== placement.epoch || host === undefined)
+    return undefined
+  const base = { hostId: host.spec.id, hostName: host.spec.name, provedAt: status.since }
+  return { kind: 'released', ...base, session: placement.session, upToEpoch: placement.epoch }
 }
 
 /** The host's own proof, if it reaches this machine: a lease kills only what it may kill; power and people reach everything. */

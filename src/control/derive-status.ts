@@ -1,0 +1,80 @@
+/** What people see of a VM, from what is stored and what its host says. Pure. */
+import type { HostRecord, VmRecord } from '../model/cluster-state.ts'
+import type { MachineReport, VmState, VmStatus } from '../model/vm.ts'
+
+export type StatusFacts = {
+  readonly host: HostRecord | undefined
+  readonly report: MachineReport | undefined
+  readonly hostHasReported: boolean
+  /** Why it isn't started, when a decision said so. */
+  readonly waitReason: string | undefined
+}
+
+export type DerivedStatus = Omit<VmStatus, 'since'>
+
+/** Undefined when nothing can be said yet: the stored status stays. */
+export function deriveStatus(vm: VmRecord, facts: StatusFacts): DerivedStatus | undefined {
+  const { spec, placement } = vm
+  const base = {
+    hostId: placement?.hostId ?? null,
+    epoch: placement?.epoch ?? 0,
+    incarnation: 0,
+    pid: null,
+    crashes: 0,
+  }
+  const of = (state: VmState, detail: string): DerivedStatus => ({ ...base, state, detail })
+  if (spec.lifecycle !== 'live') return of(spec.lifecycle, 'a task works on it')
+  if (placement === undefined)
+    return spec.desired === 'stopped'
+      ? of('stopped', 'was never started')
+      : of('waiting', facts.waitReason ?? 'waits for a host')
+  if (facts.host === undefined) return of('unknown', 'its host is no longer part of the cluster')
+  if (!isAnswering(facts.host)) return silentStatus(vm, facts.host, { of, waitReason: facts.waitReason })
+  if (!facts.hostHasReported) return undefined
+  const { report } = facts
+  if (report === undefined || report.epoch !== placement.epoch) {
+    if (spec.desired === 'stopped') return of('stopped', 'stopped by order')
+    return facts.waitReason === undefined ? of('starting', 'its start was ordered') : of('waiting', facts.waitReason)
+  }
+  // The end of a guest that switched itself off is stored together with its owner's wish, by a decision.
+  if (
+    report.phase === 'stopped' &&
+    report.guestShutdown &&
+    spec.desired !== 'stopped' &&
+    vm.status?.state !== 'stopped'
+  )
+    return undefined
+  const seen = { ...base, incarnation: report.incarnation, pid: report.pid, crashes: report.crashes }
+  if ((report.phase === 'failed' || report.phase === 'stopped') && spec.desired === 'stopped')
+    return { ...seen, state: 'stopped', detail: report.detail }
+  const detail =
+    report.phase === 'failed' && facts.waitReason !== undefined
+      ? `${report.detail}; ${facts.waitReason}`
+      : report.detail
+  return { ...seen, state: report.phase, detail }
+}
+
+function isAnswering(host: HostRecord): boolean {
+  return (host.status.state === 'online' || host.status.state === 'maintenance') && host.status.fencing === null
+}
+
+function silentStatus(
+  vm: VmRecord,
+  host: HostRecord,
+  {
+    of,
+    waitReason,
+  }: { readonly of: (state: VmState, detail: string) => DerivedStatus; readonly waitReason: string | undefined },
+): DerivedStatus {
+  const wasStopped = vm.status?.state === 'stopped' && vm.status.epoch === vm.placement?.epoch
+  if (vm.spec.desired === 'stopped' && wasStopped) return of('stopped', vm.status?.detail ?? '')
+  const proof = host.status.proof
+  const isReached = proof !== null && (proof.kind !== 'lease' || vm.spec.ha)
+  if (!isReached)
+    return of(
+      'unknown',
+      `${host.spec.name} is ${host.status.state}: nothing is known of the machine${waitReason === undefined ? '' : `; ${waitReason}`}`,
+    )
+  if (vm.spec.desired === 'stopped') return of('stopped', `${host.spec.name} is dead`)
+  return of('lost', `${host.spec.name} is dead${waitReason === undefined ? '' : `; ${waitReason}`}`)
+}

@@ -1,0 +1,214 @@
+/** Puts the engine together: one leader's term, from its first look to its last. The controller feeds it heartbeats and wishes. */
+import type { Acknowledgement, AgentConfiguration, Heartbeat } from '../model/agent-protocol/heartbeat.ts'
+import type { Clock } from '../model/clock.ts'
+import type { HostObservation } from '../model/cluster-state.ts'
+import { DialtoneError } from '../model/dialtone-error.ts'
+import { type HostId, hostIdSchema, vmIdSchema } from '../model/ids.ts'
+import type { Logger } from '../model/logger.ts'
+import type { Proof } from '../model/proof.ts'
+import type { Store } from '../store/store.ts'
+import type { AgentPort, FencePort, RandomBytes } from './agent-port.ts'
+import { createHeartbeatDesk } from './hosts/admit-heartbeat.ts'
+import { createHostFencer } from './hosts/fence-hosts.ts'
+import { createHostTable } from './hosts/host-table.ts'
+import { type Leader, takeTerm } from './leader.ts'
+import { openClusterIndex } from './state/cluster-index.ts'
+import { createEventLedger } from './state/ledger-of-events.ts'
+import { createStoreCheck } from './state/store-check.ts'
+import type { RunnableSaga } from './tasks/saga.ts'
+import { createTaskRunner, type TaskRunner } from './tasks/task-runner.ts'
+import { createVmSaga } from './vms/create-vm.ts'
+import { deleteVmSaga } from './vms/delete-vm.ts'
+import { powerSagas } from './vms/power-task.ts'
+import { createVmReconciler } from './vms/reconcile-vms.ts'
+
+/** How often silence is counted and hosts are looked at. */
+const lookEveryMs = 40
+
+export type Engine = {
+  readonly leader: Leader
+  readonly tasks: TaskRunner
+  receiveHeartbeat(hostId: HostId, heartbeat: Heartbeat): Promise<Acknowledgement>
+  confirmHostDead(hostId: HostId, user: string): Promise<Proof>
+  observation(hostId: HostId): HostObservation
+  hasReported(hostId: HostId): boolean
+  /** Sentences on what is on hold, and why. */
+  holds(): readonly string[]
+  configurationFor(hostId: HostId): AgentConfiguration
+}
+
+export type EngineOptions = {
+  readonly store: Store
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly randomBytes: RandomBytes
+  readonly agents: AgentPort
+  readonly fences: FencePort
+  readonly signal: AbortSignal
+  /** Sagas of the controller's own, such as the building of templates. */
+  moreSagas(leader: Leader): readonly RunnableSaga[]
+}
+
+/** Takes the next term and leads until the signal aborts. The cluster has to be in the store already. */
+export async function startEngine(options: EngineOptions): Promise<Engine> {
+  const { store, clock, logger, agents, signal } = options
+  const term = await takeTerm(store)
+  const index = await openClusterIndex(store, { signal, logger })
+  const events = createEventLedger(store, { clock, logger })
+  const leader: Leader = {
+    term,
+    startedAtMs: clock.bootTimeMs(),
+    store,
+    index,
+    events,
+    clock,
+    logger,
+    randomBytes: options.randomBytes,
+    signal,
+  }
+  const table = createHostTable(leader.startedAtMs)
+  const check = createStoreCheck(leader, table)
+  const wakeUp = createBell()
+  const reconciler = createVmReconciler({
+    leader,
+    table,
+    agents,
+    startsOnHold: check.startsOnHold,
+    epochFloor: check.epochFloor,
+    wake: wakeUp.ring,
+  })
+  const touchHost = (hostId: HostId) => {
+    reconciler.touchHost(hostId)
+    wakeUp.ring()
+  }
+  const fencer = createHostFencer({ leader, table, agents, fences: options.fences, wake: touchHost })
+  const configurationFor = (hostId: HostId) => configurationOf(leader, hostId)
+  const desk = createHeartbeatDesk({
+    leader,
+    table,
+    agents,
+    isBeingFenced: fencer.isBeingFenced,
+    fencingEnded: fencer.fencingEnded,
+    configurationFor,
+    startsOnHold: check.startsOnHold,
+    wake: touchHost,
+  })
+  const tasks = createTaskRunner(leader, [
+    createVmSaga(leader, agents),
+    deleteVmSaga(leader, agents),
+    ...powerSagas(leader),
+    ...options.moreSagas(leader),
+  ])
+
+  index.onChange((touched) => {
+    for (const { noun, id } of touched) {
+      if (noun === 'vm') reconciler.touch(vmIdSchema.parse(id))
+      if (noun === 'host') reconciler.touchHost(hostIdSchema.parse(id))
+    }
+    wakeUp.ring()
+  })
+  for (const vmId of index.state().vms.keys()) reconciler.touch(vmId)
+  tasks.resumeAll()
+  void every(lookEveryMs, leader, async (nowMs) => {
+    table.tick(nowMs, 2 * lookEveryMs)
+    await fencer.look()
+  })
+  void every(500, leader, async () => {
+    reconciler.touchWaiting()
+    wakeUp.ring()
+  })
+  void runWhenRung(leader, wakeUp, () => reconciler.run())
+  logger.info('leader.began', { term })
+
+  return {
+    leader,
+    tasks,
+    async receiveHeartbeat(hostId, heartbeat) {
+      check.note(hostId, heartbeat)
+      return desk.receive(hostId, heartbeat)
+    },
+    confirmHostDead: (hostId, user) => fencer.acceptWord(hostId, user),
+    observation: (hostId) => table.observation(hostId, clock.bootTimeMs()),
+    hasReported: (hostId) => table.hasReported(hostId),
+    holds: () => [check.startsOnHold()].filter((hold) => hold !== undefined),
+    configurationFor,
+  }
+}
+
+/** What an agent has to know of the cluster. Its revision is that of the newest of its parts. */
+function configurationOf(leader: Leader, hostId: HostId): AgentConfiguration {
+  const state = leader.index.state()
+  const host = state.hosts.get(hostId)
+  if (host === undefined) throw new DialtoneError('not-found', `${hostId} is not a host of this cluster`)
+  const storages = [...state.storages.values()].filter((storage) => storage.shared || storage.hostId === hostId)
+  const parts = ['cluster', 'network', ...storages.map((storage) => `storage/${storage.id}`)]
+  return {
+    // Storages that were deleted change the number of parts: it goes in, so that the revision changes too.
+    revision: Math.max(...parts.map((key) => leader.index.modRevision(key))) * 1000 + storages.length,
+    clusterId: state.cluster.id,
+    timings: state.cluster.timings,
+    network: state.network ?? null,
+    storages: storages.map((storage) => ({
+      storageId: storage.id,
+      name: storage.name,
+      kind: storage.kind,
+      path: storage.path,
+      shared: storage.shared,
+      slot: host.spec.number,
+    })),
+  }
+}
+
+async function every(milliseconds: number, leader: Leader, look: (nowMs: number) => Promise<void>): Promise<void> {
+  while (!leader.signal.aborted) {
+    try {
+      await look(leader.clock.bootTimeMs())
+    } catch (error) {
+      if (!leader.signal.aborted) leader.logger.error('engine.look-failed', { error })
+    }
+    await leader.clock.sleep(milliseconds, leader.signal)
+  }
+}
+
+type Bell = { ring(): void; wait(leader: Leader): Promise<void> }
+
+/** Rung as often as you like, heard once. */
+function createBell(): Bell {
+  let isRung = true
+  let hear: (() => void) | undefined
+  return {
+    ring() {
+      isRung = true
+      hear?.()
+    },
+    async wait(leader) {
+      if (!isRung) {
+        await Promise.race([
+          new Promise<void>((resolve) => {
+            hear = resolve
+          }),
+          aborted(leader.signal),
+        ])
+      }
+      isRung = false
+    },
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+async function runWhenRung(leader: Leader, bell: Bell, run: () => Promise<void>): Promise<void> {
+  while (!leader.signal.aborted) {
+    await bell.wait(leader)
+    try {
+      await run()
+    } catch (error) {
+      if (!leader.signal.aborted) leader.logger.error('engine.reconcile-failed', { error })
+    }
+  }
+}

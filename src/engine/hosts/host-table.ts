@@ -1,0 +1,75 @@
+/** What this leader has heard from each host. In memory only: a new leader begins with nothing and waits before it judges. */
+import type { Heartbeat } from '../../model/agent-protocol/heartbeat.ts'
+import type { HostObservation } from '../../model/cluster-state.ts'
+import type { HostId, VmId } from '../../model/ids.ts'
+import type { MachineReport } from '../../model/vm.ts'
+
+type Row = {
+  lastAcknowledgedAtMs: number
+  attentiveSilentMs: number
+  heartbeat: Heartbeat | undefined
+}
+
+export type HostTable = {
+  /** Counts silence. A tick that comes late counts only for `maximumMs`: that time the leader slept, not the host. */
+  tick(nowMs: number, maximumMs: number): void
+  /** The host was heard, whatever it is answered. */
+  heard(hostId: HostId, heartbeat: Heartbeat): void
+  /** An acknowledgement that extends its lease is about to be given. */
+  acknowledged(hostId: HostId, nowMs: number): void
+  observations(nowMs: number): ReadonlyMap<HostId, HostObservation>
+  observation(hostId: HostId, nowMs: number): HostObservation
+  report(hostId: HostId, vmId: VmId): MachineReport | undefined
+  /** True once this leader has heard the host's present session. */
+  hasReported(hostId: HostId): boolean
+  heartbeat(hostId: HostId): Heartbeat | undefined
+  forget(hostId: HostId): void
+}
+
+export function createHostTable(startedAtMs: number): HostTable {
+  const rows = new Map<HostId, Row>()
+  let lastTickAtMs = startedAtMs
+  const row = (hostId: HostId): Row => {
+    const existing = rows.get(hostId)
+    if (existing !== undefined) return existing
+    // A predecessor may have acknowledged it in its last moment: its lease counts from now.
+    const created: Row = { lastAcknowledgedAtMs: startedAtMs, attentiveSilentMs: 0, heartbeat: undefined }
+    rows.set(hostId, created)
+    return created
+  }
+
+  const observe = (entry: Row, nowMs: number): HostObservation => {
+    const { heartbeat } = entry
+    const reachable =
+      heartbeat?.storages.filter((storage) => storage.probeAgeMs !== null && storage.probeAgeMs < 1_500) ?? []
+    return {
+      silentMs: nowMs - entry.lastAcknowledgedAtMs,
+      attentiveSilentMs: entry.attentiveSilentMs,
+      reports: new Map(heartbeat?.machines.map((report) => [report.vmId, report]) ?? []),
+      reachableStorages: new Set(reachable.map((storage) => storage.storageId)),
+    }
+  }
+
+  return {
+    tick(nowMs, maximumMs) {
+      const countedMs = Math.min(Math.max(0, nowMs - lastTickAtMs), maximumMs)
+      lastTickAtMs = nowMs
+      for (const entry of rows.values()) entry.attentiveSilentMs += countedMs
+    },
+    heard(hostId, heartbeat) {
+      const entry = row(hostId)
+      entry.attentiveSilentMs = 0
+      const isOlder = entry.heartbeat?.session === heartbeat.session && entry.heartbeat.sequence > heartbeat.sequence
+      if (!isOlder) entry.heartbeat = heartbeat
+    },
+    acknowledged(hostId, nowMs) {
+      row(hostId).lastAcknowledgedAtMs = nowMs
+    },
+    observations: (nowMs) => new Map([...rows].map(([hostId, entry]) => [hostId, observe(entry, nowMs)])),
+    observation: (hostId, nowMs) => observe(row(hostId), nowMs),
+    report: (hostId, vmId) => rows.get(hostId)?.heartbeat?.machines.find((report) => report.vmId === vmId),
+    hasReported: (hostId) => rows.get(hostId)?.heartbeat !== undefined,
+    heartbeat: (hostId) => rows.get(hostId)?.heartbeat,
+    forget: (hostId) => void rows.delete(hostId),
+  }
+}

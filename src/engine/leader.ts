@@ -1,0 +1,56 @@
+/** What every part of the engine shares: who leads, the store, the index, time, and how things are written. */
+import type { Clock } from '../model/clock.ts'
+import { DialtoneError } from '../model/dialtone-error.ts'
+import type { Logger } from '../model/logger.ts'
+import type { CommitResult, Condition, Store, Write } from '../store/store.ts'
+import type { RandomBytes } from './agent-port.ts'
+import type { ClusterIndex } from './state/cluster-index.ts'
+import { keys } from './state/keys.ts'
+import type { EventLedger } from './state/ledger-of-events.ts'
+
+export type Leader = {
+  readonly term: number
+  /** When this term began, on the leader's clock. */
+  readonly startedAtMs: number
+  readonly store: Store
+  readonly index: ClusterIndex
+  readonly events: EventLedger
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly randomBytes: RandomBytes
+  /** Aborts when this controller stops leading. */
+  readonly signal: AbortSignal
+}
+
+/** Takes the next term, durably. */
+export async function takeTerm(store: Store): Promise<number> {
+  for (let attempt = 0; attempt < 20; attempt += 1) {
+    const current = await store.get(keys.term)
+    const term = current === undefined ? 1 : Number(JSON.parse(current.value)) + 1
+    const result = await store.commit({
+      conditions: [{ key: keys.term, modRevision: current?.modRevision ?? 0 }],
+      writes: [{ kind: 'put', key: keys.term, value: JSON.stringify(term) }],
+    })
+    if (result.kind === 'committed') return term
+  }
+  throw new DialtoneError('conflict', 'the term could not be taken: another controller takes it at the same time')
+}
+
+export function put(key: string, value: unknown): Write {
+  return { kind: 'put', key, value: JSON.stringify(value) }
+}
+
+/** Demands that the key is still as the index knows it. */
+export function unchanged(leader: Pick<Leader, 'index'>, key: string): Condition {
+  return { key, modRevision: leader.index.modRevision(key) }
+}
+
+/** Commits and waits until the index has it, so that whoever decides next sees what was just written. */
+export async function commitAndSee(
+  leader: Pick<Leader, 'store' | 'index'>,
+  transaction: { readonly conditions: readonly Condition[]; readonly writes: readonly Write[] },
+): Promise<CommitResult> {
+  const result = await leader.store.commit(transaction)
+  if (result.kind === 'committed') await leader.index.caughtUp(result.revision)
+  return result
+}

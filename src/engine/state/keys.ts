@@ -1,0 +1,26 @@
+/** Where each noun lives in the store. One kind of value a prefix, so that a watcher knows what it reads. */
+import type { HostId, StorageId, TaskId, TemplateId, VmId, VolumeId } from '../../model/ids.ts'
+
+export const keys = {
+  cluster: 'cluster',
+  network: 'network',
+  term: 'leader/term',
+  host: (id: HostId) => `host/${id}/spec`,
+  hostStatus: (id: HostId) => `host/${id}/status`,
+  vm: (id: VmId) => `vm/${id}/spec`,
+  vmPlacement: (id: VmId) => `vm/${id}/placement`,
+  vmStatus: (id: VmId) => `vm/${id}/status`,
+  storage: (id: StorageId) => `storage/${id}`,
+  volume: (id: VolumeId) => `volume/${id}`,
+  template: (id: TemplateId) => `template/${id}`,
+  task: (id: TaskId) => `task/${id}`,
+  /** Sorted by time: milliseconds and a counter, of fixed width. */
+  event: (atMs: number, counter: number) =>
+    `event/${String(atMs).padStart(14, '0')}-${String(counter).padStart(4, '0')}`,
+  /** Claims that make something unique: the value is the id of the owner. */
+  nameClaim: (noun: 'vm' | 'host' | 'storage', name: string) => `claim/${noun}-name/${name}`,
+  addressClaim: (address: string) => `claim/address/${address}`,
+  numberClaim: (noun: 'vm' | 'host', number: number) => `claim/${noun}-number/${String(number).padStart(5, '0')}`,
+  joinToken: (hash: string) => `join-token/${hash}`,
+  user: (name: string) => `user/${name}`,
+} as const

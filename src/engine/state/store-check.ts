@@ -1,0 +1,47 @@
+/**
+ * Notices a store that went back in time (docs/architecture.md, 4.8): a host that knows a higher revision, or another history, than this
+ * controller has. Then nothing is started until every host has reported or is fenced, and epochs go on above all that were ever seen.
+ */
+import type { Heartbeat } from '../../model/agent-protocol/heartbeat.ts'
+import type { HostId } from '../../model/ids.ts'
+import type { HostTable } from '../hosts/host-table.ts'
+import type { Leader } from '../leader.ts'
+
+export type StoreCheck = {
+  note(hostId: HostId, heartbeat: Heartbeat): void
+  /** Why nothing may be started; undefined when all is well. */
+  startsOnHold(): string | undefined
+  /** No new epoch may be below this. */
+  epochFloor(): number
+}
+
+export function createStoreCheck(leader: Leader, table: HostTable): StoreCheck {
+  let highestEpochOutside = 0
+  let wentBack: string | undefined
+
+  return {
+    note(hostId, heartbeat) {
+      const isOtherHistory =
+        heartbeat.storeIncarnation !== null && heartbeat.storeIncarnation !== leader.store.incarnation
+      const isAhead = heartbeat.highestKnownRevision > leader.index.revision()
+      if (!isOtherHistory && !isAhead) return
+      highestEpochOutside = Math.max(highestEpochOutside, heartbeat.highestKnownEpoch)
+      if (wentBack === undefined)
+        leader.logger.error('store.went-back', {
+          hostId,
+          known: heartbeat.highestKnownRevision,
+          here: leader.index.revision(),
+        })
+      wentBack = `the store went back in time (a host knows revision ${heartbeat.highestKnownRevision}, here is ${leader.index.revision()})`
+    },
+    startsOnHold() {
+      if (wentBack === undefined) return undefined
+      const missing = [...leader.index.state().hosts.values()].filter(
+        ({ spec, status }) => !table.hasReported(spec.id) && status.proof === null,
+      )
+      if (missing.length === 0) return undefined
+      return `${wentBack}: nothing is started until these hosts have reported or are fenced: ${missing.map(({ spec }) => spec.name).join(', ')}`
+    },
+    epochFloor: () => (highestEpochOutside === 0 ? 1 : highestEpochOutside + 1),
+  }
+}

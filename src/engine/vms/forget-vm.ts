@@ -1,0 +1,23 @@
+/** Removes everything that the store holds of a VM, with its claims, in one transaction. Doing it again is fine. */
+import type { VmId } from '../../model/ids.ts'
+import type { Write } from '../../store/store.ts'
+import { commitAndSee, type Leader } from '../leader.ts'
+import { keys } from '../state/keys.ts'
+
+export async function forgetVm(leader: Leader, vmId: VmId, event?: Write): Promise<void> {
+  const vm = leader.index.state().vms.get(vmId)
+  if (vm === undefined) return
+  const gone = [
+    keys.vmPlacement(vmId),
+    keys.vmStatus(vmId),
+    keys.nameClaim('vm', vm.spec.name),
+    keys.addressClaim(vm.spec.address),
+    keys.numberClaim('vm', vm.spec.number),
+    ...vm.spec.disks.map((disk) => keys.volume(disk.volumeId)),
+    keys.vm(vmId),
+  ]
+  await commitAndSee(leader, {
+    conditions: [],
+    writes: [...gone.map((key) => ({ kind: 'delete' as const, key })), ...(event === undefined ? [] : [event])],
+  })
+}

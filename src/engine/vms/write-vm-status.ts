@@ -1,0 +1,38 @@
+/** Stores what is seen of a VM when it changed, with an event when its state did. */
+import type { DerivedStatus } from '../../control/derive-status.ts'
+import type { VmRecord } from '../../model/cluster-state.ts'
+import type { VmStatus } from '../../model/vm.ts'
+import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
+import { keys } from '../state/keys.ts'
+
+export async function writeVmStatus(leader: Leader, vm: VmRecord, derived: DerivedStatus): Promise<void> {
+  const before = vm.status
+  const isSameState =
+    before?.state === derived.state && before.epoch === derived.epoch && before.incarnation === derived.incarnation
+  const since = isSameState ? before.since : leader.clock.wallTime().toISOString()
+  const status: VmStatus = { ...derived, since }
+  if (before !== undefined && isSameAs(before, status)) return
+  const key = keys.vmStatus(vm.spec.id)
+  const event = isSameState ? [] : [eventOf(leader, vm, status)]
+  await commitAndSee(leader, {
+    conditions: [unchanged(leader, key), unchanged(leader, keys.vm(vm.spec.id))],
+    writes: [put(key, status), ...event],
+  })
+}
+
+function isSameAs(left: VmStatus, right: VmStatus): boolean {
+  const fields = ['state', 'since', 'hostId', 'epoch', 'incarnation', 'pid', 'detail', 'crashes'] as const
+  return fields.every((field) => left[field] === right[field])
+}
+
+function eventOf(leader: Leader, vm: VmRecord, status: VmStatus) {
+  const host = status.hostId === null ? undefined : leader.index.state().hosts.get(status.hostId)
+  const where = host === undefined ? '' : ` on ${host.spec.name}`
+  return leader.events.write({
+    kind: `vm.${status.state}`,
+    subject: vm.spec.name,
+    message: `${status.state}${where}${status.detail === '' ? '' : `: ${status.detail}`}`,
+    vmId: vm.spec.id,
+    hostId: status.hostId ?? undefined,
+  })
+}
