@@ -16,6 +16,10 @@ export type MachineCgroups = {
   /** SIGKILL to everything in it; returns when it is reaped, throws `deadline-exceeded` otherwise. */
   kill(vmId: VmId, deadlineMs: number): Promise<void>
   remove(vmId: VmId): Promise<void>
+  /** A cgroup for programs that write to disks and belong to no running machine (qemu-img). */
+  makeForTools(): Promise<string>
+  /** Machines' cgroups that hold processes, whatever anybody believes. */
+  listPopulated(): Promise<readonly { readonly name: string; readonly pids: number[] }[]>
 }
 
 export type BootFiles = {

@@ -35,12 +35,15 @@ await mkdir(dirname(config.watchdogSocket), { recursive: true })
 await rm(config.watchdogSocket, { force: true })
 createServer((socket) => {
   socket.on('error', () => socket.destroy())
+  const answer = (sequence: number) => socket.write(`${JSON.stringify({ sequence, armed } satisfies WatchdogAnswer)}\n`)
+  // An agent that has just started learns at once how the host is armed.
+  answer(0)
   createInterface({ input: socket }).on('line', (line) => {
     const state = watchdogStateSchema.safeParse(JSON.parse(line))
     if (!state.success) return logger.error('watchdog.unintelligible', { reason: state.error.message })
     guard.update(state.data)
     guard.look()
-    socket.write(`${JSON.stringify({ sequence: state.data.sequence, armed } satisfies WatchdogAnswer)}\n`)
+    answer(state.data.sequence)
   })
 }).listen(config.watchdogSocket)
 logger.info('watchdog.started', { armed })

@@ -114,3 +114,5 @@ export const agentContract = {
     response: inventorySchema,
   },
 } as const satisfies Contract
+
+export type AgentContract = typeof agentContract

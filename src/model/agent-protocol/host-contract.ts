@@ -47,3 +47,5 @@ export const hostContract = {
     stream: 'bytes',
   },
 } as const satisfies Contract
+
+export type HostContract = typeof hostContract

@@ -1,0 +1,111 @@
+/** The agent's side of the contract with the leader: each order is checked for its authority, then carried out; all are safe to repeat. */
+import type { AgentContract, Inventory } from '../model/agent-protocol/agent-contract.ts'
+import { DialtoneError } from '../model/dialtone-error.ts'
+import type { HostId, StorageId } from '../model/ids.ts'
+import { formatPill } from '../model/protection/pill.ts'
+import type { Handlers } from '../transport/mount-contract.ts'
+import type { AgentPorts } from './agent.ts'
+import { numberOfTap } from './machines/machine-names.ts'
+import type { MachineRoom } from './machines/machine-room.ts'
+import type { Storage } from './storage/storage.ts'
+
+type Storages = ReadonlyMap<StorageId, { readonly storage: Storage; readonly isShared: boolean }>
+
+export type OrderContext = {
+  readonly hostId: HostId
+  readonly room: MachineRoom
+  readonly storages: Storages
+  readonly ports: Pick<AgentPorts, 'hostName' | 'cgroups' | 'rootDisk' | 'network' | 'records'>
+}
+
+export function handleOrders({ hostId, room, ports, storages }: OrderContext): Handlers<AgentContract> {
+  const storageOf = (storageId: StorageId): Storage => {
+    const known = storages.get(storageId)
+    if (known === undefined)
+      throw new DialtoneError('storage-failed', `${ports.hostName} doesn't have the storage ${storageId}`)
+    return known.storage
+  }
+
+  return {
+    startMachine: ({ body }) => ({ report: room.start(body.machine, body) }),
+    async stopMachine({ params, body }) {
+      const keeper = room.keeperFor(params.vmId, body)
+      if (body.mode === 'shutdown') await keeper.shutDown()
+      else
+        await room.release(params.vmId, { authority: body.authority, upToEpoch: body.epoch, detail: 'killed by order' })
+      return { report: keeper.report() }
+    },
+    async releaseMachine({ params, body }) {
+      await room.release(params.vmId, { ...body, detail: 'released by order' })
+      return { session: room.session, upToEpoch: body.upToEpoch }
+    },
+    async changeMachine({ params, body }) {
+      const keeper = room.keeperFor(params.vmId, body)
+      await keeper[body.change]()
+      return { report: keeper.report() }
+    },
+    async console({ params }) {
+      const machine = room.keeper(params.vmId)?.running()
+      if (machine === undefined)
+        throw new DialtoneError('wrong-state', `${params.vmId} has no process on ${ports.hostName}`)
+      return machine.openConsole()
+    },
+    async createVolume({ params, body }) {
+      room.checkAuthority(body.authority)
+      const base =
+        body.baseVersion === null
+          ? {}
+          : { base: { version: body.baseVersion, path: await ports.rootDisk(body.baseVersion) } }
+      const cgroupDirectory = await ports.cgroups.makeForTools()
+      const { volumeId } = params
+      await storageOf(body.storageId).createVolume({
+        volumeId,
+        format: body.format,
+        sizeMiB: body.sizeMiB,
+        cgroupDirectory,
+        ...base,
+      })
+      return {}
+    },
+    async deleteVolume({ params, body }) {
+      room.checkAuthority(body.authority)
+      await storageOf(body.storageId).deleteVolume(params.volumeId)
+      return {}
+    },
+    async writePill({ params, body }) {
+      room.checkAuthority(body.authority)
+      await storageOf(params.storageId).writeSlot(params.slot, body.pill === null ? '' : formatPill(body.pill))
+      return {}
+    },
+    inventory: () => takeInventory({ hostId, room, ports, storages }),
+  }
+}
+
+async function takeInventory({ hostId, room, ports, storages }: OrderContext): Promise<Inventory> {
+  const machines = [...room.reports()]
+  const taps = await ports.network.listTaps()
+  const volumes: Inventory['volumes'] = []
+  const usages: Inventory['storages'] = []
+  for (const [storageId, { storage }] of storages) {
+    try {
+      for (const volumeId of await storage.listVolumes()) volumes.push({ storageId, volumeId })
+      usages.push({ storageId, ...(await storage.usage()), error: null })
+    } catch (error) {
+      usages.push({ storageId, totalMiB: 0, freeMiB: 0, error: error instanceof Error ? error.message : String(error) })
+    }
+  }
+  const records = await ports.records.readAll()
+  return {
+    hostId,
+    session: room.session,
+    machines,
+    populatedMachineCgroups: [...(await ports.cgroups.listPopulated())],
+    runDirectories: records.map((record) => record.machine.vmId),
+    taps: taps.map((tapName) => ({
+      tapName,
+      vmId: records.find((record) => record.machine.number === numberOfTap(tapName))?.machine.vmId ?? null,
+    })),
+    volumes,
+    storages: usages,
+  }
+}
