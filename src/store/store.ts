@@ -4,7 +4,10 @@
  * this promise (`memory/`, `sqlite/`, later `etcd/`) and one contract suite (`store.contract.ts`) holds them to it.
  */
 
-/** A point in the store's history. Starts at 1 for an empty store and grows by 1 with each committed transaction that writes. */
+/**
+ * A point in the store's history. Starts at 1 for an empty store and grows by 1 with each committed transaction that changes
+ * something: one without writes, or that only deletes what is not there, commits at the revision that is.
+ */
 export type Revision = number
 
 export type KeyValue = {
@@ -45,14 +48,20 @@ export type Store = AsyncDisposable & {
   get(key: string): Promise<KeyValue | undefined>
   /** All keys that start with `prefix`, in key order, as of one revision. */
   range(prefix: string): Promise<{ readonly revision: Revision; readonly entries: readonly KeyValue[] }>
-  /** Durable when it returns: a kill -9 after that loses nothing. */
+  /**
+   * Durable when it returns: a kill -9 after that loses nothing. Throws `invalid-input` beyond `storeLimits`, `not-found` when
+   * the conditions hold but a lease that is named has expired, `deadline-exceeded` when it may or may not have been done.
+   */
   commit(transaction: Transaction): Promise<CommitResult>
   /**
    * Yields every change set after `afterRevision` in order, without gaps or repeats, until `signal` aborts (then it ends).
    * Throws DialtoneError `revision-compacted` when that history is no longer kept: read the range anew and watch from there.
    */
-  watch(prefix: string, options: { readonly afterRevision: Revision; readonly signal: AbortSignal }): AsyncIterable<ChangeSet>
-  /** Forgets the history below `revision` (not the current values). */
+  watch(
+    prefix: string,
+    options: { readonly afterRevision: Revision; readonly signal: AbortSignal },
+  ): AsyncIterable<ChangeSet>
+  /** Forgets the history below `revision` (not the current values). Throws `invalid-input` when that is in the future. */
   compact(revision: Revision): Promise<void>
   grantLease(ttlMs: number): Promise<LeaseId>
   /** False when the lease has expired. Keys put with an expired or revoked lease are deleted in one transaction. */
