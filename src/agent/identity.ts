@@ -69,6 +69,7 @@ async function joinCluster(config: AgentConfig, token: string): Promise<HostIden
         signature: signJoinRequest(token, key),
         address: config.listen.host,
         port: config.listen.port,
+        localStoragePath: join(config.dataDirectory, 'storage', 'local'),
       },
     })
     return {

@@ -12,6 +12,8 @@ export const joinRequestSchema = z.object({
   signature: z.string(),
   address: z.string(),
   port: z.number().int(),
+  /** Folder of the host's own disks. */
+  localStoragePath: z.string().regex(/^\/[^\0\n]*$/),
 })
 
 export const joinResponseSchema = z.object({

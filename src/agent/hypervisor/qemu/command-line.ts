@@ -1,0 +1,176 @@
+/**
+ * The command line of QEMU for a machine. Pure; golden files (`golden/`) show it whole. What is in it is hardware that the guest sees:
+ * an address or a property that changes here changes machines that exist, so such a change belongs to a new machine type only.
+ */
+import { createHash } from 'node:crypto'
+import { guestMemoryKiB } from '../../../model/hardware.ts'
+import type { AttachedDisk, MachineDefinition } from '../hypervisor.ts'
+import { runFiles } from './run-files.ts'
+
+export type CommandLineOptions = {
+  /** QEMU's own lock on each image. Only tests of the protection switch it off. */
+  readonly fileLocking: boolean
+}
+
+/**
+ * Room for translated code under TCG. The default grows with the guest's memory. Measured with the tiny guest: see README.md.
+ */
+const translationBufferMiB = 64
+
+/** Devices that no guest of ours needs; each costs time at every boot. The power button (ACPI) works without them. */
+const trimmedAway = ['smbus', 'sata', 'usb', 'vmport', 'i8042', 'hpet', 'graphics']
+
+/** PCI slots on the root bus. Written out, so that a device more or less never moves another one. */
+const slots = { nic: 0x02, serial: 0x03, random: 0x04, panic: 0x05, hotplug: 0x06, firstDisk: 0x07 }
+
+/** Ports on which disks and cards can be plugged in while the machine runs. */
+const hotplugPorts = 4
+
+/** Arguments for the QEMU binary, without the binary. The machine starts paused. */
+export function buildCommandLine(definition: MachineDefinition, options: CommandLineOptions): string[] {
+  const { userId, runDirectory } = definition
+  const files = runFiles(runDirectory)
+  return [
+    ...[
+      '-name',
+      properties(`guest=${escape(definition.name)}`, { process: `vm-${definition.name}`, 'debug-threads': 'on' }),
+    ],
+    ...['-S', '-no-user-config', '-nodefaults', '-display', 'none', '-msg', 'timestamp=on'],
+    // The seccomp filter also sets no_new_privs. `elevateprivileges` is left out: it forbids the very setuid that -runas does.
+    ...['-sandbox', 'on,obsolete=deny,spawn=deny,resourcecontrol=deny', '-runas', `${userId}:${userId}`],
+    // Locked by the kernel as long as the process lives: of two starts in one directory the second ends itself.
+    ...['-pidfile', files.pid],
+    ...machine(definition),
+    ...['-uuid', machineUuid(definition.life.vmId), '-device', `vmgenid,guid=${definition.generationId}`],
+    ...boot(definition),
+    ...monitor('qmp0', files.qmp[0]),
+    ...monitor('qmp1', files.qmp[1]),
+    ...console(files.console, files.consoleLog),
+    ...card(definition),
+    ...guestAgent(files.guestAgent),
+    ...['-object', 'rng-builtin,id=random0', '-device', `virtio-rng-pci,rng=random0,addr=${hex(slots.random)}`],
+    ...['-device', `pvpanic-pci,addr=${hex(slots.panic)}`],
+    ...hotplug(),
+    ...definition.disks.flatMap((disk, index) => diskArguments(disk, slots.firstDisk + index, options)),
+    // A panic is told and the machine stands still for a look at it; a power-off of the guest ends the process.
+    ...['-action', 'reboot=reset,shutdown=poweroff,panic=pause'],
+  ]
+}
+
+/** The identity that the guest reads from its firmware: the same for all lives of a VM. A name-based UUID (version 8) of the VM's id. */
+export function machineUuid(vmId: string): string {
+  const digest = createHash('sha256').update(`dialtone:${vmId}`).digest()
+  digest[6] = ((digest[6] ?? 0) & 0x0f) | 0x80
+  digest[8] = ((digest[8] ?? 0) & 0x3f) | 0x80
+  return digest.toString('hex', 0, 16).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+}
+
+function machine({ hardware, cpus, memoryMiB }: MachineDefinition): string[] {
+  const size = `${guestMemoryKiB(memoryMiB, hardware.accelerator)}K`
+  const trimmed = Object.fromEntries(trimmedAway.map((device) => [device, 'off']))
+  const accelerator = hardware.accelerator === 'kvm' ? 'kvm' : `tcg,thread=multi,tb-size=${translationBufferMiB}`
+  return [
+    // Named memory: snapshots, migration streams and warm images fit each other only when the block has the same name everywhere.
+    ...[
+      '-machine',
+      properties(hardware.machineType, { ...trimmed, 'dump-guest-core': 'off', 'memory-backend': 'pc.ram' }),
+    ],
+    ...['-accel', accelerator, '-cpu', hardware.cpuModel, '-smp', `cpus=${cpus},sockets=1,cores=${cpus},threads=1`],
+    ...['-m', `size=${size}`, '-object', `memory-backend-ram,id=pc.ram,size=${size}`],
+  ]
+}
+
+function boot({ kernel }: MachineDefinition): string[] {
+  return ['-kernel', kernel.vmlinux, '-initrd', kernel.initrd, '-append', kernel.commandLine]
+}
+
+function monitor(id: string, path: string): string[] {
+  return ['-chardev', listening(id, path), '-mon', `chardev=${id},mode=control`]
+}
+
+function console(path: string, logPath: string): string[] {
+  const chardev = properties(listening('console0', path), { logfile: logPath, logappend: 'on' })
+  return ['-chardev', chardev, '-serial', 'chardev:console0']
+}
+
+function card({ tapName, macAddress }: MachineDefinition): string[] {
+  return [
+    ...['-netdev', properties('tap', { id: 'net0', ifname: tapName, script: 'no', downscript: 'no', vhost: 'off' })],
+    '-device',
+    properties('virtio-net-pci', { id: 'nic0', netdev: 'net0', mac: macAddress, romfile: '', addr: hex(slots.nic) }),
+  ]
+}
+
+function guestAgent(path: string): string[] {
+  return [
+    ...['-device', `virtio-serial-pci,id=serial0,addr=${hex(slots.serial)}`, '-chardev', listening('agent0', path)],
+    ...['-device', 'virtserialport,bus=serial0.0,chardev=agent0,name=org.qemu.guest_agent.0'],
+  ]
+}
+
+function hotplug(): string[] {
+  return Array.from({ length: hotplugPorts }, (_, index) => [
+    '-device',
+    properties('pcie-root-port', {
+      id: `port${index}`,
+      chassis: `${index + 1}`,
+      addr: `${hex(slots.hotplug)}.${hex(index)}`,
+      ...(index === 0 ? { multifunction: 'on' } : {}),
+    }),
+  ]).flat()
+}
+
+/** The nodes are named by the volume, so that later orders (snapshot, resize, mirror) need no table. */
+function diskArguments(disk: AttachedDisk, slot: number, options: CommandLineOptions): string[] {
+  const file = {
+    driver: 'file',
+    'node-name': `${disk.volumeId}-file`,
+    filename: disk.path,
+    locking: options.fileLocking ? 'on' : 'off',
+    'cache.direct': 'on',
+    discard: 'unmap',
+  }
+  const format = {
+    driver: disk.format,
+    'node-name': disk.volumeId,
+    file: `${disk.volumeId}-file`,
+    'cache.direct': 'on',
+    discard: 'unmap',
+  }
+  // A storage that fails stops the machine, which can go on when the storage is back, instead of breaking the guest's file system.
+  const device = {
+    id: `disk-${disk.volumeId}`,
+    drive: disk.volumeId,
+    serial: disk.volumeId,
+    werror: 'stop',
+    rerror: 'stop',
+  }
+  return [
+    ...['-blockdev', pairs(file), '-blockdev', pairs(format)],
+    ...['-device', properties('virtio-blk-pci', { ...device, addr: hex(slot) })],
+  ]
+}
+
+function listening(id: string, path: string): string {
+  return properties('socket', { id, path, server: 'on', wait: 'off' })
+}
+
+/** QEMU's option syntax: `first,name=value,…`. */
+function properties(first: string, entries: Readonly<Record<string, string>>): string {
+  return `${first},${pairs(entries)}`
+}
+
+/** A comma inside of a value is doubled. */
+function pairs(entries: Readonly<Record<string, string>>): string {
+  return Object.entries(entries)
+    .map(([name, value]) => `${name}=${escape(value)}`)
+    .join(',')
+}
+
+function escape(value: string): string {
+  return value.replaceAll(',', ',,')
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16).padStart(2, '0')}`
+}

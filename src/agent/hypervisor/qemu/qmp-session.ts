@@ -1,0 +1,73 @@
+/**
+ * A machine's line to QEMU. Takes whichever of the two sockets answers, and connects anew when the connection was lost while QEMU
+ * lives, so that one bad moment does not make a machine deaf for ever.
+ */
+import { DialtoneError } from '../../../model/dialtone-error.ts'
+import { connectQmp, type QmpClient, type QmpEvent } from './qmp-client.ts'
+import type { QmpCommands } from './qmp-types.ts'
+
+export type QmpSession = {
+  execute<Name extends keyof QmpCommands>(
+    command: Name,
+    args: QmpCommands[Name]['arguments'],
+    timeoutMs: number,
+  ): Promise<QmpCommands[Name]['returns']>
+  /** Connects unless connected. */
+  connect(timeoutMs: number): Promise<void>
+  isConnected(): boolean
+  /** Resolves when the present connection ends; at once when there is none. */
+  disconnected(): Promise<void>
+  close(): void
+}
+
+export type SessionOptions = {
+  readonly paths: readonly string[]
+  readonly onEvent: (event: QmpEvent) => void
+}
+
+export function createQmpSession(options: SessionOptions): QmpSession {
+  let client: QmpClient | undefined
+  let connecting: Promise<QmpClient> | undefined
+  let isClosed = false
+
+  const open = async (timeoutMs: number): Promise<QmpClient> => {
+    let failure: unknown
+    for (const path of options.paths) {
+      try {
+        const opened = await connectQmp(path, { timeoutMs, onEvent: options.onEvent })
+        if (isClosed) opened.close()
+        client = opened
+        opened.closed.then(() => {
+          if (client === opened) client = undefined
+        })
+        return opened
+      } catch (error) {
+        failure = error
+      }
+    }
+    throw failure
+  }
+  const connected = async (timeoutMs: number): Promise<QmpClient> => {
+    if (isClosed) throw new DialtoneError('hypervisor-failed', 'the machine has been detached from')
+    if (client !== undefined) return client
+    connecting ??= open(timeoutMs).finally(() => {
+      connecting = undefined
+    })
+    return connecting
+  }
+
+  return {
+    execute: async (command, args, timeoutMs) => (await connected(timeoutMs)).execute(command, args, timeoutMs),
+    connect: async (timeoutMs) => {
+      await connected(timeoutMs)
+    },
+    isConnected: () => client !== undefined,
+    disconnected: async () => {
+      await client?.closed
+    },
+    close: () => {
+      isClosed = true
+      client?.close()
+    },
+  }
+}

@@ -1,0 +1,151 @@
+/** What every storage driver promises, seen from two hosts. Each sibling's test calls `testStorage` with a world of its own. */
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { DialtoneError, type ErrorCode } from '../../model/dialtone-error.ts'
+import { type VolumeId, vmIdSchema, volumeIdSchema } from '../../model/ids.ts'
+import type { Ownership, Storage, VolumeRequest } from './storage.ts'
+
+/** A fresh, shared storage. */
+export type StorageWorld = {
+  /** The storage as this host sees it; the same driver object for the same name. */
+  onHost(hostName: string): Storage
+  readonly base: { readonly version: string; readonly path: string }
+  readonly cgroupDirectory: string
+  /** A process of that host opens the disk; the answer closes it. */
+  holdOpen(hostName: string, volumeId: VolumeId): Promise<() => Promise<void>>
+  /** Damages a part of the slot's block. */
+  tearSlot(slot: number): Promise<void>
+}
+
+const volumeId = volumeIdSchema.parse('vol-aaaaaaaa')
+const otherVolumeId = volumeIdSchema.parse('vol-bbbbbbbb')
+const vmId = vmIdSchema.parse('vm-aaaaaaaa')
+
+export function testStorage(driver: string, makeWorld: (t: TestContext) => Promise<StorageWorld>): void {
+  const scenario = (statement: string, play: (world: StorageWorld) => Promise<void>) =>
+    test(`${driver}: ${statement}`, async (t) => play(await makeWorld(t)))
+
+  scenario('a volume made on one host is listed and opened on another', async (world) => {
+    await world.onHost('a').createVolume(fromTemplate(world))
+    await world.onHost('a').createVolume({ ...empty(world), format: 'raw' })
+    assert.deepEqual([...(await world.onHost('b').listVolumes())].sort(), [volumeId, otherVolumeId])
+    assert.match((await world.onHost('b').openVolume(volumeId, 'qcow2', 20001)).path, /vol-aaaaaaaa\/disk\.qcow2$/)
+    assert.match((await world.onHost('b').openVolume(otherVolumeId, 'raw', 20001)).path, /vol-bbbbbbbb\/disk\.raw$/)
+  })
+
+  scenario('making the same volume again is fine, another one under its id is refused', async (world) => {
+    const storage = world.onHost('a')
+    await storage.createVolume(fromTemplate(world))
+    await storage.createVolume(fromTemplate(world))
+    await assert.rejects(storage.createVolume({ ...fromTemplate(world), sizeMiB: 256 }), failsWith('wrong-state'))
+    await assert.rejects(storage.createVolume({ ...empty(world), volumeId }), failsWith('wrong-state'))
+  })
+
+  scenario('a raw volume on a template is refused', async (world) => {
+    await assert.rejects(
+      world.onHost('a').createVolume({ ...fromTemplate(world), format: 'raw' }),
+      failsWith('invalid-input'),
+    )
+  })
+
+  scenario('a deleted volume is gone with its claims, and deleting it again is fine', async (world) => {
+    await world.onHost('a').createVolume(empty(world))
+    await world.onHost('a').claimVolume(otherVolumeId, ownerOn('a', 7, 0))
+    await world.onHost('b').deleteVolume(otherVolumeId)
+    await world.onHost('b').deleteVolume(otherVolumeId)
+    assert.deepEqual(await world.onHost('a').listVolumes(), [])
+    assert.equal(await world.onHost('a').readClaim(otherVolumeId), undefined)
+    await assert.rejects(world.onHost('a').openVolume(otherVolumeId, 'qcow2', 20001), failsWith('not-found'))
+    await assert.rejects(world.onHost('a').claimVolume(otherVolumeId, ownerOn('a', 8, 0)), failsWith('not-found'))
+  })
+
+  scenario('a volume that a process of this host has open is not deleted', async (world) => {
+    await world.onHost('a').createVolume(empty(world))
+    const close = await world.holdOpen('a', otherVolumeId)
+    await assert.rejects(world.onHost('a').deleteVolume(otherVolumeId), failsWith('in-use'))
+    await close()
+    await world.onHost('a').deleteVolume(otherVolumeId)
+  })
+
+  scenario('the highest claim is read from every host', async (world) => {
+    await world.onHost('a').createVolume(empty(world))
+    assert.equal(await world.onHost('b').readClaim(otherVolumeId), undefined)
+    for (const owner of [ownerOn('a', 9, 0), ownerOn('a', 9, 1), ownerOn('b', 10, 0), ownerOn('b', 10, 12)]) {
+      await world.onHost(owner.hostName).claimVolume(otherVolumeId, owner)
+      assert.deepEqual(await world.onHost('a').readClaim(otherVolumeId), owner)
+    }
+  })
+
+  scenario('a claim may be repeated by its owner, and by nobody else', async (world) => {
+    await world.onHost('a').createVolume(empty(world))
+    await world.onHost('a').claimVolume(otherVolumeId, ownerOn('a', 5, 0))
+    await world.onHost('a').claimVolume(otherVolumeId, ownerOn('a', 5, 0))
+    await assert.rejects(world.onHost('b').claimVolume(otherVolumeId, ownerOn('b', 5, 0)), failsWith('stale-epoch'))
+  })
+
+  scenario('a claim below the highest is stale', async (world) => {
+    await world.onHost('b').createVolume(empty(world))
+    await world.onHost('b').claimVolume(otherVolumeId, ownerOn('b', 5, 3))
+    for (const [epoch, incarnation] of [
+      [4, 9],
+      [5, 2],
+    ] as const) {
+      const claim = world.onHost('a').claimVolume(otherVolumeId, ownerOn('a', epoch, incarnation))
+      await assert.rejects(claim, failsWith('stale-epoch'))
+    }
+    assert.deepEqual(await world.onHost('a').readClaim(otherVolumeId), ownerOn('b', 5, 3))
+  })
+
+  scenario('of many hosts that claim the same life at once, one gets it', async (world) => {
+    await world.onHost('a').createVolume(empty(world))
+    const hostNames = ['a', 'b', 'c', 'd']
+    const claims = hostNames.map((name) => world.onHost(name).claimVolume(otherVolumeId, ownerOn(name, 3, 0)))
+    const outcomes = await Promise.allSettled(claims)
+    assert.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 1)
+  })
+
+  scenario('a slot holds what another host wrote, and is empty before and after', async (world) => {
+    const slot = 3
+    assert.equal(await world.onHost('a').readSlot(slot), undefined)
+    await world.onHost('b').writeSlot(slot, 'pill for a, term 4 ☠')
+    assert.equal(await world.onHost('a').readSlot(slot), 'pill for a, term 4 ☠')
+    assert.equal(await world.onHost('a').readSlot(slot + 1), undefined)
+    await world.onHost('b').writeSlot(slot, '')
+    assert.equal(await world.onHost('a').readSlot(slot), undefined)
+  })
+
+  scenario('a torn slot is an error and not an empty slot, until it is written anew', async (world) => {
+    await world.onHost('b').writeSlot(1, 'pill')
+    await world.tearSlot(1)
+    await assert.rejects(world.onHost('a').readSlot(1), failsWith('storage-failed'))
+    await world.onHost('b').writeSlot(1, 'again')
+    assert.equal(await world.onHost('a').readSlot(1), 'again')
+  })
+
+  scenario('the usage is told in MiB', async (world) => {
+    const { totalMiB, freeMiB } = await world.onHost('a').usage()
+    assert.ok(freeMiB > 0 && freeMiB <= totalMiB)
+  })
+}
+
+/** For `assert.rejects`: an error of the catalogue with this code. */
+export function failsWith(code: ErrorCode, words = /./): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof DialtoneError, String(error))
+    assert.equal(error.code, code, error.message)
+    assert.match(error.message, words)
+    return true
+  }
+}
+
+function fromTemplate(world: StorageWorld): VolumeRequest {
+  return { volumeId, format: 'qcow2', sizeMiB: 128, base: world.base, cgroupDirectory: world.cgroupDirectory }
+}
+
+function empty(world: StorageWorld): VolumeRequest {
+  return { volumeId: otherVolumeId, format: 'qcow2', sizeMiB: 64, cgroupDirectory: world.cgroupDirectory }
+}
+
+function ownerOn(hostName: string, epoch: number, incarnation: number): Ownership {
+  return { hostName, life: { vmId, epoch, incarnation } }
+}

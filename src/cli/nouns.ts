@@ -1,0 +1,60 @@
+/** The words that a command begins with. Each is loaded only when it is used: the start of `dialtone` is paid by everybody. */
+import type { Command } from 'commander'
+
+export type Noun = { readonly summary: string; readonly load: () => Promise<(command: Command) => void> }
+
+export const nouns: Readonly<Record<string, Noun>> = {
+  vm: {
+    summary: 'virtual machines',
+    load: async () => (await import('./vm-commands.ts')).addVmCommands,
+  },
+  host: {
+    summary: 'the servers that run them',
+    load: async () => (await import('./host-commands.ts')).addHostCommands,
+  },
+  storage: {
+    summary: 'where disks are kept',
+    load: async () => (await import('./storage-commands.ts')).addStorageCommands,
+  },
+  template: {
+    summary: 'what VMs are made from',
+    load: async () => (await import('./template-commands.ts')).addTemplateCommands,
+  },
+  task: {
+    summary: 'long operations: follow and cancel them',
+    load: async () => (await import('./task-commands.ts')).addTaskCommands,
+  },
+  event: {
+    summary: 'what happened',
+    load: async () => (await import('./event-commands.ts')).addEventCommands,
+  },
+  cluster: {
+    summary: 'the cluster as a whole',
+    load: async () => (await import('./cluster-commands.ts')).addClusterCommands,
+  },
+  network: {
+    summary: 'the network of the VMs',
+    load: async () => (await import('./cluster-commands.ts')).addNetworkCommands,
+  },
+  doctor: {
+    summary: 'check that what must hold does hold',
+    load: async () => (await import('./cluster-commands.ts')).addDoctorCommand,
+  },
+  completion: {
+    summary: 'a script that completes commands in a shell',
+    load: async () => (await import('./completion-commands.ts')).addCompletionCommands,
+  },
+  version: {
+    summary: 'the version of this command',
+    load: async () => (await import('./version-command.ts')).addVersionCommand,
+  },
+}
+
+/** Words that other programs carry out, with all that follows them. */
+export const passedOn: Readonly<Record<string, string>> = {
+  up: 'start a laboratory: a cloud on this machine',
+  down: 'stop it',
+  status: 'say whether it runs, and how',
+  lab: 'break and mend its hosts: cut, heal, power-off …',
+  demo: 'watch a cloud survive its failures',
+}

@@ -1,0 +1,45 @@
+/** Readers of option values. Each throws commander's error with a sentence that says what is wrong. */
+import { InvalidArgumentError } from 'commander'
+import { parseSeconds } from './age.ts'
+import { parseSize } from './byte-size.ts'
+
+/** A size in MiB. */
+export function sizeOption(text: string): number {
+  const size = parseSize(text)
+  if (size.kind === 'nonsense') throw new InvalidArgumentError(size.why)
+  return size.mebibytes
+}
+
+/** A whole number that is not negative. */
+export function wholeNumberOption(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError(`It has to be a whole number; '${text}' is not one.`)
+  return Number(text)
+}
+
+/** A time in seconds. */
+export function secondsOption(text: string): number {
+  const seconds = parseSeconds(text)
+  if (seconds === null) throw new InvalidArgumentError(`A time is written like 90, 90s or 2m; '${text}' is not one.`)
+  return seconds
+}
+
+export type DiskOption = { readonly sizeMiB: number; readonly format: 'qcow2' | 'raw' }
+
+/** `64MiB`, `2G,raw`: repeatable. */
+export function diskOption(text: string, previous: readonly DiskOption[] = []): readonly DiskOption[] {
+  const [size = '', format = 'qcow2', ...rest] = text.split(',')
+  if ((format !== 'qcow2' && format !== 'raw') || rest.length > 0) {
+    throw new InvalidArgumentError(`A disk is written like 64MiB or 64MiB,raw; '${text}' is not one.`)
+  }
+  return [...previous, { sizeMiB: sizeOption(size), format }]
+}
+
+export type Parameters = Readonly<Record<string, string>>
+
+/** `name=value`: repeatable. */
+export function parameterOption(text: string, previous: Parameters = {}): Parameters {
+  const match = /^([a-z_]+)=([^\n]*)$/.exec(text)
+  if (match === null) throw new InvalidArgumentError(`A parameter is written like ip=10.0.0.9; '${text}' is not one.`)
+  const [, name = '', value = ''] = match
+  return { ...previous, [name]: value }
+}

@@ -1,0 +1,139 @@
+/** Objects as the API answers them, for tests. */
+import type { HostView, StorageView, TaskView, VmView } from '../../model/api/views.ts'
+import {
+  hostIdSchema,
+  sessionIdSchema,
+  storageIdSchema,
+  taskIdSchema,
+  templateIdSchema,
+  vmIdSchema,
+  volumeIdSchema,
+} from '../../model/ids.ts'
+
+const madeAt = '2026-03-01T11:00:00.000Z'
+const hostId = hostIdSchema.parse('host-aaaaaaaa')
+const session = sessionIdSchema.parse('ses-aaaaaaaa')
+const storageId = storageIdSchema.parse('st-aaaaaaaa')
+
+export function makeVmView(changes: Partial<VmView> = {}): VmView {
+  return {
+    id: vmIdSchema.parse('vm-aaaaaaaa'),
+    name: 'web',
+    number: 1,
+    cpus: 1,
+    memoryMiB: 128,
+    templateId: templateIdSchema.parse('tpl-aaaaaaaa'),
+    templateVersion: '1a2b3c',
+    hardware: { machineType: 'pc-q35-7.2', cpuModel: 'qemu64', accelerator: 'tcg', qemuVersion: '7.2.22' },
+    macAddress: '52:54:00:00:00:01',
+    address: '10.20.0.11',
+    disks: [
+      { volumeId: volumeIdSchema.parse('vol-aaaaaaaa'), storageId, format: 'qcow2', sizeMiB: 512 },
+      { volumeId: volumeIdSchema.parse('vol-bbbbbbbb'), storageId, format: 'raw', sizeMiB: 64 },
+    ],
+    extraCommandLine: '',
+    generationId: '7b0a3c1e-94b2-4f6c-8a64-5d1d2c9f1b10',
+    ha: true,
+    autostart: true,
+    startOrder: 100,
+    desired: 'running',
+    stopMode: 'shutdown',
+    boundToHostId: null,
+    lifecycle: 'live',
+    createdAt: madeAt,
+    templateName: 'tiny',
+    hostName: 'node1',
+    placement: {
+      hostId,
+      epoch: 3,
+      session,
+      bootId: '0d1d7e3c',
+      term: 1,
+      placedAt: madeAt,
+      reason: 'node1 has the most free memory.',
+      proof: null,
+      lastRecovery: null,
+    },
+    status: {
+      state: 'running',
+      since: madeAt,
+      hostId,
+      epoch: 3,
+      incarnation: 0,
+      pid: 4711,
+      detail: '',
+      crashes: 0,
+    },
+    proofSentence: null,
+    revision: 12,
+    ...changes,
+  }
+}
+
+export function makeHostView(changes: Partial<HostView> = {}): HostView {
+  return {
+    id: hostId,
+    name: 'node1',
+    number: 1,
+    address: '10.9.0.1',
+    port: 7401,
+    joinedAt: madeAt,
+    fence: null,
+    status: {
+      state: 'online',
+      since: madeAt,
+      detail: '',
+      session,
+      bootId: '0d1d7e3c',
+      armed: 'soft',
+      cpus: 2,
+      memoryMiB: 4096,
+      accelerator: 'tcg',
+      qemuVersion: '7.2.22',
+      machineType: 'pc-q35-7.2',
+      cpuModel: 'qemu64',
+      storageIds: [storageId],
+      fencing: null,
+      proof: null,
+    },
+    silentMs: 120,
+    usedMemoryMiB: 128,
+    usedCpus: 1,
+    vmNames: ['web'],
+    ...changes,
+  }
+}
+
+export function makeStorageView(): StorageView {
+  return {
+    id: storageId,
+    name: 'shared',
+    kind: 'directory',
+    path: '/srv/shared',
+    shared: true,
+    hostId: null,
+    createdAt: madeAt,
+    hostName: null,
+    volumes: 2,
+  }
+}
+
+export function makeTaskView(changes: Partial<TaskView> = {}): TaskView {
+  return {
+    id: taskIdSchema.parse('task-aaaaaaaa'),
+    kind: 'vm.create',
+    subject: 'web',
+    vmId: null,
+    hostId: null,
+    user: 'admin',
+    state: 'running',
+    progress: 0,
+    message: '',
+    steps: [],
+    error: null,
+    cancelRequested: false,
+    createdAt: new Date().toISOString(),
+    endedAt: null,
+    ...changes,
+  }
+}

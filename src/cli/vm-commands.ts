@@ -1,0 +1,228 @@
+/** `dialtone vm …` */
+import type { Command } from 'commander'
+import type { TaskView, VmView } from '../model/api/views.ts'
+import { formatAge } from './age.ts'
+import { formatSize } from './byte-size.ts'
+import { confirmByName } from './confirm.ts'
+import { followTask, writeBegun } from './follow-task.ts'
+import { type DiskOption, diskOption, secondsOption, sizeOption, wholeNumberOption } from './option-parsers.ts'
+import { printableText } from './printable-text.ts'
+import { type Listing, writeDetails, writeJson, writeListing } from './screen.ts'
+import { type Session, withSession } from './session.ts'
+import { vmStateCell } from './state-cells.ts'
+import { describeVm } from './vm-details.ts'
+
+type CreateOptions = {
+  readonly template: string
+  readonly cpus?: number
+  readonly memory?: number
+  readonly storage?: string
+  readonly disk?: readonly DiskOption[]
+  readonly address?: string
+  readonly host?: string
+  readonly ha?: boolean
+  readonly autostart: boolean
+  readonly startOrder?: number
+  readonly start: boolean
+  readonly append?: string
+  readonly detach?: boolean
+}
+type DetachOption = { readonly detach?: boolean }
+type DeleteOptions = DetachOption & { readonly force?: boolean; readonly yes?: boolean }
+type ConsoleOptions = { readonly linger: number }
+type FinishOptions = DetachOption & { readonly isDeleted?: boolean }
+type VmAndTask = { readonly vm: VmView; readonly task: TaskView }
+
+const detachOption = ['--detach', 'return at once and let the task go on'] as const
+
+/** Adds the verbs of VMs to the command `vm`. */
+export function addVmCommands(vm: Command): void {
+  addCreate(vm)
+  vm.command('list')
+    .description('list all VMs')
+    .action((_options: object, command: Command) => withSession(command, listVms))
+  vm.command('show')
+    .description('show everything about a VM')
+    .argument('<vm>')
+    .action((name: string, _options: object, command: Command) =>
+      withSession(command, (session) => showVm(session, name)),
+    )
+  addPowerVerbs(vm)
+  vm.command('reset')
+    .description('press its reset button')
+    .argument('<vm>')
+    .action((name: string, _options: object, command: Command) =>
+      withSession(command, async ({ api, screen }) => {
+        const view = await api.call('resetVm', { params: { vm: name } })
+        if (screen.json) writeJson(screen, view)
+        else screen.write(`${printableText(view.name)} was reset.\n`)
+      }),
+    )
+  vm.command('delete')
+    .description('delete a VM with its disks')
+    .argument('<vm>')
+    .option('--force', 'kill it first if it runs')
+    .option('--yes', 'do not ask')
+    .option(...detachOption)
+    .action((name: string, options: DeleteOptions, command: Command) =>
+      withSession(command, (session) => deleteVm(session, name, options)),
+    )
+  vm.command('console')
+    .description('open its serial console; Ctrl-] leaves it')
+    .argument('<vm>')
+    .option(
+      '--linger <time>',
+      'with piped input: leave after this much quiet once the input has ended',
+      secondsOption,
+      2,
+    )
+    .action((name: string, options: ConsoleOptions, command: Command) =>
+      withSession(command, async ({ api, screen }) => {
+        const { attachConsole } = await import('./vm-console.ts')
+        const stream = await api.upgrade('vmConsole', { params: { vm: name } })
+        const { stdin: input, stdout: output } = process
+        await attachConsole({ stream, name, input, output, lingerMs: options.linger * 1000, note: screen.note })
+      }),
+    )
+}
+
+function addCreate(vm: Command): void {
+  vm.command('create')
+    .description('make a VM from a template and start it')
+    .argument('<name>')
+    .requiredOption('--template <template>', 'the template that it is made from')
+    .option('--cpus <number>', 'virtual CPUs', wholeNumberOption)
+    .option('--memory <size>', 'memory, such as 128MiB or 2G', sizeOption)
+    .option('--storage <storage>', 'storage of its disks')
+    .option('--disk <size[,raw]>', 'a further empty disk; repeatable', diskOption)
+    .option('--address <address>', 'IPv4 address; assigned when left out')
+    .option('--host <host>', 'start on this host')
+    .option('--ha', 'restart it on another host when its own is proven dead')
+    .option('--no-autostart', 'do not start it again after an outage of its host')
+    .option('--start-order <number>', 'lower starts first', wholeNumberOption)
+    .option('--no-start', 'only make it')
+    .option(
+      '--append <arguments>',
+      'appended to the kernel command line; {host}, {epoch} and {incarnation} are filled in',
+    )
+    .option(...detachOption)
+    .action((name: string, options: CreateOptions, command: Command) =>
+      withSession(command, async (session) => {
+        const begun = await session.api.call('createVm', {
+          body: {
+            name,
+            template: options.template,
+            cpus: options.cpus,
+            memoryMiB: options.memory,
+            storage: options.storage,
+            disks: options.disk === undefined ? undefined : [...options.disk],
+            address: options.address,
+            host: options.host,
+            ha: options.ha,
+            autostart: options.autostart,
+            startOrder: options.startOrder,
+            start: options.start,
+            extraCommandLine: options.append,
+          },
+        })
+        await finish(session, begun, options)
+      }),
+    )
+}
+
+function addPowerVerbs(vm: Command): void {
+  for (const [verb, route, description] of [
+    ['start', 'startVm', 'start it'],
+    ['kill', 'killVm', 'cut its power'],
+    ['pause', 'pauseVm', 'stop its vCPUs'],
+    ['resume', 'resumeVm', 'let its vCPUs go on'],
+  ] as const) {
+    vm.command(verb)
+      .description(description)
+      .argument('<vm>')
+      .option(...detachOption)
+      .action((name: string, options: DetachOption, command: Command) =>
+        withSession(command, async (session) => {
+          await finish(session, await session.api.call(route, { params: { vm: name } }), options)
+        }),
+      )
+  }
+  vm.command('stop')
+    .description('press its power button and wait until it is off')
+    .argument('<vm>')
+    .option('--timeout <time>', 'how long its guest may take, such as 90s or 2m', secondsOption, 60)
+    .option(...detachOption)
+    .action((name: string, options: DetachOption & { readonly timeout: number }, command: Command) =>
+      withSession(command, async (session) => {
+        const body = { timeoutSeconds: options.timeout }
+        await finish(session, await session.api.call('stopVm', { params: { vm: name }, body }), options)
+      }),
+    )
+}
+
+async function listVms({ api, screen }: Session): Promise<void> {
+  const answer = await api.call('listVms', {})
+  if (screen.json) return writeJson(screen, answer)
+  writeListing(screen, answer.vms, vmListing(screen.nowMs()))
+}
+
+function vmListing(nowMs: number): Listing<VmView> {
+  return {
+    none: 'There is no VM yet: make one with dialtone vm create.',
+    columns: [
+      ['NAME', (vm) => vm.name],
+      ['STATE', (vm) => vmStateCell(vm.status.state)],
+      ['SINCE', (vm) => formatAge(vm.status.since, nowMs)],
+      ['HOST', (vm) => vm.hostName ?? '-'],
+      ['ADDRESS', (vm) => vm.address],
+      ['CPUS', (vm) => String(vm.cpus)],
+      ['MEMORY', (vm) => formatSize(vm.memoryMiB)],
+      ['HA', (vm) => (vm.ha ? 'yes' : 'no')],
+      ['TEMPLATE', (vm) => vm.templateName],
+      ['NOTE', (vm) => vm.status.detail],
+    ],
+  }
+}
+
+async function showVm({ api, screen }: Session, name: string): Promise<void> {
+  const params = { vm: name }
+  if (screen.json) return writeJson(screen, await api.call('getVm', { params }))
+  const [vm, { storages }, { hosts }] = await Promise.all([
+    api.call('getVm', { params }),
+    api.call('listStorages', {}),
+    api.call('listHosts', {}),
+  ])
+  writeDetails(screen, describeVm(vm, { storages, hosts, nowMs: screen.nowMs() }))
+}
+
+async function deleteVm(session: Session, name: string, options: DeleteOptions): Promise<void> {
+  const { api, screen } = session
+  const vm = await api.call('getVm', { params: { vm: name } })
+  const disks = vm.disks.map(
+    (disk, index) => `  ${index === 0 ? 'root disk' : `disk ${index}`}, ${formatSize(disk.sizeMiB)}`,
+  )
+  await confirmByName(screen, {
+    warning: [`This deletes the VM ${vm.name} (${vm.status.state}) and all that is on its disks:`, ...disks],
+    name: vm.name,
+    isGiven: options.yes === true,
+  })
+  // By its id: what was confirmed is deleted, not another machine that has the name by now.
+  const query = options.force === true ? { force: 'true' } : {}
+  await finish(session, await api.call('deleteVm', { params: { vm: vm.id }, query }), { ...options, isDeleted: true })
+}
+
+/** Follows the task unless detached, then says how the VM is now. A deleted one is told as it was. */
+async function finish(session: Session, begun: VmAndTask, options: FinishOptions): Promise<void> {
+  const { api, screen } = session
+  if (options.detach === true) return writeBegun(screen, begun)
+  const task = await followTask(session, begun.task)
+  const isDeleted = options.isDeleted === true
+  const vm = isDeleted ? begun.vm : await api.call('getVm', { params: { vm: begun.vm.id } })
+  if (screen.json) return writeJson(screen, { vm, task })
+  screen.write(`${printableText(isDeleted ? `${vm.name} is deleted.` : describeBriefly(vm))}\n`)
+}
+
+function describeBriefly({ name, hostName, address, status }: VmView): string {
+  const place = hostName === null || status.state === 'stopped' ? '' : ` on ${hostName} (${address})`
+  return `${name} is ${status.state}${place}.`
+}

@@ -1,0 +1,86 @@
+import type { HostView, StorageView, VmView } from '../model/api/views.ts'
+import { formatInstant } from './age.ts'
+import { formatSize } from './byte-size.ts'
+import { vmStateCell } from './state-cells.ts'
+import type { Cell } from './text-table.ts'
+
+export type VmSurroundings = {
+  readonly storages: readonly StorageView[]
+  readonly hosts: readonly HostView[]
+  readonly nowMs: number
+}
+
+type Entry = readonly [label: string, value: Cell]
+
+/** Everything that an administrator wants to know about a VM, in the order of the questions: how is it, where, since when and why, what is it. */
+export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
+  return [
+    ['Name', vm.name],
+    ['Id', vm.id],
+    ...stateOf(vm, surroundings),
+    ...placementOf(vm, surroundings),
+    ['Address', vm.address],
+    ['MAC', vm.macAddress],
+    ['CPUs', String(vm.cpus)],
+    ['Memory', formatSize(vm.memoryMiB)],
+    ...vm.disks.map((disk, index): Entry => {
+      const storage = surroundings.storages.find(({ id }) => id === disk.storageId)?.name ?? disk.storageId
+      return [
+        index === 0 ? 'Root disk' : `Disk ${index}`,
+        `${formatSize(disk.sizeMiB)} ${disk.format} on ${storage} (${disk.volumeId})`,
+      ]
+    }),
+    ['Template', `${vm.templateName}, version ${vm.templateVersion}`],
+    [
+      'Hardware',
+      `${vm.hardware.machineType}, ${vm.hardware.cpuModel}, ${vm.hardware.accelerator}, pinned with QEMU ${vm.hardware.qemuVersion}`,
+    ],
+    [
+      'Kernel arguments',
+      vm.extraCommandLine === '' ? 'those of the template' : `those of the template and ${vm.extraCommandLine}`,
+    ],
+    ['Generation id', vm.generationId],
+    ['HA', vm.ha ? 'yes: restarted elsewhere when its host is proven dead' : 'no'],
+    ['Autostart', vm.autostart ? `yes, order ${vm.startOrder}` : 'no'],
+    ['Bound to', boundTo(vm, surroundings.hosts)],
+    ['Created', formatInstant(vm.createdAt, surroundings.nowMs)],
+    ['Revision', String(vm.revision)],
+  ]
+}
+
+function stateOf({ status, desired, lifecycle }: VmView, { nowMs }: VmSurroundings): Entry[] {
+  const wish = lifecycle === 'live' ? desired : `${desired} (${lifecycle})`
+  return [
+    ['State', vmStateCell(status.state)],
+    ['Reason', status.detail === '' ? '-' : status.detail],
+    ['Since', formatInstant(status.since, nowMs)],
+    ['Wanted', wish],
+    [
+      'Crashes',
+      status.crashes === 0 ? 'none since its start was ordered' : `${status.crashes} since its start was ordered`,
+    ],
+  ]
+}
+
+function placementOf(vm: VmView, { hosts, nowMs }: VmSurroundings): Entry[] {
+  const { placement, status } = vm
+  const process = status.pid === null ? [] : [['Process', String(status.pid)] as const]
+  if (placement === null) return [['Host', 'none: not placed'], ...process]
+  const { lastRecovery } = placement
+  const from = hosts.find(({ id }) => id === lastRecovery?.fromHostId)?.name ?? lastRecovery?.fromHostId ?? ''
+  return [
+    ['Host', vm.hostName ?? placement.hostId],
+    ['Placed', formatInstant(placement.placedAt, nowMs)],
+    ['Placed because', placement.reason],
+    ['Epoch', `${placement.epoch}, incarnation ${status.incarnation}, term ${placement.term}, ${placement.session}`],
+    ...process,
+    ['Last recovery', lastRecovery === null ? 'none' : `from ${from}, ${formatInstant(lastRecovery.at, nowMs)}`],
+    ['Proof', vm.proofSentence ?? 'none was needed'],
+  ]
+}
+
+function boundTo({ boundToHostId }: VmView, hosts: readonly HostView[]): string {
+  if (boundToHostId === null) return 'no host: every disk is on shared storage'
+  const name = hosts.find(({ id }) => id === boundToHostId)?.name ?? boundToHostId
+  return `${name}: a disk is on its local storage`
+}

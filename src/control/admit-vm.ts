@@ -1,0 +1,230 @@
+/** Turns a wish for a VM into everything that it is, or says why it can't be. Pure: ids, time and chance are arguments. */
+
+import type { NetworkSpec, TemplateSpec } from '../model/cluster.ts'
+import { type ClusterState, isOnSharedStorage } from '../model/cluster-state.ts'
+import type { ErrorCode } from '../model/dialtone-error.ts'
+import type { PinnedHardware } from '../model/hardware.ts'
+import type { HostId, VmId, VolumeId } from '../model/ids.ts'
+import type { DiskFormat } from '../model/machine-order.ts'
+import type { StorageSpec } from '../model/storage.ts'
+import type { VmSpec } from '../model/vm.ts'
+import { addressToNumber, numberToAddress } from './ipv4.ts'
+import { describeVerdicts, placeVm } from './place-vm.ts'
+
+export type VmWish = {
+  readonly name: string
+  readonly template: string
+  readonly cpus?: number | undefined
+  readonly memoryMiB?: number | undefined
+  readonly storage?: string | undefined
+  readonly disks: readonly { readonly sizeMiB: number; readonly format: DiskFormat }[]
+  readonly address?: string | undefined
+  readonly host?: string | undefined
+  readonly ha: boolean
+  readonly autostart: boolean
+  readonly startOrder: number
+  readonly start: boolean
+  readonly extraCommandLine: string
+}
+
+export type NewIdentity = {
+  readonly vmId: VmId
+  /** One for the root disk and one for each further disk. */
+  readonly volumeIds: readonly VolumeId[]
+  readonly generationId: string
+  readonly createdAt: string
+}
+
+export type Admission = { readonly kind: 'admitted'; readonly spec: VmSpec; readonly hostId: HostId } | Refusal
+export type Refusal = {
+  readonly kind: 'refused'
+  readonly code: ErrorCode
+  readonly message: string
+  readonly detail?: unknown
+}
+
+export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdentity): Admission {
+  if ([...cluster.vms.values()].some(({ spec }) => spec.name === wish.name))
+    return refuse('name-taken', `a VM named ${wish.name} exists`)
+  const template = findTemplate(cluster, wish.template)
+  if (template === undefined) return refuse('template-not-built', `there is no built template ${wish.template}`)
+  const memoryMiB = wish.memoryMiB ?? template.defaultMemoryMiB
+  if (memoryMiB < template.minimumMemoryMiB)
+    return refuse(
+      'invalid-input',
+      `${template.name} needs at least ${template.minimumMemoryMiB} MiB of memory, ${memoryMiB} MiB were asked for`,
+    )
+  const host =
+    wish.host === undefined
+      ? undefined
+      : [...cluster.hosts.values()].find(({ spec }) => spec.name === wish.host || spec.id === wish.host)
+  if (wish.host !== undefined && host === undefined) return refuse('not-found', `there is no host ${wish.host}`)
+  const storage = chooseStorage(cluster, { wish, hostId: host?.spec.id })
+  if ('kind' in storage && storage.kind === 'refused') return storage
+  const hardware = chooseHardware(cluster)
+  if (hardware === undefined) return refuse('no-host-fits', 'no host is online', { verdicts: [] })
+  const address = chooseAddress(cluster, wish.address)
+  if (typeof address !== 'string') return address
+  const number = smallestFree(new Set([...cluster.vms.values()].map(({ spec }) => spec.number)))
+  const base: Omit<VmSpec, 'disks' | 'boundToHostId'> = {
+    id: identity.vmId,
+    name: wish.name,
+    number,
+    cpus: wish.cpus ?? template.defaultCpus,
+    memoryMiB,
+    templateId: template.id,
+    templateVersion: template.version,
+    hardware,
+    macAddress: macAddressOf(address),
+    address,
+    extraCommandLine: wish.extraCommandLine,
+    generationId: identity.generationId,
+    ha: wish.ha,
+    autostart: wish.autostart,
+    startOrder: wish.startOrder,
+    desired: wish.start ? 'running' : 'stopped',
+    stopMode: 'shutdown',
+    lifecycle: 'creating',
+    createdAt: identity.createdAt,
+  }
+  return admitOnStorage(cluster, base, { wish, template, storage, identity, requiredHost: host?.spec.id })
+}
+
+type StorageChoice = StorageSpec | { readonly localName: string }
+
+type StorageQuestion = {
+  readonly wish: VmWish
+  readonly template: TemplateSpec
+  readonly storage: StorageChoice
+  readonly identity: NewIdentity
+  readonly requiredHost: HostId | undefined
+}
+
+/** With a shared storage any host may do; with a local one the choice of the host is the choice of the storage. */
+function admitOnStorage(
+  cluster: ClusterState,
+  base: Omit<VmSpec, 'disks' | 'boundToHostId'>,
+  question: StorageQuestion,
+): Admission {
+  const candidates = 'id' in question.storage ? [question.storage] : localStorages(cluster, question.storage.localName)
+  const verdicts = []
+  for (const storage of candidates) {
+    const spec: VmSpec = { ...base, disks: disksOn(storage, question), boundToHostId: storage.hostId }
+    if (spec.ha && !isOnSharedStorage(spec, cluster.storages)) {
+      return refuse(
+        'invalid-input',
+        `HA needs shared storage; ${storage.name} is local to ${hostName(cluster, storage.hostId)}`,
+      )
+    }
+    const choice = placeVm(cluster, spec, { required: question.requiredHost })
+    if (choice.kind === 'placed') return { kind: 'admitted', spec, hostId: choice.hostId }
+    verdicts.push(...choice.verdicts.filter((verdict) => storage.hostId === null || verdict.hostId === storage.hostId))
+  }
+  return refuse('no-host-fits', `no host can run ${base.name}: ${describeVerdicts(verdicts)}`, { verdicts })
+}
+
+function disksOn(storage: StorageSpec, { wish, template, identity }: StorageQuestion): VmSpec['disks'] {
+  const sizes = [{ sizeMiB: template.rootDiskMiB, format: 'qcow2' as const }, ...wish.disks]
+  return sizes.flatMap((disk, index) => {
+    const volumeId = identity.volumeIds[index]
+    return volumeId === undefined ? [] : [{ volumeId, storageId: storage.id, ...disk }]
+  })
+}
+
+/** The named one; else the shared one where there is exactly one; else the hosts' local ones. */
+function chooseStorage(
+  cluster: ClusterState,
+  { wish, hostId }: { readonly wish: VmWish; readonly hostId: HostId | undefined },
+): StorageChoice | Refusal {
+  const all = [...cluster.storages.values()]
+  if (wish.storage !== undefined) {
+    const named = all.filter((storage) => storage.name === wish.storage || storage.id === wish.storage)
+    const [only] = named
+    if (only === undefined) return refuse('not-found', `there is no storage ${wish.storage}`)
+    if (named.length === 1) return only
+    return named.find((storage) => storage.hostId === hostId) ?? { localName: only.name }
+  }
+  const shared = all.filter((storage) => storage.shared)
+  if (shared.length === 1 && shared[0] !== undefined) return shared[0]
+  if (shared.length > 1)
+    return refuse(
+      'invalid-input',
+      `there are several shared storages (${shared.map(({ name }) => name).join(', ')}): name one`,
+    )
+  const local = all.find((storage) => hostId === undefined || storage.hostId === hostId)
+  return local === undefined ? refuse('not-found', 'there is no storage yet') : { localName: local.name }
+}
+
+function localStorages(cluster: ClusterState, name: string): readonly StorageSpec[] {
+  return [...cluster.storages.values()].filter((storage) => storage.name === name)
+}
+
+/** A new machine is pinned to what most of the online hosts offer, at the lowest version among them, so that it can move. */
+function chooseHardware(cluster: ClusterState): PinnedHardware | undefined {
+  const online = [...cluster.hosts.values()].filter(
+    ({ status }) => status.state === 'online' && status.accelerator !== null,
+  )
+  const accelerator = online.some(({ status }) => status.accelerator === 'kvm') ? 'kvm' : 'tcg'
+  const offers = online
+    .filter(({ status }) => status.accelerator === accelerator)
+    .sort((left, right) =>
+      (left.status.qemuVersion ?? '').localeCompare(right.status.qemuVersion ?? '', 'en', { numeric: true }),
+    )
+  const lowest = offers[0]?.status
+  if (lowest === undefined || lowest.machineType === null || lowest.cpuModel === null || lowest.qemuVersion === null)
+    return undefined
+  return { machineType: lowest.machineType, cpuModel: lowest.cpuModel, accelerator, qemuVersion: lowest.qemuVersion }
+}
+
+function chooseAddress(cluster: ClusterState, wished: string | undefined): string | Refusal {
+  const { network } = cluster
+  if (network === undefined) return refuse('wrong-state', 'the network has no addresses yet: set it first')
+  const taken = new Set([...cluster.vms.values()].map(({ spec }) => spec.address))
+  if (wished !== undefined) return checkAddress(wished, { taken, network })
+  for (let value = addressToNumber(network.addressFrom); value <= addressToNumber(network.addressTo); value += 1) {
+    const address = numberToAddress(value)
+    if (!taken.has(address)) return address
+  }
+  return refuse('address-taken', `all addresses from ${network.addressFrom} to ${network.addressTo} are taken`)
+}
+
+function checkAddress(
+  address: string,
+  { taken, network }: { readonly taken: ReadonlySet<string>; readonly network: NetworkSpec },
+): string | Refusal {
+  const value = addressToNumber(address)
+  if (value < addressToNumber(network.addressFrom) || value > addressToNumber(network.addressTo)) {
+    return refuse(
+      'invalid-input',
+      `${address} is not among the assignable addresses, ${network.addressFrom} to ${network.addressTo}`,
+    )
+  }
+  return taken.has(address) ? refuse('address-taken', `${address} belongs to another VM`) : address
+}
+
+/** Derived from the address, which is unique: 52:54 marks QEMU's guests. */
+function macAddressOf(address: string): string {
+  const parts = address.split('.').map((part) => Number(part).toString(16).padStart(2, '0'))
+  return ['52', '54', ...parts].join(':')
+}
+
+function findTemplate(cluster: ClusterState, reference: string): TemplateSpec | undefined {
+  const named = [...cluster.templates.values()].filter(
+    (template) => template.name === reference || template.id === reference || template.version === reference,
+  )
+  return named.sort((left, right) => right.builtAt.localeCompare(left.builtAt))[0]
+}
+
+function hostName(cluster: ClusterState, hostId: HostId | null): string {
+  return hostId === null ? 'no host' : (cluster.hosts.get(hostId)?.spec.name ?? hostId)
+}
+
+function smallestFree(taken: ReadonlySet<number>): number {
+  let candidate = 1
+  while (taken.has(candidate)) candidate += 1
+  return candidate
+}
+
+function refuse(code: ErrorCode, message: string, detail?: unknown): Refusal {
+  return { kind: 'refused', code, message, ...(detail === undefined ? {} : { detail }) }
+}

@@ -1,0 +1,68 @@
+/** The engine's line to agents: one client a host, over mutual TLS, each verified to be the host that it claims to be. */
+import type { AgentPort } from '../engine/agent-port.ts'
+import { type AgentContract, agentContract } from '../model/agent-protocol/agent-contract.ts'
+import type { HostSpec } from '../model/host.ts'
+import { type ContractClient, createContractClient } from '../transport/contract-client.ts'
+import type { ControllerTls } from './first-start.ts'
+
+export type AgentConnections = AgentPort & {
+  /** For what streams: the console. */
+  client(host: HostSpec): ContractClient<AgentContract>
+  close(): Promise<void>
+}
+
+/** Orders are answered at once; what takes long is reported by heartbeats. */
+const orderTimeoutMs = 5_000
+/** These wait for a machine to be reaped, or for a disk to be made. */
+const slowOrderTimeoutMs = 30_000
+const diskTimeoutMs = 600_000
+const pillTimeoutMs = 2_000
+
+export function connectToAgents(tls: ControllerTls, clusterId: string): AgentConnections {
+  const clients = new Map<string, ContractClient<AgentContract>>()
+
+  const client = (host: HostSpec) => {
+    const key = `${host.id}@${host.address}:${host.port}`
+    const existing = clients.get(key)
+    if (existing !== undefined) return existing
+    const created = createContractClient(agentContract, {
+      baseUrl: `https://${host.address}:${host.port}`,
+      tls: { ...tls, peer: { kind: 'host', clusterId, hostId: host.id } },
+      connectTimeoutMs: 1_500,
+    })
+    clients.set(key, created)
+    return created
+  }
+
+  return {
+    client,
+    async startMachine(host, { machine, ...order }) {
+      await client(host).call(
+        'startMachine',
+        { params: { vmId: machine.vmId }, body: { ...order, machine } },
+        { timeoutMs: orderTimeoutMs },
+      )
+    },
+    async stopMachine(host, { vmId, ...order }) {
+      await client(host).call('stopMachine', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
+    },
+    async changeMachine(host, { vmId, ...order }) {
+      await client(host).call('changeMachine', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
+    },
+    releaseMachine: (host, { vmId, ...order }) =>
+      client(host).call('releaseMachine', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
+    async createVolume(host, { volumeId, ...order }) {
+      await client(host).call('createVolume', { params: { volumeId }, body: order }, { timeoutMs: diskTimeoutMs })
+    },
+    async deleteVolume(host, { volumeId, ...order }) {
+      await client(host).call('deleteVolume', { params: { volumeId }, body: order }, { timeoutMs: diskTimeoutMs })
+    },
+    async writePill(host, { storageId, slot, ...order }) {
+      await client(host).call('writePill', { params: { storageId, slot }, body: order }, { timeoutMs: pillTimeoutMs })
+    },
+    inventory: (host) => client(host).call('inventory', {}, { timeoutMs: orderTimeoutMs }),
+    async close() {
+      await Promise.all([...clients.values()].map((one) => one.close()))
+    },
+  }
+}

@@ -1,0 +1,99 @@
+/** What a cluster begins with: its identity in the store, its own authority, the administrator's token. Made once; later starts read it. */
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { keys } from '../engine/state/keys.ts'
+import { type ClusterSpec, clusterSpecSchema } from '../model/cluster.ts'
+import { DialtoneError } from '../model/dialtone-error.ts'
+import { defaultTimings, timingsSchema } from '../model/timings.ts'
+import type { Store } from '../store/store.ts'
+import { makeHostKey } from '../transport/host-key.ts'
+import type { ControllerConfig } from './controller-config.ts'
+import { type Authority, createAuthority, issueCertificate, loadAuthority } from './pki/authority.ts'
+
+export type ControllerTls = { readonly ca: string; readonly cert: string; readonly key: string }
+
+const certificateLifeMs = 5 * 365 * 86_400_000
+
+/** The stored cluster, or a new one; times that the configuration names override the stored ones. */
+export async function ensureCluster(store: Store, config: ControllerConfig): Promise<ClusterSpec> {
+  const stored = await store.get(keys.cluster)
+  const before = stored === undefined ? undefined : clusterSpecSchema.parse(JSON.parse(stored.value))
+  const cluster: ClusterSpec = {
+    id: before?.id ?? randomUUID(),
+    name: before?.name ?? config.clusterName,
+    createdAt: before?.createdAt ?? new Date().toISOString(),
+    timings: timingsSchema.parse({ ...(before?.timings ?? defaultTimings), ...config.timings }),
+  }
+  if (before !== undefined && JSON.stringify(before) === JSON.stringify(cluster)) return cluster
+  const condition = { key: keys.cluster, modRevision: stored?.modRevision ?? 0 }
+  await store.commit({
+    conditions: [condition],
+    writes: [{ kind: 'put', key: keys.cluster, value: JSON.stringify(cluster) }],
+  })
+  return cluster
+}
+
+/** The cluster's own authority, from the data directory. */
+export async function ensureAuthority(config: ControllerConfig, clusterId: string): Promise<Authority> {
+  const folder = join(config.dataDirectory, 'pki')
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const certificatePem = await readIfThere(join(folder, 'authority.pem'))
+  const privateKeyPem = await readIfThere(join(folder, 'authority.key'))
+  if (certificatePem !== undefined && privateKeyPem !== undefined)
+    return loadAuthority({ certificatePem, privateKeyPem })
+  const authority = await createAuthority({ clusterId, now: new Date() })
+  await writePrivately(join(folder, 'authority.key'), authority.privateKeyPem)
+  await writePrivately(join(folder, 'authority.pem'), authority.certificatePem)
+  return authority
+}
+
+/** A certificate for this controller, made anew at each start. */
+export async function issueControllerTls(
+  authority: Authority,
+  config: ControllerConfig,
+  clusterId: string,
+): Promise<ControllerTls> {
+  const key = makeHostKey()
+  const cert = await issueCertificate({
+    authority,
+    publicKeyPem: key.publicKeyPem,
+    subject: { kind: 'controller', clusterId, name: 'main' },
+    addresses: [...new Set([config.agentListen.host, config.apiListen.host])],
+    now: new Date(),
+    validForMs: certificateLifeMs,
+  })
+  return { ca: authority.certificatePem, cert, key: key.privateKeyPem }
+}
+
+/** The administrator's access token stands in a file of mode 0600; only its hash is in the store. */
+export async function ensureAdministrator(store: Store, config: ControllerConfig): Promise<void> {
+  const path = join(config.dataDirectory, 'admin-token')
+  const existing = await readIfThere(path)
+  const token = existing?.trim() ?? randomBytes(32).toString('base64url')
+  if (existing === undefined) await writePrivately(path, `${token}\n`)
+  const user = { name: 'admin', role: 'administrator', tokenHash: hashToken(token) }
+  const stored = await store.get(keys.user('admin'))
+  if (stored?.value === JSON.stringify(user)) return
+  const result = await store.commit({
+    conditions: [],
+    writes: [{ kind: 'put', key: keys.user('admin'), value: JSON.stringify(user) }],
+  })
+  if (result.kind !== 'committed') throw new DialtoneError('conflict', 'the administrator could not be stored')
+}
+
+export function hashToken(token: string): string {
+  return createHash('sha256').update(token).digest('hex')
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+}
+
+async function writePrivately(path: string, content: string): Promise<void> {
+  await writeFile(`${path}.new`, content, { mode: 0o600, flush: true })
+  await rename(`${path}.new`, path)
+}

@@ -1,0 +1,270 @@
+/** VMs over the API. Each wish is checked against the present state and committed on condition that it is still so; a task follows it. */
+import { randomUUID } from 'node:crypto'
+import { admitVm } from '../../control/admit-vm.ts'
+import { commitAndSee, put, unchanged } from '../../engine/leader.ts'
+import { keys } from '../../engine/state/keys.ts'
+import type { PowerTaskKind } from '../../engine/vms/power-task.ts'
+import type { vmRoutes } from '../../model/api/vm-routes.ts'
+import type { VmRecord } from '../../model/cluster-state.ts'
+import { DialtoneError } from '../../model/dialtone-error.ts'
+import { makeId, vmIdSchema, volumeIdSchema } from '../../model/ids.ts'
+import type { VolumeSpec } from '../../model/storage.ts'
+import { type VmAction, type VmSpec, vmActionTable } from '../../model/vm.ts'
+import type { Caller } from '../../transport/caller.ts'
+import type { Handlers } from '../../transport/mount-contract.ts'
+import { type ApiContext, findVm, viewOfTask, viewOfVm } from './api-context.ts'
+
+const attempts = 20
+
+export function vmHandlers(context: ApiContext): Handlers<typeof vmRoutes> {
+  const { engine, agents } = context
+  const { leader } = engine
+
+  return {
+    listVms() {
+      const { index } = leader
+      const ids = [...index.state().vms.keys()]
+      return { vms: ids.map((vmId) => viewOfVm(context, vmId)), revision: index.revision() }
+    },
+    getVm: ({ params }) => viewOfVm(context, findVm(context, params.vm).spec.id),
+    createVm: ({ body }, caller) => createVm(context, body, caller),
+    startVm: ({ params }, caller) =>
+      changePower(context, params.vm, {
+        caller,
+        action: 'start',
+        task: 'vm.start',
+        change: { desired: 'running' },
+        timeoutMs: 120_000,
+      }),
+    stopVm: ({ params, body }, caller) =>
+      changePower(context, params.vm, {
+        caller,
+        action: 'stop',
+        task: 'vm.stop',
+        change: { desired: 'stopped', stopMode: 'shutdown' },
+        timeoutMs: body.timeoutSeconds * 1000,
+      }),
+    killVm: ({ params }, caller) =>
+      changePower(context, params.vm, {
+        caller,
+        action: 'kill',
+        task: 'vm.kill',
+        change: { desired: 'stopped', stopMode: 'kill' },
+        timeoutMs: 60_000,
+      }),
+    pauseVm: ({ params }, caller) =>
+      changePower(context, params.vm, {
+        caller,
+        action: 'pause',
+        task: 'vm.pause',
+        change: { desired: 'paused' },
+        timeoutMs: 30_000,
+      }),
+    resumeVm: ({ params }, caller) =>
+      changePower(context, params.vm, {
+        caller,
+        action: 'resume',
+        task: 'vm.resume',
+        change: { desired: 'running' },
+        timeoutMs: 30_000,
+      }),
+    async resetVm({ params }, caller) {
+      const vm = findVm(context, params.vm)
+      assertAllowed(vm, 'reset')
+      const { host, authority, placement } = whereItIs(context, vm)
+      await agents.changeMachine(host, { vmId: vm.spec.id, authority, epoch: placement.epoch, change: 'reset' })
+      await leader.events.record({
+        kind: 'vm.reset',
+        subject: vm.spec.name,
+        message: 'its reset button was pressed',
+        vmId: vm.spec.id,
+        user: caller.name,
+      })
+      return viewOfVm(context, vm.spec.id)
+    },
+    deleteVm: ({ params, query }, caller) => deleteVm(context, params.vm, { caller, force: query.force }),
+    vmConsole({ params }) {
+      const vm = findVm(context, params.vm)
+      assertAllowed(vm, 'console')
+      const { host } = whereItIs(context, vm)
+      return agents.client(host).upgrade('console', { params: { vmId: vm.spec.id } })
+    },
+  }
+}
+
+async function createVm(
+  context: ApiContext,
+  body: Parameters<Handlers<typeof vmRoutes>['createVm']>[0]['body'],
+  caller: Caller,
+) {
+  const { leader, tasks } = context.engine
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const cluster = leader.index.state()
+    const admission = admitVm(cluster, body, {
+      vmId: makeId('vm', vmIdSchema, leader.randomBytes(8)),
+      volumeIds: Array.from({ length: body.disks.length + 1 }, () =>
+        makeId('vol', volumeIdSchema, leader.randomBytes(8)),
+      ),
+      generationId: randomUUID(),
+      createdAt: leader.clock.wallTime().toISOString(),
+    })
+    if (admission.kind === 'refused')
+      throw new DialtoneError(admission.code, admission.message, { detail: admission.detail })
+    const { spec, hostId } = admission
+    const { task, write } = tasks.prepare({
+      kind: 'vm.create',
+      subject: spec.name,
+      user: caller.name,
+      vmId: spec.id,
+      hostId,
+      journal: { vmId: spec.id, hostId, start: body.start },
+    })
+    const claims = [
+      keys.nameClaim('vm', spec.name),
+      keys.addressClaim(spec.address),
+      keys.numberClaim('vm', spec.number),
+    ]
+    const result = await commitAndSee(leader, {
+      conditions: claims.map((key) => ({ key, modRevision: 0 })),
+      writes: [
+        ...claims.map((key) => put(key, spec.id)),
+        put(keys.vm(spec.id), spec),
+        ...spec.disks.map((disk, index) => put(keys.volume(disk.volumeId), volumeOf(spec, disk, index))),
+        write,
+        leader.events.write({
+          kind: 'vm.asked-for',
+          subject: spec.name,
+          message: `asked for by ${caller.name}`,
+          vmId: spec.id,
+          user: caller.name,
+        }),
+      ],
+    })
+    if (result.kind === 'conflict') continue
+    tasks.begin(task.id)
+    return { vm: viewOfVm(context, spec.id), task: viewOfTask(task) }
+  }
+  throw new DialtoneError('conflict', `${body.name} could not be entered: others create VMs at the same time`)
+}
+
+function volumeOf(spec: VmSpec, disk: VmSpec['disks'][number], index: number): VolumeSpec {
+  const { volumeId: id, storageId, format, sizeMiB } = disk
+  return {
+    id,
+    storageId,
+    format,
+    sizeMiB,
+    baseVersion: index === 0 ? spec.templateVersion : null,
+    vmId: spec.id,
+    createdAt: spec.createdAt,
+  }
+}
+
+type PowerChange = {
+  readonly caller: Caller
+  readonly action: VmAction
+  readonly task: PowerTaskKind
+  readonly change: Partial<Pick<VmSpec, 'desired' | 'stopMode'>>
+  readonly timeoutMs: number
+}
+
+async function changePower(
+  context: ApiContext,
+  reference: string,
+  { caller, action, task: kind, change, timeoutMs }: PowerChange,
+) {
+  const { leader, tasks } = context.engine
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const vm = findVm(context, reference)
+    assertAllowed(vm, action)
+    const { spec } = vm
+    const key = keys.vm(spec.id)
+    const { task, write } = tasks.prepare({
+      kind,
+      subject: spec.name,
+      user: caller.name,
+      vmId: spec.id,
+      journal: { vmId: spec.id, timeoutMs },
+    })
+    const event = leader.events.write({
+      kind: `vm.${action}-asked-for`,
+      subject: spec.name,
+      message: `${action} asked for by ${caller.name}`,
+      vmId: spec.id,
+      user: caller.name,
+    })
+    const result = await commitAndSee(leader, {
+      conditions: [unchanged(leader, key)],
+      writes: [put(key, { ...spec, ...change }), write, event],
+    })
+    if (result.kind === 'conflict') continue
+    tasks.begin(task.id)
+    return { vm: viewOfVm(context, spec.id), task: viewOfTask(task) }
+  }
+  throw new DialtoneError('conflict', `${reference} is being changed by others at the same time`)
+}
+
+async function deleteVm(
+  context: ApiContext,
+  reference: string,
+  { caller, force }: { readonly caller: Caller; readonly force: boolean },
+) {
+  const { leader, tasks } = context.engine
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const vm = findVm(context, reference)
+    const { spec } = vm
+    if (spec.lifecycle === 'creating')
+      throw new DialtoneError('wrong-state', `${spec.name} is still being made: cancel that task, or wait for it`)
+    if (!force) assertAllowed(vm, 'delete', ' (or delete it with --force)')
+    const key = keys.vm(spec.id)
+    const under = [...leader.index.state().tasks.values()].find(
+      (task) => task.kind === 'vm.delete' && task.vmId === spec.id && task.endedAt === null,
+    )
+    if (under !== undefined) return { vm: viewOfVm(context, spec.id), task: viewOfTask(under) }
+    const { task, write } = tasks.prepare({
+      kind: 'vm.delete',
+      subject: spec.name,
+      user: caller.name,
+      vmId: spec.id,
+      journal: { vmId: spec.id },
+    })
+    const next: VmSpec = { ...spec, lifecycle: 'deleting', desired: 'stopped', stopMode: 'kill' }
+    const event = leader.events.write({
+      kind: 'vm.delete-asked-for',
+      subject: spec.name,
+      message: `deletion asked for by ${caller.name}`,
+      vmId: spec.id,
+      user: caller.name,
+    })
+    const result = await commitAndSee(leader, {
+      conditions: [unchanged(leader, key)],
+      writes: [put(key, next), write, event],
+    })
+    if (result.kind === 'conflict') continue
+    tasks.begin(task.id)
+    return { vm: viewOfVm(context, spec.id), task: viewOfTask(task) }
+  }
+  throw new DialtoneError('conflict', `${reference} is being changed by others at the same time`)
+}
+
+/** Refuses by the state table. */
+function assertAllowed(vm: VmRecord, action: VmAction, hint = ''): void {
+  const state = vm.spec.lifecycle === 'live' ? (vm.status?.state ?? 'stopped') : vm.spec.lifecycle
+  if (vmActionTable[action].includes(state)) return
+  throw new DialtoneError(
+    'wrong-state',
+    `${vm.spec.name} is ${state}; ${action} needs it ${vmActionTable[action].join(', ')}${hint}`,
+    { detail: { state, allowed: vmActionTable[action] } },
+  )
+}
+
+function whereItIs({ engine }: ApiContext, vm: VmRecord) {
+  const { placement } = vm
+  const host = placement === undefined ? undefined : engine.leader.index.state().hosts.get(placement.hostId)
+  const session = host?.status.session
+  if (placement === undefined || host === undefined || session === null || session === undefined)
+    throw new DialtoneError('wrong-state', `${vm.spec.name} is on no host`)
+  if (host.status.state !== 'online' && host.status.state !== 'maintenance')
+    throw new DialtoneError('host-unreachable', `${host.spec.name}, where ${vm.spec.name} is, is ${host.status.state}`)
+  return { host: host.spec, authority: { term: engine.leader.term, session }, placement }
+}
