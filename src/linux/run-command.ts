@@ -40,9 +40,12 @@ export async function runCommand(program: string, args: readonly string[], optio
   )
 }
 
-/** The program and arguments that run `program` inside a cgroup from its first instruction on. */
+/**
+ * The program and arguments that run `program` inside a cgroup from its first instruction on, at ordinary priority: whoever starts it
+ * may be of a higher one, which is not for machines and tools.
+ */
 export function inCgroup(cgroupDirectory: string, program: string, args: readonly string[]): string[] {
-  return ['/bin/sh', '-c', 'echo $$ > "$0/cgroup.procs" && exec "$@"', cgroupDirectory, program, ...args]
+  return ['/bin/sh', '-c', 'echo $$ > "$0/cgroup.procs" && { renice -n 0 -p $$ > /dev/null 2>&1; exec "$@"; }', cgroupDirectory, program, ...args]
 }
 
 function endOf(child: ReturnType<typeof spawn>, options: CommandOptions): Promise<string> {

@@ -32,7 +32,7 @@ export type Storage = {
   /** Path to give to the hypervisor, after a check that the file is whole (`image-corrupt`, `not-found`). */
   openVolume(volumeId: VolumeId, format: DiskFormat, userId: number): Promise<{ readonly path: string }>
   listVolumes(): Promise<readonly VolumeId[]>
-  /** Exclusive create of the claim of this epoch and incarnation. Throws `stale-epoch` when an equal or higher one stands there of somebody else. */
+  /** Exclusive create of the claim of this epoch and incarnation. Throws `stale-epoch` when an equal one of another owner, or any higher one, stands there. */
   claimVolume(volumeId: VolumeId, ownership: Ownership): Promise<void>
   /** The highest claim, if any. */
   readClaim(volumeId: VolumeId): Promise<Ownership | undefined>

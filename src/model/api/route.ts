@@ -20,7 +20,10 @@ export type Route = {
   /** What is answered. For `stream: 'events'` the type of each event's data; for 'bytes' and 'upgrade' it is left out. */
   readonly response?: z.ZodType
   readonly status?: 200 | 201 | 202 | 204
-  /** `events`: server-sent events with ids that resume. `bytes`: a file. `upgrade`: a raw two-way byte stream after an HTTP upgrade. */
+  /**
+   * `events`: server-sent events; every such route understands `Last-Event-ID` and `?after=<id>` to resume. `bytes`: a file.
+   * `upgrade`: a two-way byte stream after an HTTP upgrade to `dialtone-raw`, or to `websocket` with binary frames.
+   */
   readonly stream?: 'events' | 'bytes' | 'upgrade'
 }
 
@@ -29,10 +32,17 @@ export type Contract = Readonly<Record<string, Route>>
 type InputPart<Schema> = Schema extends z.ZodType ? z.input<Schema> : undefined
 type OutputPart<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined
 
+/** A part that may be left out: its schema takes undefined (it has a default), or no field of it is needed. */
+type Part<Name extends string, Input> = undefined extends Input
+  ? { readonly [Key in Name]?: Input }
+  : Record<never, never> extends Input
+    ? { readonly [Key in Name]?: Input }
+    : { readonly [Key in Name]: Input }
+
 /** What a caller gives. Parts that the route doesn't have are left out. */
 export type CallInput<R extends Route> = (R extends { params: infer P } ? { readonly params: InputPart<P> } : unknown) &
-  (R extends { query: infer Q } ? { readonly query?: InputPart<Q> } : unknown) &
-  (R extends { body: infer B } ? { readonly body: InputPart<B> } : unknown)
+  (R extends { query: infer Q } ? Part<'query', InputPart<Q>> : unknown) &
+  (R extends { body: infer B } ? Part<'body', InputPart<B>> : unknown)
 
 /** What a handler receives, validated and with defaults filled in. */
 export type HandlerInput<R extends Route> = {

@@ -27,12 +27,10 @@ export async function openConsoleStream(path: string, timeoutMs: number): Promis
 
 function asConsole(socket: Socket): Duplex {
   const stream = new Duplex({
+    allowHalfOpen: false,
     read: () => undefined,
     write: (chunk, encoding, done) => {
       socket.write(chunk, encoding, (error) => done(error))
-    },
-    final: (done) => {
-      done()
     },
     destroy: (error, done) => {
       socket.destroy()
@@ -45,10 +43,9 @@ function asConsole(socket: Socket): Duplex {
     const message = `the console's reader is ${maximumLagBytes} bytes behind and was cut off, so that the guest does not wait`
     stream.destroy(new DialtoneError('hypervisor-failed', message))
   })
-  socket.on('end', () => stream.push(null))
+  socket.on('close', () => stream.push(null))
   socket.on('error', (error) => stream.destroy(error))
-  socket.on('close', () => {
-    if (!stream.readableEnded) stream.push(null)
-  })
+  // Whoever has lost interest in the stream must not be ended by its error.
+  stream.on('error', () => undefined)
   return stream
 }

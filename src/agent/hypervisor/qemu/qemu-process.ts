@@ -2,8 +2,8 @@
 import { spawn } from 'node:child_process'
 import { constants } from 'node:fs'
 import { open, stat, truncate, writeFile } from 'node:fs/promises'
-import { DialtoneError } from '../../../model/dialtone-error.ts'
 import { inCgroup } from '../../../linux/run-command.ts'
+import { DialtoneError } from '../../../model/dialtone-error.ts'
 
 /** How a process ended, as far as it can be known: an adopted one is no child, so its exit code is not told. */
 export type ProcessEnding = { readonly code: number | undefined; readonly signal: string | undefined }
@@ -49,10 +49,24 @@ export async function startQemuProcess(options: ProcessOptions): Promise<QemuPro
   }
 }
 
-/** The last line of a log, without its time stamp; empty when there is none. */
-export async function lastLogLine(path: string): Promise<string> {
-  const lines = (await readTail(path, 4096)).trimEnd().split('\n')
-  return (lines.at(-1) ?? '').replace(/^\d{4}-\d\d-\d\dT\S+ /, '').slice(0, 500)
+/** The last lines of a log in one, without their time stamps; empty when there are none. */
+export async function lastLogLines(path: string, count: number): Promise<string> {
+  const lines = (await readTail(path, 4096)).trimEnd().split('\n').slice(-count)
+  return lines
+    .map((line) => line.replace(/^\d{4}-\d\d-\d\dT\S+ /, ''))
+    .join('; ')
+    .slice(0, 1000)
+}
+
+/** False when `promise` is not settled in time. */
+export async function settlesWithin(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
+  const timer = Promise.withResolvers<boolean>()
+  const timeout = setTimeout(() => timer.resolve(false), timeoutMs)
+  try {
+    return await Promise.race([promise.then(() => true), timer.promise])
+  } finally {
+    clearTimeout(timeout)
+  }
 }
 
 /** Cuts a log that has grown over `maximumLogBytes` to its newer half. What is written in the same instant may be lost. */

@@ -30,22 +30,28 @@ export function createQmpSession(options: SessionOptions): QmpSession {
   let connecting: Promise<QmpClient> | undefined
   let isClosed = false
 
-  const open = async (timeoutMs: number): Promise<QmpClient> => {
-    let failure: unknown
-    for (const path of options.paths) {
-      try {
-        const opened = await connectQmp(path, { timeoutMs, onEvent: options.onEvent })
-        if (isClosed) opened.close()
-        client = opened
-        opened.closed.then(() => {
-          if (client === opened) client = undefined
-        })
-        return opened
-      } catch (error) {
-        failure = error
-      }
+  const adopt = (opened: QmpClient): QmpClient => {
+    // The other socket is left free, and so is this one when nobody wants it any more.
+    if (isClosed || client !== undefined) {
+      opened.close()
+      return client ?? opened
     }
-    throw failure
+    client = opened
+    opened.closed.then(() => {
+      if (client === opened) client = undefined
+    })
+    return opened
+  }
+  /** All at once: a socket that another client holds is silent, which would cost the whole time-out if they were tried in turn. */
+  const open = async (timeoutMs: number): Promise<QmpClient> => {
+    const attempts = options.paths.map(async (path) =>
+      adopt(await connectQmp(path, { timeoutMs, onEvent: options.onEvent })),
+    )
+    try {
+      return await Promise.any(attempts)
+    } catch (error) {
+      throw error instanceof AggregateError ? error.errors[0] : error
+    }
   }
   const connected = async (timeoutMs: number): Promise<QmpClient> => {
     if (isClosed) throw new DialtoneError('hypervisor-failed', 'the machine has been detached from')

@@ -2,10 +2,19 @@
  * The hosts file of dnsmasq, which is also the driver's memory: one line for each machine that is here, and a comment for each address
  * that a machine which left may still hold in dnsmasq's lease table. Pure; the file is read and written by `dhcp-server.ts`.
  */
+import { z } from 'zod'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
-import type { NetworkCard } from '../network.ts'
+import { ipv4AddressSchema, macAddressSchema } from '../../../model/hardware.ts'
+import { nameSchema, vmIdSchema } from '../../../model/ids.ts'
 
-export type DhcpEntry = Omit<NetworkCard, 'tapName'>
+/** What DHCP has to know of a network card. Nothing that passes this schema can be read as another line or field of the file. */
+export const dhcpEntrySchema = z.object({
+  vmId: vmIdSchema,
+  macAddress: macAddressSchema,
+  address: ipv4AddressSchema,
+  hostName: nameSchema,
+})
+export type DhcpEntry = z.infer<typeof dhcpEntrySchema>
 
 export type DhcpHosts = {
   readonly entries: readonly DhcpEntry[]
@@ -46,10 +55,30 @@ export function needsNewServer(hosts: DhcpHosts): boolean {
   return hosts.entries.some(({ address }) => hosts.retired.has(address))
 }
 
+/**
+ * The machine stands in a comment and not in a tag (`set:`): dnsmasq 2.90 aborts when it reads its entries anew after it has served one
+ * that has a tag.
+ */
 export function renderDhcpHosts(hosts: DhcpHosts): string {
   const retired = Array.from(hosts.retired, ([address, macAddress]) => `# retired ${address} ${macAddress}\n`)
   const entries = hosts.entries.map(
-    ({ vmId, macAddress, address, hostName }) => `${macAddress},set:${vmId},${address},${hostName}\n`,
+    ({ vmId, macAddress, address, hostName }) => `${macAddress},${address},${hostName} # ${vmId}\n`,
   )
   return [...retired, ...entries].join('')
+}
+
+/** Reads what `renderDhcpHosts` wrote; lines that are damaged are left out, because adoption tells all entries anew. */
+export function parseDhcpHosts(text: string): DhcpHosts {
+  const lines = text.split('\n')
+  const entries = lines.flatMap((line) => {
+    const [card = '', vmId] = line.split(' # ')
+    const [macAddress, address, hostName] = card.split(',')
+    const entry = dhcpEntrySchema.safeParse({ vmId, macAddress, address, hostName })
+    return entry.success ? [entry.data] : []
+  })
+  const retired = lines.flatMap((line): [string, string][] => {
+    const [, address, macAddress] = /^# retired (\S+) (\S+)$/.exec(line) ?? []
+    return address === undefined || macAddress === undefined ? [] : [[address, macAddress]]
+  })
+  return { entries, retired: new Map(retired) }
 }

@@ -25,7 +25,7 @@ export async function claimFolder(folder: string, workName: string, ownership: O
   const wanted = { epoch, incarnation, fileName: `claim-${epoch}-${incarnation}.json` }
   await refuseIfHigher(folder, wanted)
   const content = `${JSON.stringify(ownership)}\n`
-  if (!(await createExclusively(join(folder, wanted.fileName), join(folder, workName), content, 0o644))) {
+  if (!(await createExclusively(join(folder, wanted.fileName), join(folder, workName), { content, mode: 0o644 }))) {
     const holder = await readOwnership(folder, wanted)
     const isOurs = holder?.hostName === ownership.hostName && holder.life.vmId === ownership.life.vmId
     if (!isOurs) throw stale(folder, wanted, holder)

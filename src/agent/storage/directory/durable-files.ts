@@ -9,9 +9,8 @@ import { dirname } from 'node:path'
 export async function createExclusively(
   path: string,
   temporaryPath: string,
-  content: string | Uint8Array,
-  mode: number,
-) {
+  { content, mode }: { readonly content: string | Uint8Array; readonly mode: number },
+): Promise<boolean> {
   try {
     const file = await open(temporaryPath, 'w', mode)
     try {

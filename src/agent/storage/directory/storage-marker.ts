@@ -42,9 +42,15 @@ export async function prepareDirectoryStorage(path: string, freshUuid: string): 
       await mkdir(join(path, folder), { recursive: true })
       await makeTraversable(join(path, folder))
     }
-    await createExclusively(join(path, 'slots'), join(path, `.slots.${freshUuid}`), emptySlots(), 0o600)
-    const marker = `${JSON.stringify({ formatVersion: 1, storageUuid: freshUuid })}\n`
-    const isOurs = await createExclusively(join(path, markerName), join(path, `.marker.${freshUuid}`), marker, 0o644)
+    await createExclusively(join(path, 'slots'), join(path, `.slots.${freshUuid}`), {
+      content: emptySlots(),
+      mode: 0o600,
+    })
+    const content = `${JSON.stringify({ formatVersion: 1, storageUuid: freshUuid })}\n`
+    const isOurs = await createExclusively(join(path, markerName), join(path, `.marker.${freshUuid}`), {
+      content,
+      mode: 0o644,
+    })
     if (isOurs) return freshUuid
   } catch (error) {
     throw new DialtoneError('storage-failed', `${path} cannot be made a storage: it must be a writable folder`, {

@@ -1,0 +1,45 @@
+/** `npm run bench -- NAME [CASE…] [--runs N] [--json] [--list]`: each bench measures on a laboratory of its own and takes it down again. */
+import { parseArgs } from 'node:util'
+import { failover } from './failover.ts'
+import { type Figure, figureJson, figureRows } from './figure.ts'
+import { footprint } from './footprint.ts'
+
+export type Bench = {
+  readonly name: string
+  readonly cases: readonly string[]
+  readonly defaultRuns: number
+  run(options: {
+    readonly cases: readonly string[]
+    readonly runs: number
+    note(line: string): void
+  }): Promise<readonly Figure[]>
+}
+
+const benches: readonly Bench[] = [failover, footprint]
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    runs: { type: 'string' },
+    json: { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
+  },
+})
+const [name, ...cases] = positionals
+
+if (values.list || name === undefined) {
+  for (const bench of benches)
+    process.stdout.write(`${bench.name}: ${bench.cases.join(', ')} (${bench.defaultRuns} runs)\n`)
+} else {
+  const bench = benches.find((one) => one.name === name)
+  const unknown = cases.filter((one) => bench?.cases.includes(one) !== true)
+  if (bench === undefined || unknown.length > 0) {
+    process.stderr.write(`There is no bench ${name} ${unknown.join(' ')}: see npm run bench -- --list\n`)
+    process.exit(2)
+  }
+  const figures = await bench.run({
+    cases: cases.length > 0 ? cases : bench.cases,
+    runs: Number(values.runs ?? bench.defaultRuns),
+    note: (line) => process.stderr.write(`${line}\n`),
+  })
+  process.stdout.write(values.json ? `${figures.map(figureJson).join('\n')}\n` : `${figureRows(figures)}\n`)
+}

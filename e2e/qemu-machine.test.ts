@@ -1,0 +1,262 @@
+/** The QEMU driver with a real Linux guest on a tap. Needs root, a cgroup v2 tree, dnsmasq and the built template `tiny`. */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { createConnection } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { MachineDefinition, MachineEvent, RunningMachine } from '../src/agent/hypervisor/hypervisor.ts'
+import { createQemuHypervisor } from '../src/agent/hypervisor/qemu/qemu-hypervisor.ts'
+import { sampleDefinition } from '../src/agent/hypervisor/sample-definition.ts'
+import { findCgroupMount, killCgroupAndWait, makeCgroup, removeCgroup } from '../src/linux/cgroup.ts'
+import { runCommand } from '../src/linux/run-command.ts'
+
+const home = process.env['DIALTONE_HOME'] ?? '/var/lib/dialtone'
+const template = (await readdir(join(home, 'templates')).catch(() => [])).find((name) => name.startsWith('tiny-'))
+const tapName = `dte${process.pid}`
+const subnet = `10.251.${process.pid % 256}`
+const guestAddress = `${subnet}.2`
+const bootTimeoutMs = 30_000
+
+let directory = ''
+let cgroup = ''
+let disposeNetwork: () => Promise<void> = async () => undefined
+
+describe('a Linux machine on QEMU', { skip: template === undefined && 'the template tiny is not built' }, () => {
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'dialtone-e2e-'))
+    cgroup = join((await findCgroupMount()) ?? '', tapName)
+    disposeNetwork = await makeNetwork()
+  })
+  after(async () => {
+    await killCgroupAndWait(cgroup, 5000)
+    await removeCgroup(cgroup)
+    await disposeNetwork()
+    await rm(directory, { recursive: true, force: true })
+  })
+
+  test('boots until it answers HTTP, offers a login, and shuts down by its power button', async (t) => {
+    const definition = await defineMachine('boots')
+    const startedAt = performance.now()
+    const machine = await createQemuHypervisor({ cacheDirectory: directory }).start(definition)
+    const readyMs = performance.now() - startedAt
+    const console = await machine.openConsole()
+    await machine.resume()
+    const prompt = waitForText(console, 'login:')
+    await untilHttpAnswers()
+    const httpMs = performance.now() - startedAt
+    await prompt
+    const memory = await readFile(`/proc/${machine.pid}/smaps_rollup`, 'utf8')
+    const idle = await idleShare(machine.pid)
+    await machine.pressPowerButton()
+    assert.equal((await machine.exited).reason, 'guest-shutdown')
+    const mebibytes = (field: string) =>
+      Math.round(Number(new RegExp(`^${field}: +(\\d+)`, 'm').exec(memory)?.[1]) / 1024)
+    t.diagnostic(`start → QMP ready ${readyMs.toFixed(0)} ms, → HTTP ${httpMs.toFixed(0)} ms`)
+    t.diagnostic(
+      `RSS ${mebibytes('Rss')} MiB, of it private ${mebibytes('Anonymous')} MiB; idle ${idle.toFixed(1)} % of a core`,
+    )
+  })
+
+  test('that is killed from outside is seen to be dead within 50 ms, started here or adopted', async (t) => {
+    for (const kind of ['own', 'adopted'] as const) {
+      const latencies: number[] = []
+      for (let round = 0; round < 5; round += 1) latencies.push(await measureDeath(`${kind}${round}`, kind))
+      const median = latencies.toSorted((a, b) => a - b)[2] ?? Number.NaN
+      t.diagnostic(`SIGKILL → exited, ${kind}: ${latencies.map((ms) => ms.toFixed(1)).join(' ')} ms`)
+      assert.ok(median < 50, `median of ${kind} ${median} ms`)
+    }
+  })
+
+  test('goes on serving while its agent dies, and is adopted by the next one', async (t) => {
+    const definition = await defineMachine('adopted')
+    const agent = await earlierAgent(definition)
+    const pid = await agent.firstLine
+    await untilHttpAnswers()
+    let answers = 0
+    let failures = 0
+    const asking = new AbortController()
+    const asked = askUntil(asking.signal, (isAnswered) => {
+      if (isAnswered) answers += 1
+      else failures += 1
+    })
+    agent.kill()
+    const startedAt = performance.now()
+    const machine = await createQemuHypervisor({ cacheDirectory: directory }).adopt(
+      definition.runDirectory,
+      definition.cgroupDirectory,
+    )
+    t.diagnostic(`adopted in ${(performance.now() - startedAt).toFixed(1)} ms`)
+    assert.ok(machine)
+    assert.equal(`${machine.pid}`, pid)
+    assert.equal(await machine.state(), 'running')
+    await delay(1000)
+    asking.abort()
+    await asked
+    assert.deepEqual([failures, answers > 5], [0, true])
+    await assertPanicIsTold(machine, t)
+    await machine.kill(5000)
+    assert.equal((await machine.exited).reason, 'killed')
+  })
+})
+
+async function assertPanicIsTold(machine: RunningMachine, t: TestContext): Promise<void> {
+  const panicked = Promise.withResolvers<void>()
+  machine.onEvent((event: MachineEvent) => {
+    if (event.kind === 'guest-panicked') panicked.resolve()
+  })
+  const console = await machine.openConsole()
+  console.write('\n')
+  await waitForText(console, 'login:')
+  console.write('root\n')
+  await waitForText(console, 'assword:')
+  console.write('tiny\n')
+  await waitForText(console, '#')
+  const startedAt = performance.now()
+  console.write('echo c > /proc/sysrq-trigger\n')
+  await Promise.race([
+    panicked.promise,
+    delay(5000, undefined, { ref: false }).then(() => assert.fail('no panic was told')),
+  ])
+  t.diagnostic(`panic told ${(performance.now() - startedAt).toFixed(0)} ms after the command`)
+  assert.equal(await machine.state(), 'paused')
+}
+
+async function defineMachine(name: string): Promise<MachineDefinition> {
+  const folder = join(home, 'templates', template ?? '')
+  const manifest: unknown = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8'))
+  assert.ok(typeof manifest === 'object' && manifest !== null && 'commandLineTcg' in manifest)
+  const runDirectory = join(directory, name)
+  const cgroupDirectory = join(cgroup, name)
+  const disk = join(directory, `${name}.qcow2`)
+  await mkdir(runDirectory, { mode: 0o700 })
+  await makeCgroup(cgroupDirectory)
+  await command('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', join(folder, 'root.qcow2'), disk])
+  const facts = await createQemuHypervisor({ cacheDirectory: directory }).facts()
+  return sampleDefinition({
+    hardware: { ...facts, qemuVersion: facts.version },
+    memoryMiB: 128,
+    tapName,
+    disks: [{ volumeId: 'vol-root2345', path: disk, format: 'qcow2' }],
+    kernel: {
+      vmlinux: join(folder, 'vmlinux'),
+      initrd: join(folder, 'initrd.img'),
+      commandLine: String(manifest.commandLineTcg),
+    },
+    runDirectory,
+    cgroupDirectory,
+  })
+}
+
+/** A tap with an address and a DHCP server on it. Returns what takes them down. */
+async function makeNetwork(): Promise<() => Promise<void>> {
+  await command('ip', ['tuntap', 'add', tapName, 'mode', 'tap'])
+  await command('ip', ['addr', 'add', `${subnet}.1/30`, 'dev', tapName])
+  await command('ip', ['link', 'set', tapName, 'up'])
+  const server = spawn(
+    'dnsmasq',
+    [
+      ...['--keep-in-foreground', '--conf-file=/dev/null', '--port=0', `--interface=${tapName}`, '--bind-interfaces'],
+      ...[`--dhcp-range=${guestAddress},${guestAddress},1h`, '--dhcp-authoritative', '--no-ping', '--leasefile-ro'],
+      '--pid-file=',
+    ],
+    { stdio: 'ignore' },
+  )
+  return async () => {
+    server.kill()
+    await command('ip', ['link', 'delete', tapName])
+  }
+}
+
+async function command(program: string, args: readonly string[]): Promise<void> {
+  await runCommand(program, args, { timeoutMs: 10_000 })
+}
+
+async function earlierAgent(definition: MachineDefinition): Promise<{ firstLine: Promise<string>; kill(): void }> {
+  const driver = join(import.meta.dirname, 'qemu-machine.driver.ts')
+  const agent = spawn(process.execPath, [driver, JSON.stringify(definition)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const firstLine = once(agent.stdout, 'data').then(([chunk]) => String(chunk).trim())
+  return { firstLine, kill: () => void agent.kill('SIGKILL') }
+}
+
+/** From the signal to `exited`. The guest has run for a moment. */
+async function measureDeath(name: string, kind: 'own' | 'adopted'): Promise<number> {
+  const definition = await defineMachine(name)
+  const own = await createQemuHypervisor({ cacheDirectory: directory }).start(definition)
+  await own.resume()
+  await delay(300)
+  const adopt = () =>
+    createQemuHypervisor({ cacheDirectory: directory }).adopt(definition.runDirectory, definition.cgroupDirectory)
+  const machine = kind === 'own' ? own : await adopt()
+  assert.ok(machine)
+  const startedAt = performance.now()
+  process.kill(machine.pid, 'SIGKILL')
+  const exit = await machine.exited
+  const latency = performance.now() - startedAt
+  assert.equal(exit.reason, 'crashed')
+  return latency
+}
+
+async function untilHttpAnswers(): Promise<void> {
+  const givesUpAt = performance.now() + bootTimeoutMs
+  while (!(await isHttpAnswered())) {
+    assert.ok(performance.now() < givesUpAt, `${guestAddress} did not answer within ${bootTimeoutMs} ms`)
+    await delay(10)
+  }
+}
+
+async function askUntil(signal: AbortSignal, tell: (isAnswered: boolean) => void): Promise<void> {
+  while (!signal.aborted) {
+    tell(await isHttpAnswered())
+    await delay(20)
+  }
+}
+
+/** A connection of its own for each question. */
+function isHttpAnswered(): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(80, guestAddress)
+    let answer = ''
+    socket.setTimeout(500, () => socket.destroy())
+    socket.setEncoding('utf8')
+    socket.on('connect', () => socket.write('GET / HTTP/1.0\r\n\r\n'))
+    socket.on('data', (chunk: string) => {
+      answer += chunk
+    })
+    socket.on('error', () => undefined)
+    socket.on('close', () => resolve(/^HTTP\/1\.[01] 200/.test(answer)))
+  })
+}
+
+async function waitForText(stream: NodeJS.ReadableStream, text: string): Promise<void> {
+  let seen = ''
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(
+      () => reject(new Error(`no ${text} on the console, but: ${seen.slice(-500)}`)),
+      bootTimeoutMs,
+    )
+    const onData = (chunk: unknown) => {
+      seen += String(chunk)
+      if (!seen.includes(text)) return
+      clearTimeout(timer)
+      stream.removeListener('data', onData)
+      resolve()
+    }
+    stream.on('data', onData)
+  })
+}
+
+/** Percent of one core that the process uses over two seconds. */
+async function idleShare(pid: number): Promise<number> {
+  const ticks = async () => {
+    const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? []
+    return Number(fields[11]) + Number(fields[12])
+  }
+  await delay(1500)
+  const before = await ticks()
+  await delay(2000)
+  return ((await ticks()) - before) / 2
+}

@@ -1,0 +1,49 @@
+/**
+ * The processor a machine is pinned to: a named, versioned base without vendor, and a list of what is switched on, so that the machine
+ * runs unchanged on any host that has these, Intel or AMD. `host` and `max` change with the host and with QEMU's version.
+ */
+import type { Accelerator } from '../../../model/hardware.ts'
+
+type Level = {
+  /** As the kernel names them in /proc/cpuinfo. */
+  readonly hostFlags: readonly string[]
+  readonly model: string
+}
+
+/** The x86-64 levels 3 and 2 (with AES), the best first. */
+const levels: readonly Level[] = [
+  {
+    hostFlags: [
+      'ssse3',
+      'sse4_1',
+      'sse4_2',
+      'popcnt',
+      'aes',
+      'avx',
+      'avx2',
+      'bmi1',
+      'bmi2',
+      'f16c',
+      'fma',
+      'abm',
+      'movbe',
+      'xsave',
+      'rdrand',
+    ],
+    model:
+      'qemu64-v1,+pni,+cx16,+lahf-lm,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+avx,+avx2,+bmi1,+bmi2,+f16c,+fma,+abm,+movbe,+xsave,+rdrand',
+  },
+  {
+    hostFlags: ['ssse3', 'sse4_1', 'sse4_2', 'popcnt', 'aes'],
+    model: 'qemu64-v1,+pni,+cx16,+lahf-lm,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes',
+  },
+]
+const oldestModel = 'qemu64-v1'
+
+/** TCG brings all of level 3 itself; `hostFlags` (/proc/cpuinfo) matter under KVM only. */
+export function chooseCpuModel(accelerator: Accelerator, hostFlags: ReadonlySet<string>): string {
+  if (accelerator === 'tcg') return tcgModel
+  return levels.find((level) => level.hostFlags.every((flag) => hostFlags.has(flag)))?.model ?? oldestModel
+}
+
+const tcgModel = 'qemu64-v1,+pni,+cx16,+lahf-lm,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+rdrand'

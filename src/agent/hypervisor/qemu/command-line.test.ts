@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { test } from 'node:test'
+import { sampleDefinition } from '../sample-definition.ts'
+import { buildCommandLine, machineUuid } from './command-line.ts'
+import { qmpTypesVersion } from './qmp-types.ts'
+
+const cases = {
+  'one-disk-tcg': buildCommandLine(sampleDefinition(), { fileLocking: true }),
+  'three-disks-kvm': buildCommandLine(
+    sampleDefinition({
+      cpus: 4,
+      memoryMiB: 2048,
+      hardware: { machineType: 'pc-q35-7.2', cpuModel: 'qemu64-v1,+aes', accelerator: 'kvm', qemuVersion: '7.2.22' },
+      disks: [
+        { volumeId: 'vol-root2345', path: '/disks/root.qcow2', format: 'qcow2' },
+        { volumeId: 'vol-data2345', path: '/disks/data.raw', format: 'raw' },
+        { volumeId: 'vol-logs2345', path: '/disks/odd, but legal.qcow2', format: 'qcow2' },
+      ],
+    }),
+    { fileLocking: false },
+  ),
+}
+
+/** One argument a line, with its value; written anew by UPDATE_GOLDEN=1, to be read before it is kept. */
+for (const [name, args] of Object.entries(cases)) {
+  test(`the command line is as in golden/${name}-7.2.txt`, async () => {
+    assert.match(qmpTypesVersion, /^7\.2\./)
+    const golden = new URL(`golden/${name}-7.2.txt`, import.meta.url)
+    const text = `${args.join('\n').replaceAll(/\n(?!-[a-zA-Z])/g, ' ')}\n`
+    if (process.env['UPDATE_GOLDEN'] === '1') await writeFile(golden, text)
+    assert.equal(text, await readFile(golden, 'utf8'))
+  })
+}
+
+test('a VM keeps its UUID in every life, and no two have the same', () => {
+  assert.equal(machineUuid('vm-abcd2345'), machineUuid('vm-abcd2345'))
+  assert.notEqual(machineUuid('vm-abcd2345'), machineUuid('vm-abcd2346'))
+  assert.match(machineUuid('vm-abcd2345'), /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+})

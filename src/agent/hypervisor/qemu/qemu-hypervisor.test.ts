@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { findCgroupMount, isCgroupEmpty, killCgroupAndWait, makeCgroup, removeCgroup } from '../../../linux/cgroup.ts'
+import { runCommand } from '../../../linux/run-command.ts'
+import { type HypervisorFixture, hypervisorContract } from '../hypervisor.contract.ts'
+import type { MachineDefinition } from '../hypervisor.ts'
+import { sampleDefinition } from '../sample-definition.ts'
+import { echoGuest } from './echo-guest.ts'
+import { createQemuHypervisor } from './qemu-hypervisor.ts'
+import { runFiles } from './run-files.ts'
+
+const userId = 61_007
+let fixtures = 0
+
+async function makeFixture(): Promise<HypervisorFixture> {
+  fixtures += 1
+  const prefix = `dtt${process.pid}f${fixtures}`
+  const directory = await mkdtemp(join(tmpdir(), 'dialtone-qemu-'))
+  const cgroup = join((await findCgroupMount()) ?? '', prefix)
+  const kernel = { vmlinux: join(directory, 'echo-guest'), initrd: join(directory, 'initrd'), commandLine: '' }
+  await writeFile(kernel.vmlinux, echoGuest)
+  await writeFile(kernel.initrd, 'empty')
+  const definitions: MachineDefinition[] = []
+  const hypervisor = () => createQemuHypervisor({ cacheDirectory: directory })
+
+  const definition = async (): Promise<MachineDefinition> => {
+    const number = definitions.length
+    const runDirectory = join(directory, `${number}`)
+    const cgroupDirectory = join(cgroup, `${number}`)
+    const tapName = `${prefix}t${number}`
+    const disk = join(directory, `${number}.qcow2`)
+    await mkdir(runDirectory, { mode: 0o700 })
+    await makeCgroup(cgroupDirectory)
+    await runCommand('ip', ['tuntap', 'add', tapName, 'mode', 'tap'], { timeoutMs: 5000 })
+    await runCommand('qemu-img', ['create', '-q', '-f', 'qcow2', disk, '16M'], { timeoutMs: 5000 })
+    const disks = [{ volumeId: 'vol-root2345', path: disk, format: 'qcow2' as const }]
+    const changes = { runDirectory, cgroupDirectory, tapName, disks, kernel, userId, memoryMiB: 16 }
+    definitions.push(sampleDefinition(changes))
+    return sampleDefinition(changes)
+  }
+  const brokenDefinitions = async (): Promise<ReadonlyMap<string, MachineDefinition>> => {
+    const corrupt = join(directory, 'corrupt.qcow2')
+    await writeFile(corrupt, 'this is no disk')
+    const withDisk = async (path: string): Promise<MachineDefinition> => ({
+      ...(await definition()),
+      disks: [{ volumeId: 'vol-root2345', path, format: 'qcow2' }],
+    })
+    return new Map([
+      ['no such disk', await withDisk(join(directory, 'absent.qcow2'))],
+      ['corrupt disk', await withDisk(corrupt)],
+      ['no such tap', { ...(await definition()), tapName: `${prefix}none` }],
+      ['no such cgroup', { ...(await definition()), cgroupDirectory: join(cgroup, 'absent') }],
+    ])
+  }
+  const dispose = async (): Promise<void> => {
+    await killCgroupAndWait(cgroup, 5000)
+    await removeCgroup(cgroup)
+    for (const { tapName } of definitions) {
+      await runCommand('ip', ['link', 'delete', tapName], { timeoutMs: 5000 })
+    }
+    await rm(directory, { recursive: true })
+  }
+
+  return {
+    hypervisor: hypervisor(),
+    nextAgent: hypervisor,
+    definition,
+    killFromOutside: (machine) => {
+      process.kill(machine.pid, 'SIGKILL')
+    },
+    brokenDefinitions,
+    isNothingLeft: ({ cgroupDirectory }) => isCgroupEmpty(cgroupDirectory),
+    dispose,
+  }
+}
+
+hypervisorContract('qemu', makeFixture)
+
+test("QEMU runs as the machine's user, without capabilities, under seccomp, and inside the cgroup only", async () => {
+  const fixture = await makeFixture()
+  try {
+    const definition = await fixture.definition()
+    const machine = await fixture.hypervisor.start(definition)
+    const status = await readFile(`/proc/${machine.pid}/status`, 'utf8')
+    assert.match(status, new RegExp(`^Uid:\\t${userId}\\t${userId}\\t${userId}\\t${userId}$`, 'm'))
+    assert.match(status, new RegExp(`^Groups:\\t${userId} $`, 'm'))
+    assert.match(status, /^CapEff:\t0+$/m)
+    assert.match(status, /^NoNewPrivs:\t1$/m)
+    assert.match(status, /^Seccomp:\t2$/m)
+    const members = await readFile(join(definition.cgroupDirectory, 'cgroup.procs'), 'utf8')
+    assert.equal(members.trim(), `${machine.pid}`)
+    await machine.kill(5000)
+  } finally {
+    await fixture.dispose()
+  }
+})
+
+test('what a start that broke off left in the cgroup is killed by adoption, and a reused pid is not taken for the machine', async () => {
+  const fixture = await makeFixture()
+  try {
+    const definition = await fixture.definition()
+    const { runDirectory, cgroupDirectory } = definition
+    const machine = await fixture.hypervisor.start(definition)
+    const record = JSON.parse(await readFile(runFiles(runDirectory).record, 'utf8'))
+    await writeFile(
+      runFiles(runDirectory).record,
+      JSON.stringify({ ...record, process: { ...record.process, startTicks: '1' } }),
+    )
+    assert.equal(await fixture.nextAgent().adopt(runDirectory, cgroupDirectory), undefined)
+    assert.equal(await isCgroupEmpty(cgroupDirectory), true)
+    assert.equal((await machine.exited).reason, 'crashed')
+  } finally {
+    await fixture.dispose()
+  }
+})
+
+test('a console whose reader does not read never stops the guest, and is cut off', async () => {
+  const fixture = await makeFixture()
+  try {
+    const definition = await fixture.definition()
+    const machine = await fixture.hypervisor.start(definition)
+    const console = await machine.openConsole()
+    await machine.resume()
+    const typing = setInterval(() => console.write('x'.repeat(200)), 20)
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    clearInterval(typing)
+    const { size } = await stat(runFiles(definition.runDirectory).consoleLog)
+    assert.ok(size > 2000, `the guest wrote ${size} bytes while nobody read`)
+    assert.equal(await machine.state(), 'running')
+    await machine.kill(5000)
+  } finally {
+    await fixture.dispose()
+  }
+})

@@ -1,0 +1,131 @@
+/** Entry of an agent: `node main.ts --config agent.json`. Chooses the drivers, joins if need be, and serves orders until it is stopped. */
+import { randomBytes } from 'node:crypto'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { cpus, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { createJsonLogger } from '../linux/json-logger.ts'
+import { systemClock } from '../linux/system-clock.ts'
+import { agentContract } from '../model/agent-protocol/agent-contract.ts'
+import { type AgentConfiguration, agentConfigurationSchema, type HostFacts } from '../model/agent-protocol/heartbeat.ts'
+import { hostContract } from '../model/agent-protocol/host-contract.ts'
+import { makeId, sessionIdSchema } from '../model/ids.ts'
+import { createContractClient } from '../transport/contract-client.ts'
+import { mountContract } from '../transport/mount-contract.ts'
+import { listen, makeServer } from '../transport/serve.ts'
+import { identifyByCertificate } from '../transport/tls-identity.ts'
+import { startAgent } from './agent.ts'
+import { type AgentConfig, readAgentConfig } from './agent-config.ts'
+import { createQemuHypervisor } from './hypervisor/qemu/qemu-hypervisor.ts'
+import { obtainIdentity } from './identity.ts'
+import { createImageCache } from './images-temporary.ts'
+import { createMachineCgroups } from './machines/machine-cgroups.ts'
+import { createMachineRecords } from './machines/machine-record.ts'
+import { createBridgeNetwork } from './network/bridge/bridge-network.ts'
+import { createDirectoryStorage } from './storage/directory/directory-storage.ts'
+import { createWatchdogLink } from './watchdog/watchdog-link.ts'
+
+const { values } = parseArgs({ options: { config: { type: 'string' } } })
+const config = await readAgentConfig(values.config ?? '')
+const logger = createJsonLogger(process.stderr, { host: config.hostName, process: 'agent' })
+const stopping = new AbortController()
+const clock = systemClock
+await mkdir(join(config.dataDirectory, 'cache'), { recursive: true })
+
+const identity = await obtainIdentity(config, { clock, logger })
+const tls = { ca: identity.authorityPem, cert: identity.certificatePem, key: identity.privateKeyPem }
+const controller = createContractClient(hostContract, {
+  baseUrl: config.controllerUrl,
+  tls: { ...tls, peer: { kind: 'controller', clusterId: identity.clusterId, name: 'main' } },
+  connectTimeoutMs: 500,
+  maximumConnections: 4,
+})
+const hypervisor = createQemuHypervisor({
+  fileLocking: config.qemu.fileLocking,
+  cacheDirectory: join(config.dataDirectory, 'cache'),
+  logger,
+})
+const facts = await hostFacts(config)
+const images = createImageCache({
+  directory: join(config.dataDirectory, 'images'),
+  fetchFile: async (version, file) =>
+    (await controller.download('imageFile', { params: { version, file } }, { timeoutMs: 10_000 })).stream,
+})
+const configurationFile = join(config.dataDirectory, 'configuration.json')
+
+const agent = await startAgent({
+  hostName: config.hostName,
+  hostId: identity.hostId,
+  session: makeId('ses', sessionIdSchema, randomBytes(8)),
+  bootId: (await readFile(config.bootIdFile, 'utf8')).trim(),
+  facts,
+  clock,
+  logger,
+  hypervisor,
+  records: createMachineRecords(join(config.dataDirectory, 'run', 'machines')),
+  cgroups: createMachineCgroups(config.cgroupDirectory),
+  network: createBridgeNetwork({
+    bridge: config.bridge,
+    runDirectory: join(config.dataDirectory, 'run', 'network'),
+    cgroupDirectory: config.cgroupDirectory,
+    gateway: config.network.gateway,
+    prefixLength: config.network.prefixLength,
+    subnet: config.network.subnet.replace(/\/.*/, ''),
+    hostAddress: config.listen.host,
+    leaseSeconds: 3600,
+    logger,
+  }),
+  watchdog: createWatchdogLink(config.watchdogSocket, { clock, deadlineMs: 500 }),
+  openStorage: ({ path, shared }) => createDirectoryStorage({ path, shared, hostName: config.hostName }),
+  async bootFiles(machine) {
+    const template = await images.ensure(machine.templateVersion)
+    const { manifest } = template
+    const commandLine = machine.hardware.accelerator === 'tcg' ? manifest.commandLineTcg : manifest.commandLine
+    return { ...template, commandLine }
+  },
+  rootDisk: async (version) => (await images.ensure(version)).rootDisk,
+  lastConfiguration: await readLastConfiguration(),
+  keepConfiguration,
+  post: (heartbeat, timeoutMs) => controller.call('heartbeat', { body: heartbeat }, { timeoutMs }),
+  signal: stopping.signal,
+})
+
+const server = makeServer({ tls: { ...tls, requestClientCertificate: 'required' }})
+mountContract(server, agentContract, agent.handlers, {
+  identify: identifyByCertificate(identity.clusterId, ['controller']),
+  unknownFields: 'ignore',
+})
+await listen(server, config.listen)
+logger.info('agent.serves', { hostId: identity.hostId, session: agent.room.session, ...facts })
+
+// Machines outlive their agent: stopping it touches none of them.
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(0))
+
+async function hostFacts({ capacity }: AgentConfig): Promise<HostFacts> {
+  const qemu = await hypervisor.facts()
+  return {
+    cpus: capacity?.cpus ?? cpus().length,
+    memoryMiB: capacity?.memoryMiB ?? Math.floor(totalmem() / 1_048_576),
+    accelerator: qemu.accelerator,
+    qemuVersion: qemu.version,
+    machineType: qemu.machineType,
+    cpuModel: qemu.cpuModel,
+  }
+}
+
+/** What was last heard of the cluster; a damaged file counts as none, since the next heartbeat brings it anew. */
+async function readLastConfiguration(): Promise<AgentConfiguration | undefined> {
+  const text = await readFile(configurationFile, 'utf8').catch(() => undefined)
+  if (text === undefined) return undefined
+  try {
+    return agentConfigurationSchema.parse(JSON.parse(text))
+  } catch (error) {
+    logger.warn('configuration.damaged', { error })
+    return undefined
+  }
+}
+
+async function keepConfiguration(configuration: AgentConfiguration): Promise<void> {
+  await writeFile(`${configurationFile}.new`, JSON.stringify(configuration), { mode: 0o600 })
+  await rename(`${configurationFile}.new`, configurationFile)
+}

@@ -1,0 +1,183 @@
+/**
+ * One dnsmasq on the bridge, which answers the machines of this host and nobody else: other hosts' servers share the segment. It
+ * outlives the agent; whatever runs in its cgroup with the present arguments is taken over, anything else there is replaced.
+ *
+ * Leases are not kept on disk. A server that knows a machine's entry renews its address without having granted it (authoritative), so
+ * that a machine which moved, or whose server was restarted, keeps its address; those that it doesn't know it ignores altogether.
+ */
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { killCgroupAndWait, makeCgroup, processesIn } from '../../../linux/cgroup.ts'
+import { runCommand } from '../../../linux/run-command.ts'
+import { DialtoneError } from '../../../model/dialtone-error.ts'
+import type { Logger } from '../../../model/logger.ts'
+import { type DhcpHosts, needsNewServer, parseDhcpHosts, renderDhcpHosts } from './dhcp-hosts.ts'
+
+export type DhcpServerOptions = {
+  readonly bridge: string
+  /** Must exist; on a file system that a reboot empties, such as /run. */
+  readonly runDirectory: string
+  /** The host's cgroup v2 directory; dnsmasq runs in `dnsmasq` below it. */
+  readonly cgroupDirectory: string
+  /** The network, as 10.90.0.0 or 10.90.0.0/16. */
+  readonly subnet: string
+  readonly prefixLength: number
+  /** Without one, machines get no default route. */
+  readonly gateway?: string
+  /** At least 120. */
+  readonly leaseSeconds: number
+  readonly mtu?: number
+  readonly logger: Logger
+  /** How often the server is looked at; 1000 ms. */
+  readonly watchMs?: number
+}
+
+export type DhcpServer = AsyncDisposable & {
+  /** Changes the entries and sees that a server runs which knows them. `network-failed` when it can't be started. */
+  update(change: (hosts: DhcpHosts) => DhcpHosts): Promise<void>
+}
+
+const startTimeoutMs = 5000
+const killTimeoutMs = 5000
+
+/** Does nothing before the first update; from then on a server that died is started again, until it is disposed of. */
+export function createDhcpServer(options: DhcpServerOptions): DhcpServer {
+  let lastTurn: Promise<unknown> = Promise.resolve()
+  const inTurn = (work: () => Promise<void>): Promise<void> => {
+    const turn = lastTurn.then(work)
+    lastTurn = turn.catch(() => undefined)
+    return turn
+  }
+  let watch: NodeJS.Timeout | undefined
+  let isLooking = false
+  let isDisposed = false
+  const look = () => {
+    if (isLooking) return
+    isLooking = true
+    inTurn(() => restartIfDead(options))
+      .catch((error: unknown) => options.logger.error('dhcp server cannot be started', { error }))
+      .finally(() => {
+        isLooking = false
+      })
+  }
+  return {
+    update(change) {
+      if (!isDisposed) watch ??= setInterval(look, options.watchMs ?? 1000).unref()
+      return inTurn(() => changeEntries(change, options))
+    },
+    async [Symbol.asyncDispose]() {
+      isDisposed = true
+      clearInterval(watch)
+      await lastTurn
+    },
+  }
+}
+
+async function changeEntries(change: (hosts: DhcpHosts) => DhcpHosts, options: DhcpServerOptions): Promise<void> {
+  const before = await readHosts(options)
+  const hosts = change(before)
+  const isChanged = renderDhcpHosts(hosts) !== renderDhcpHosts(before)
+  if (isChanged) await writeHosts(hosts, options)
+  const processId = needsNewServer(hosts) ? undefined : await findServer(options)
+  const knows = processId !== undefined && (!isChanged || readsAnew(processId))
+  if (!knows) await replaceServer(hosts, options)
+}
+
+/** Makes the server read its entries; false when it died meanwhile. */
+function readsAnew(processId: number): boolean {
+  try {
+    return process.kill(processId, 'SIGHUP')
+  } catch {
+    return false
+  }
+}
+
+async function restartIfDead(options: DhcpServerOptions): Promise<void> {
+  if ((await findServer(options)) !== undefined) return
+  options.logger.warn('dhcp server is not running, starting it', { bridge: options.bridge })
+  await replaceServer(await readHosts(options), options)
+}
+
+/** The process that is ours and runs as it would be started now; undefined when there is none, or anything besides. */
+async function findServer(options: DhcpServerOptions): Promise<number | undefined> {
+  const processIds = await processesIn(serverCgroup(options))
+  const [processId] = processIds
+  if (processId === undefined || processIds.length > 1) return undefined
+  const commandLine = await readFile(`/proc/${processId}/cmdline`, 'utf8').catch(() => '')
+  const wanted = ['dnsmasq', ...serverArguments(options)].map((argument) => `${argument}\0`).join('')
+  return commandLine === wanted ? processId : undefined
+}
+
+async function replaceServer(hosts: DhcpHosts, options: DhcpServerOptions): Promise<void> {
+  const cgroupDirectory = serverCgroup(options)
+  await makeCgroup(cgroupDirectory)
+  await killCgroupAndWait(cgroupDirectory, killTimeoutMs)
+  // dnsmasq goes into the background once it listens, so what keeps it from doing so comes back as an error here.
+  await runCommand('dnsmasq', serverArguments(options), {
+    timeoutMs: startTimeoutMs,
+    errorCode: 'network-failed',
+    cgroupDirectory,
+  })
+  // Only now: had we died before, the next agent must know that the old server still remembers these leases.
+  if (hosts.retired.size > 0) await writeHosts({ ...hosts, retired: new Map() }, options)
+}
+
+function serverArguments(options: DhcpServerOptions): string[] {
+  const { bridge, runDirectory, subnet, prefixLength, gateway, leaseSeconds, mtu } = options
+  return [
+    '--conf-file=/dev/null',
+    `--interface=${bridge}`,
+    '--bind-interfaces',
+    '--port=0',
+    '--no-resolv',
+    '--no-hosts',
+    '--no-ping',
+    `--dhcp-range=${networkAddress(subnet)},static,${netmaskOf(prefixLength)},${leaseSeconds}`,
+    `--dhcp-hostsfile=${hostsPath(runDirectory)}`,
+    '--dhcp-ignore=tag:!known',
+    '--dhcp-authoritative',
+    '--leasefile-ro',
+    '--dhcp-lease-max=65535',
+    gateway === undefined ? '--dhcp-option=3' : `--dhcp-option=3,${gateway}`,
+    '--dhcp-option=6',
+    ...(mtu === undefined ? [] : [`--dhcp-option=26,${mtu}`]),
+    '--quiet-dhcp',
+    `--log-facility=${join(runDirectory, 'dnsmasq.log')}`,
+    '--pid-file=',
+  ]
+}
+
+/** Without the prefix length, which is told apart. */
+export function networkAddress(subnet: string): string {
+  return subnet.replace(/\/.*$/, '')
+}
+
+function netmaskOf(prefixLength: number): string {
+  const bits = (0xffffffff << (32 - prefixLength)) >>> 0
+  return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 0xff).join('.')
+}
+
+async function readHosts(options: DhcpServerOptions): Promise<DhcpHosts> {
+  const text = await readFile(hostsPath(options.runDirectory), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return ''
+    throw new DialtoneError('network-failed', `The DHCP entries in ${options.runDirectory} cannot be read`, {
+      cause: error,
+    })
+  })
+  return parseDhcpHosts(text)
+}
+
+async function writeHosts(hosts: DhcpHosts, options: DhcpServerOptions): Promise<void> {
+  const path = hostsPath(options.runDirectory)
+  // dnsmasq reads it as a user without rights.
+  await writeFile(`${path}.new`, renderDhcpHosts(hosts), { mode: 0o644 })
+  await rename(`${path}.new`, path)
+}
+
+function hostsPath(runDirectory: string): string {
+  return join(runDirectory, 'dhcp-hosts')
+}
+
+function serverCgroup(options: DhcpServerOptions): string {
+  return join(options.cgroupDirectory, 'dnsmasq')
+}

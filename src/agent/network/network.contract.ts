@@ -1,0 +1,78 @@
+/** What every network driver promises. Each sibling's test calls `testNetwork` with a network of its own. */
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { DialtoneError, type ErrorCode } from '../../model/dialtone-error.ts'
+import { vmIdSchema } from '../../model/ids.ts'
+import type { Network, NetworkCard } from './network.ts'
+
+/** A network without machines. */
+export type NetworkWorld = {
+  readonly network: Network
+  /** MAC addresses that DHCP answers, sorted. */
+  answeredMacs(): Promise<readonly string[]>
+}
+
+export function testNetwork(driver: string, makeWorld: (t: TestContext) => Promise<NetworkWorld>): void {
+  const scenario = (statement: string, play: (world: NetworkWorld) => Promise<void>) =>
+    test(`${driver}: ${statement}`, async (t) => play(await makeWorld(t)))
+
+  scenario('a connected machine has a tap and an address, also when it is connected twice', async (world) => {
+    await world.network.connect(cardOf(1))
+    await world.network.connect(cardOf(2))
+    await world.network.connect(cardOf(1))
+    assert.deepEqual([...(await world.network.listTaps())].sort(), ['dt1', 'dt2'])
+    assert.deepEqual(await world.answeredMacs(), [cardOf(1).macAddress, cardOf(2).macAddress])
+  })
+
+  scenario('a disconnected machine has neither, and disconnecting it again is fine', async (world) => {
+    await world.network.connect(cardOf(1))
+    await world.network.connect(cardOf(2))
+    await world.network.disconnect(cardOf(1))
+    await world.network.disconnect(cardOf(1))
+    assert.deepEqual(await world.network.listTaps(), ['dt2'])
+    assert.deepEqual(await world.answeredMacs(), [cardOf(2).macAddress])
+  })
+
+  scenario('adoption makes the DHCP entries exactly the given ones and leaves the taps', async (world) => {
+    await world.network.connect(cardOf(1))
+    await world.network.connect(cardOf(2))
+    await world.network.adopt([cardOf(2), cardOf(3)])
+    assert.deepEqual(await world.answeredMacs(), [cardOf(2).macAddress, cardOf(3).macAddress])
+    assert.deepEqual([...(await world.network.listTaps())].sort(), ['dt1', 'dt2'])
+  })
+
+  scenario('a machine whose address changed is answered once', async (world) => {
+    await world.network.connect(cardOf(1))
+    await world.network.connect({ ...cardOf(1), address: '10.90.0.77' })
+    assert.deepEqual(await world.answeredMacs(), [cardOf(1).macAddress])
+  })
+
+  scenario('an address that another machine has here is refused, and nothing is made', async (world) => {
+    await world.network.connect(cardOf(1))
+    const rival = { ...cardOf(2), address: cardOf(1).address }
+    await assert.rejects(world.network.connect(rival), failsWith('address-taken'))
+    assert.deepEqual(await world.answeredMacs(), [cardOf(1).macAddress])
+    assert.deepEqual(await world.network.listTaps(), ['dt1'])
+  })
+}
+
+/** The card of an imagined machine with this number, 1 to 9. */
+export function cardOf(number: number): NetworkCard {
+  return {
+    vmId: vmIdSchema.parse(`vm-aaaaaaa${'abcdefghi'[number - 1]}`),
+    hostName: `web-${number}`,
+    macAddress: `52:54:00:00:00:0${number}`,
+    address: `10.90.0.1${number}`,
+    tapName: `dt${number}`,
+  }
+}
+
+/** For `assert.rejects` and `assert.throws`: an error of the catalogue with this code. */
+export function failsWith(code: ErrorCode, words = /./): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof DialtoneError, String(error))
+    assert.equal(error.code, code, error.message)
+    assert.match(error.message, words)
+    return true
+  }
+}

@@ -1,0 +1,106 @@
+/** The demonstration: a cloud of three hosts on this machine that loses a process and a host before the reader's eyes, and goes on. */
+import { styleText } from 'node:util'
+import { DialtoneError } from '../../model/dialtone-error.ts'
+import { findServer } from '../find-server.ts'
+import { runLaboratory } from '../laboratory-commands.ts'
+import { openApi } from '../session.ts'
+import { formatTable } from '../text-table.ts'
+import { bringHostBack, deployMachines, killHost, killProcess, type SceneResult, type Stage } from './scenes.ts'
+
+const laboratoryName = 'demo'
+const machines = ['web', 'shop'] as const
+
+/** Runs it from an empty cloud to the closing table. Sets the exit code; the cloud stays up. */
+export async function runDemo(_argv: readonly string[]): Promise<void> {
+  try {
+    await clearEarlierDemo()
+    heading('A cloud of three hosts on this machine')
+    if ((await runLaboratory(['up', '--name', laboratoryName, '--hosts', '3'], undefined)) !== 0)
+      throw new Error('the laboratory could not be started')
+    const results = await withStage(playScenes)
+    process.stdout.write(`\n${closingTable(results)}\n${farewell()}`)
+  } catch (error) {
+    process.stderr.write(`\nThe demonstration stopped: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.stderr.write(
+      `Look around with: ./bin/dialtone --lab ${laboratoryName} event list\nTake it down with: ./bin/dialtone down --name ${laboratoryName}\n`,
+    )
+    process.exitCode = 1
+  }
+}
+
+async function playScenes(stage: Stage): Promise<readonly SceneResult[]> {
+  const [web, shop] = machines
+  const results: SceneResult[] = []
+  heading('Two machines from the built-in template')
+  results.push(await deployMachines(stage, machines))
+  heading(`The process of one dies`)
+  results.push(await killProcess(stage, web))
+  heading('A whole host dies')
+  const { hostName: host } = await stage.api.call('getVm', { params: { vm: shop } })
+  results.push(await killHost(stage, shop))
+  heading('The dead host comes back')
+  results.push(await bringHostBack(stage, { host: host ?? '', name: shop }))
+  return results
+}
+
+/** The demonstration's own laboratory is made anew, but not over somebody's machines. */
+async function clearEarlierDemo(): Promise<void> {
+  const earlier = await withStage(({ api }) => api.call('listVms', {})).catch(() => undefined)
+  const foreign = earlier?.vms.map((vm) => vm.name).filter((name) => !machines.some((own) => own === name)) ?? []
+  if (foreign.length > 0) {
+    throw new DialtoneError(
+      'in-use',
+      `the laboratory "${laboratoryName}" of an earlier demonstration holds your machines: ${foreign.join(', ')}`,
+    )
+  }
+  if ((await runLaboratory(['down', '--name', laboratoryName, '--quiet'], undefined)) !== 0)
+    throw new Error('what an earlier demonstration left could not be taken down')
+}
+
+async function withStage<T>(work: (stage: Stage) => Promise<T>): Promise<T> {
+  const server = await findServer({ server: undefined, laboratory: laboratoryName, environment: process.env })
+  const api = openApi(server, 15_000)
+  try {
+    return await work({ api, laboratory: laboratoryName, say: (line) => process.stdout.write(`  ${line}\n`) })
+  } finally {
+    await api.close()
+  }
+}
+
+function closingTable(results: readonly SceneResult[]): string {
+  const rows = results.map((result) => [
+    result.title,
+    result.outcome,
+    result.parts.map((part) => `${part.name} ${seconds(part.tookMs)}`).join(', '),
+    seconds(result.totalMs),
+  ])
+  return formatTable(['What happened', 'Outcome', 'Parts', 'In all'], rows, {
+    width: null,
+    colour: process.stdout.isTTY,
+  })
+}
+
+function farewell(): string {
+  const lines = [
+    '',
+    'The cloud stays up. Look around:',
+    `  ./bin/dialtone --lab ${laboratoryName} vm list`,
+    `  ./bin/dialtone --lab ${laboratoryName} vm show shop`,
+    `  ./bin/dialtone --lab ${laboratoryName} host list`,
+    `  ./bin/dialtone --lab ${laboratoryName} event list`,
+    `  ./bin/dialtone --lab ${laboratoryName} vm console web      (user root, password tiny; leave with Ctrl-])`,
+    'Take it down:',
+    `  ./bin/dialtone down --name ${laboratoryName}`,
+    '',
+  ]
+  return lines.join('\n')
+}
+
+function heading(text: string): void {
+  const shown = process.stdout.isTTY ? styleText('bold', text) : text
+  process.stdout.write(`\n${shown}\n`)
+}
+
+function seconds(milliseconds: number): string {
+  return `${(milliseconds / 1000).toFixed(milliseconds < 1000 ? 2 : 1)} s`
+}

@@ -1,0 +1,368 @@
+/**
+ * Hosts in memory that speak the agents' side of the protocol: they hold machines under a licence, read pills, let go, and answer orders
+ * as an agent does. A test cuts them off, makes them refuse, or lets answers get lost. Two writers of one VM are noticed at once.
+ */
+import type { Acknowledgement, Heartbeat } from '../model/agent-protocol/heartbeat.ts'
+import type { Clock } from '../model/clock.ts'
+import { DialtoneError } from '../model/dialtone-error.ts'
+import type { Armed, HostSpec } from '../model/host.ts'
+import { type HostId, type SessionId, type StorageId, sessionIdSchema, type VmId, type VolumeId } from '../model/ids.ts'
+import type { MachineOrder, OrderAuthority } from '../model/machine-order.ts'
+import { judgeLicence, mayStayAlive } from '../model/protection/licence.ts'
+import type { Pill } from '../model/protection/pill.ts'
+import type { Timings } from '../model/timings.ts'
+import type { MachinePhase, MachineReport } from '../model/vm.ts'
+import type { AgentPort, FencePort } from './agent-port.ts'
+
+export type Call = keyof AgentPort
+type Machine = { readonly order: MachineOrder; readonly epoch: number; phase: MachinePhase; guestShutdown: boolean }
+
+export type FakeHost = {
+  readonly spec: HostSpec
+  session: SessionId
+  bootId: string
+  armed: Armed
+  memoryMiB: number
+  /** No packet passes between it and the controller. */
+  isCut: boolean
+  /** Its storage can't be reached. */
+  isWithoutStorage: boolean
+  isOff: boolean
+  /** Starts fail on it. */
+  failsStarts: boolean
+  highestKnownRevision: number
+  storeIncarnation: string | null
+  readonly machines: Map<VmId, Machine>
+  /** Starts up to these epochs are void in this session. */
+  readonly released: Map<VmId, number>
+}
+
+export type FakeAgents = {
+  readonly port: AgentPort
+  readonly fences: FencePort & { refuses: boolean; tookMs: number }
+  readonly hosts: ReadonlyMap<HostId, FakeHost>
+  readonly volumes: Set<VolumeId>
+  readonly pills: Map<string, Pill>
+  /** VMs that ever ran on two hosts at once, in sentences. Has to stay empty. */
+  readonly twoWriters: string[]
+  /** Every order that reached a host and was carried out. */
+  readonly orders: string[]
+  /** Asked before and after the effect of each order; what it throws is the order's answer. */
+  intercept: (call: Call, moment: 'before' | 'after', host: FakeHost) => void
+  /** Where heartbeats go; undefined while no controller is there. */
+  receive: ((hostId: HostId, heartbeat: Heartbeat) => Promise<Acknowledgement>) | undefined
+  host(name: string): FakeHost
+  runningOn(vmId: VmId): readonly string[]
+  restartAgent(name: string, options?: { readonly losesFirstHeartbeat?: boolean }): void
+  reboot(name: string): void
+  shutDownGuest(name: string, vmId: VmId): void
+}
+
+export type FakeAgentsOptions = {
+  readonly hosts: readonly { readonly spec: HostSpec; readonly armed?: Armed }[]
+  readonly storageIds: readonly StorageId[]
+  readonly timings: Timings
+  readonly clock: Clock
+  readonly signal: AbortSignal
+}
+
+const orderTakesMs = 2
+
+export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
+  const { clock, timings, storageIds } = options
+  const hosts = new Map<HostId, FakeHost>()
+  const volumes = new Set<VolumeId>()
+  const pills = new Map<string, Pill>()
+  const twoWriters: string[] = []
+  const orders: string[] = []
+  let sessions = 0
+  const newSession = () => sessionIdSchema.parse(`ses-${String((sessions += 1)).padStart(8, '0')}`)
+  const pillKey = (storageId: StorageId, slot: number) => `${storageId}/${slot}`
+
+  const runningOn = (vmId: VmId): string[] =>
+    [...hosts.values()].filter((host) => isWriting(host.machines.get(vmId))).map((host) => host.spec.name)
+
+  const become = (host: FakeHost, vmId: VmId, phase: MachinePhase) => {
+    const machine = host.machines.get(vmId)
+    if (machine === undefined) return
+    machine.phase = phase
+    const writers = runningOn(vmId)
+    if (writers.length > 1) twoWriters.push(`${machine.order.name} runs on ${writers.join(' and ')}`)
+  }
+
+  const fakeHost = (spec: HostSpec, armed: Armed): FakeHost => ({
+    spec,
+    session: newSession(),
+    bootId: `boot-${spec.name}-1`,
+    armed,
+    memoryMiB: 4096,
+    isCut: false,
+    isWithoutStorage: false,
+    isOff: false,
+    failsStarts: false,
+    highestKnownRevision: 0,
+    storeIncarnation: null,
+    machines: new Map(),
+    released: new Map(),
+  })
+  for (const { spec, armed } of options.hosts) hosts.set(spec.id, fakeHost(spec, armed ?? 'soft'))
+
+  const fakes: FakeAgents = {
+    port: createPort(),
+    fences: {
+      refuses: false,
+      tookMs: 100,
+      async switchOff(spec) {
+        await clock.sleep(fakes.fences.tookMs)
+        if (fakes.fences.refuses) throw new DialtoneError('host-unreachable', 'the power board does not answer')
+        const host = hosts.get(spec.id)
+        if (host === undefined) return
+        host.isOff = true
+        host.machines.clear()
+      },
+    },
+    hosts,
+    volumes,
+    pills,
+    twoWriters,
+    orders,
+    intercept: () => undefined,
+    receive: undefined,
+    host: (name) => {
+      const found = [...hosts.values()].find(({ spec }) => spec.name === name)
+      if (found === undefined) throw new Error(`no fake host ${name}`)
+      return found
+    },
+    runningOn,
+    restartAgent(name, { losesFirstHeartbeat = false } = {}) {
+      const host = fakes.host(name)
+      host.session = newSession()
+      host.released.clear()
+      host.highestKnownRevision = 0
+      host.storeIncarnation = null
+      for (const [vmId, { phase }] of host.machines) if (phase === 'starting') host.machines.delete(vmId)
+      void live(host, losesFirstHeartbeat ? 1 : 0)
+    },
+    reboot(name) {
+      const host = fakes.host(name)
+      host.machines.clear()
+      host.bootId = `boot-${name}-${Number(host.bootId.split('-').at(-1)) + 1}`
+      host.isOff = false
+      fakes.restartAgent(name)
+    },
+    shutDownGuest(name, vmId) {
+      const machine = fakes.host(name).machines.get(vmId)
+      if (machine === undefined) return
+      machine.guestShutdown = true
+      machine.phase = 'stopped'
+    },
+  }
+  for (const host of hosts.values()) void live(host, 0)
+  return fakes
+
+  /** One life of one agent: beats, reads its slots, and acts by its licence, until a newer session takes over. */
+  async function live(host: FakeHost, firstSequence: number): Promise<void> {
+    const { session } = host
+    const facts = {
+      acknowledgedHeartbeatSentAtMs: null as number | null,
+      pillFreeReadStartedAtMs: new Map<StorageId, number>(),
+      pills: new Set<StorageId>(),
+    }
+    const tickMs = 50
+    for (let tick = 0, sequence = firstSequence; isAlive(); tick += 1) {
+      readSlots(host, facts)
+      applyLicences(host, facts)
+      if (tick % (timings.heartbeatMs / tickMs) === 0) {
+        const heartbeat = compose(host, { sequence, pills: facts.pills })
+        sequence += 1
+        void beat(host, heartbeat).then((sentAtMs) => {
+          if (sentAtMs === undefined) return
+          facts.acknowledgedHeartbeatSentAtMs = sentAtMs
+          facts.pills.clear()
+        })
+      }
+      await clock.sleep(tickMs, options.signal)
+    }
+    function isAlive() {
+      return host.session === session && !options.signal.aborted && !host.isOff
+    }
+  }
+
+  /** When it was sent, if it extends the lease. */
+  async function beat(host: FakeHost, heartbeat: Heartbeat): Promise<number | undefined> {
+    const sentAtMs = clock.bootTimeMs()
+    await clock.sleep(1)
+    if (host.isCut || host.isOff || fakes.receive === undefined) return undefined
+    const answer = await fakes.receive(host.spec.id, heartbeat).catch(() => undefined)
+    if (answer === undefined || host.isCut || host.session !== heartbeat.session) return undefined
+    host.highestKnownRevision = answer.storeRevision
+    host.storeIncarnation = answer.storeIncarnation
+    if (answer.verdict === 'hold') return undefined
+    if (answer.verdict === 'fenced') {
+      for (const [vmId, { order }] of host.machines) if (order.leased) host.machines.delete(vmId)
+      return undefined
+    }
+    for (const { vmId, epoch } of heartbeat.pendingStarts) {
+      const isConfirmed = answer.confirmedStarts.some((start) => start.vmId === vmId && start.epoch === epoch)
+      if (host.machines.get(vmId)?.epoch === epoch) become(host, vmId, isConfirmed ? 'running' : 'failed')
+    }
+    return sentAtMs
+  }
+
+  function compose(
+    host: FakeHost,
+    { sequence, pills: seen }: { readonly sequence: number; readonly pills: ReadonlySet<StorageId> },
+  ): Heartbeat {
+    const machines = [...host.machines].map(([vmId, machine]) => reportOf(vmId, machine))
+    return {
+      session: host.session,
+      bootId: host.bootId,
+      sequence,
+      armed: host.armed,
+      facts: {
+        cpus: 4,
+        memoryMiB: host.memoryMiB,
+        accelerator: 'tcg',
+        qemuVersion: '7.2.22',
+        machineType: 'pc-q35-7.2',
+        cpuModel: 'max',
+      },
+      machines,
+      pendingStarts: machines.filter(({ phase }) => phase === 'starting').map(({ vmId, epoch }) => ({ vmId, epoch })),
+      storages: storageIds.map((storageId) => ({
+        storageId,
+        probeAgeMs: host.isWithoutStorage ? 60_000 : 0,
+        pill: seen.has(storageId),
+      })),
+      configurationRevision: 0,
+      highestKnownRevision: host.highestKnownRevision,
+      highestKnownEpoch: Math.max(0, ...machines.map(({ epoch }) => epoch), ...host.released.values()),
+      storeIncarnation: host.storeIncarnation,
+    }
+  }
+
+  function readSlots(
+    host: FakeHost,
+    facts: { readonly pillFreeReadStartedAtMs: Map<StorageId, number>; readonly pills: Set<StorageId> },
+  ): void {
+    if (host.isWithoutStorage) return
+    for (const storageId of storageIds) {
+      if (pills.has(pillKey(storageId, host.spec.number))) facts.pills.add(storageId)
+      else if (!facts.pills.has(storageId)) facts.pillFreeReadStartedAtMs.set(storageId, clock.bootTimeMs())
+    }
+  }
+
+  function applyLicences(host: FakeHost, facts: Parameters<typeof judgeLicence>[0]): void {
+    const nowMs = clock.bootTimeMs()
+    for (const [vmId, machine] of host.machines) {
+      if (!machine.order.leased || host.armed === 'none') continue
+      const shared = machine.order.disks.map((disk) => disk.storageId)
+      const isFrozen = machine.phase === 'frozen'
+      if (!mayStayAlive(facts, { storageIds: shared, isFrozen, nowMs }, timings)) host.machines.delete(vmId)
+      const verdict = judgeLicence(facts, { storageIds: shared, nowMs }, timings).kind
+      if (verdict === 'freeze' && machine.phase === 'running') become(host, vmId, 'frozen')
+      if (verdict === 'licensed' && isFrozen) become(host, vmId, 'running')
+    }
+  }
+
+  /** What every order has in common: it travels, it may be refused or get lost, and the session has to fit. */
+  async function reach<T>(
+    spec: HostSpec,
+    call: Call,
+    effect: (host: FakeHost) => T,
+    authority?: OrderAuthority,
+  ): Promise<T> {
+    const host = hosts.get(spec.id)
+    await clock.sleep(orderTakesMs)
+    if (host === undefined || host.isCut || host.isOff)
+      throw new DialtoneError('host-unreachable', `${spec.name} does not answer`)
+    if (authority !== undefined && authority.session !== host.session)
+      throw new DialtoneError('session-void', `the session of ${spec.name} is ${host.session}`)
+    fakes.intercept(call, 'before', host)
+    const result = effect(host)
+    orders.push(`${call} ${spec.name}`)
+    fakes.intercept(call, 'after', host)
+    await clock.sleep(orderTakesMs)
+    if (host.isCut) throw new DialtoneError('deadline-exceeded', `${spec.name} did not answer in time`)
+    return result
+  }
+
+  function createPort(): AgentPort {
+    const held = (host: FakeHost, vmId: VmId, epoch: number): Machine => {
+      const machine = host.machines.get(vmId)
+      if (machine === undefined) throw new DialtoneError('not-found', `${vmId} is not held`)
+      if (machine.epoch !== epoch) throw new DialtoneError('stale-epoch', `it is held under epoch ${machine.epoch}`)
+      return machine
+    }
+    const release = (host: FakeHost, vmId: VmId, upToEpoch: number) => {
+      host.released.set(vmId, Math.max(upToEpoch, host.released.get(vmId) ?? 0))
+      if ((host.machines.get(vmId)?.epoch ?? 0) > upToEpoch)
+        throw new DialtoneError('stale-epoch', 'it is held under a newer epoch')
+      host.machines.delete(vmId)
+      return { session: host.session, upToEpoch }
+    }
+    const start = (host: FakeHost, machine: MachineOrder, epoch: number) => {
+      const heldEpoch = host.machines.get(machine.vmId)?.epoch ?? 0
+      if (epoch <= (host.released.get(machine.vmId) ?? 0) || epoch < heldEpoch)
+        throw new DialtoneError('stale-epoch', `${machine.name} was released here, or is held under ${heldEpoch}`)
+      if (epoch === heldEpoch) return
+      const phase = host.failsStarts ? 'failed' : 'starting'
+      host.machines.set(machine.vmId, { order: machine, epoch, phase, guestShutdown: false })
+    }
+    const writePill = (key: string, pill: Pill | null) => {
+      if (pill === null) pills.delete(key)
+      else pills.set(key, pill)
+    }
+    return {
+      startMachine: (spec, { authority, epoch, machine }) =>
+        reach(spec, 'startMachine', (host) => start(host, machine, epoch), authority),
+      stopMachine: (spec, { vmId, authority, epoch, mode }) =>
+        reach(
+          spec,
+          'stopMachine',
+          (host) => {
+            const machine = held(host, vmId, epoch)
+            if (mode === 'kill') release(host, vmId, epoch)
+            else machine.phase = 'stopped'
+          },
+          authority,
+        ),
+      changeMachine: (spec, { vmId, authority, epoch, change }) =>
+        reach(
+          spec,
+          'changeMachine',
+          (host) => {
+            held(host, vmId, epoch)
+            become(host, vmId, change === 'pause' ? 'paused' : 'running')
+          },
+          authority,
+        ),
+      releaseMachine: (spec, { vmId, authority, upToEpoch }) =>
+        reach(spec, 'releaseMachine', (host) => release(host, vmId, upToEpoch), authority),
+      createVolume: (spec, { authority, volumeId }) =>
+        reach(spec, 'createVolume', () => void volumes.add(volumeId), authority),
+      deleteVolume: (spec, { authority, volumeId }) =>
+        reach(spec, 'deleteVolume', () => void volumes.delete(volumeId), authority),
+      writePill: (spec, { authority, storageId, slot, pill }) =>
+        reach(spec, 'writePill', () => writePill(pillKey(storageId, slot), pill), authority),
+      inventory: () => Promise.reject(new DialtoneError('host-unreachable', 'no inventory is taken here')),
+    }
+  }
+}
+
+function isWriting(machine: Machine | undefined): boolean {
+  return machine?.phase === 'running' || machine?.phase === 'stopping' || machine?.phase === 'restarting'
+}
+
+function reportOf(vmId: VmId, { epoch, phase, guestShutdown }: Machine): MachineReport {
+  return {
+    vmId,
+    epoch,
+    incarnation: 0,
+    phase,
+    pid: phase === 'running' ? 1 : null,
+    detail: '',
+    guestShutdown,
+    crashes: 0,
+  }
+}

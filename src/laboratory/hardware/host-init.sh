@@ -1,0 +1,41 @@
+#!/bin/sh
+# The first process of a laboratory's host: host-init.sh LABS LABORATORY HOST NODE AGENT WATCHDOG
+# Runs in the host's own network and mount namespace and in its cgroup. Shows the host only its own tree and the shared storage, then
+# keeps its two programs running.
+set -e
+labs=$1 laboratory=$2 host=$3 node=$4 agent=$5 watchdog=$6
+folder=$labs/$laboratory
+programs=$(dirname "$(dirname "$(readlink -f "$0")")")
+
+# Mounts must not reach the machine. In a chroot / is no mount point: the namespace's own root is, and nsenter goes there.
+mount --make-rprivate / 2> /dev/null || nsenter --mount=/proc/self/ns/mnt mount --make-rprivate /
+
+# The working directory keeps the way to what the new mount covers.
+cd "$folder"
+mount -t tmpfs -o mode=0755,size=64k laboratories "$labs"
+mkdir -p "$folder/hosts/$host" "$folder/shared" "$labs/cgroup"
+mount --no-canonicalize --bind "hosts/$host" "$folder/hosts/$host"
+mount --no-canonicalize --bind shared "$folder/shared"
+cd /
+
+# A copied mount would keep the namespaces of other hosts and laboratories alive.
+umount --lazy /run/netns 2> /dev/null || umount --lazy /run/netns/* 2> /dev/null || :
+
+# The network devices in /sys are those of the namespace that mounted it; the cgroup tree below it has to stay in sight.
+if [ -d /sys/class ]; then
+  if mountpoint -q /sys/fs/cgroup; then
+    mount --rbind /sys/fs/cgroup "$labs/cgroup"
+    mount -t sysfs sysfs /sys
+    mount --rbind "$labs/cgroup" /sys/fs/cgroup
+    umount --lazy "$labs/cgroup"
+  else
+    mount -t sysfs sysfs /sys
+  fi
+fi
+rmdir "$labs/cgroup"
+mount -o remount,ro "$labs"
+
+tree=$folder/hosts/$host
+sh "$programs/keep-running.sh" -15 0.2 always "$node" "$watchdog" --config "$tree/agent.json" >> "$tree/log/watchdog.log" 2>&1 &
+sh "$programs/keep-running.sh" -10 0.2 always "$node" "$agent" --config "$tree/agent.json" >> "$tree/log/agent.log" 2>&1 &
+wait

@@ -1,0 +1,202 @@
+/** Small clusters for tests: each builder gives a healthy object, and takes what is to be different. */
+import type { ClusterState, HostObservation, HostRecord, VmRecord } from './cluster-state.ts'
+import {
+  type HostId,
+  hostIdSchema,
+  type SessionId,
+  type StorageId,
+  sessionIdSchema,
+  storageIdSchema,
+  templateIdSchema,
+  type VmId,
+  type VolumeId,
+  vmIdSchema,
+  volumeIdSchema,
+} from './ids.ts'
+import type { StorageSpec } from './storage.ts'
+import { defaultTimings } from './timings.ts'
+import type { MachineReport, VmPlacement, VmStatus } from './vm.ts'
+
+export const someTime = '2026-01-01T00:00:00.000Z'
+
+/** The eight characters of an id that begins with this word. */
+const tail = (word: string) => word.padEnd(8, '0').slice(0, 8)
+export const hostIdOf = (word: string): HostId => hostIdSchema.parse(`host-${tail(word)}`)
+export const vmIdOf = (word: string): VmId => vmIdSchema.parse(`vm-${tail(word)}`)
+export const volumeIdOf = (word: string): VolumeId => volumeIdSchema.parse(`vol-${tail(word)}`)
+export const storageIdOf = (word: string): StorageId => storageIdSchema.parse(`st-${tail(word)}`)
+export const sessionIdOf = (word: string): SessionId => sessionIdSchema.parse(`ses-${tail(word)}`)
+export const templateId = templateIdSchema.parse('tpl-tiny0000')
+export const sharedId = storageIdOf('shared')
+
+export type HostChanges = {
+  readonly spec?: Partial<HostRecord['spec']>
+  readonly status?: Partial<HostRecord['status']>
+}
+
+/** Online, soft-armed, 4 processors, 4 GiB, session and boot named after it, with the shared storage. */
+export function makeHost(name: string, changes: HostChanges = {}): HostRecord {
+  return {
+    spec: {
+      id: hostIdOf(name),
+      name,
+      number: (name.charCodeAt(0) % 90) + 1,
+      address: '10.0.0.1',
+      port: 7001,
+      joinedAt: someTime,
+      fence: null,
+      ...changes.spec,
+    },
+    status: {
+      state: 'online',
+      since: someTime,
+      detail: 'reports',
+      session: sessionIdOf(name),
+      bootId: `boot-of-${name}`,
+      armed: 'soft',
+      cpus: 4,
+      memoryMiB: 4096,
+      accelerator: 'tcg',
+      qemuVersion: '7.2.22',
+      machineType: 'pc-q35-7.2',
+      cpuModel: 'max',
+      storageIds: [sharedId],
+      fencing: null,
+      proof: null,
+      ...changes.status,
+    },
+  }
+}
+
+export function makeStorage(word: string, changes: Partial<StorageSpec> = {}): StorageSpec {
+  return {
+    id: storageIdOf(word),
+    name: word,
+    kind: 'directory',
+    path: `/srv/${word}`,
+    shared: true,
+    hostId: null,
+    createdAt: someTime,
+    ...changes,
+  }
+}
+
+export type VmChanges = {
+  readonly spec?: Partial<VmRecord['spec']>
+  readonly on?: string
+  readonly placement?: Partial<VmPlacement>
+  readonly status?: Partial<VmStatus>
+  readonly storage?: StorageId
+}
+
+/** HA, on the shared storage, wanted running, 256 MiB; placed under epoch 5 when `on` names a host. */
+export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
+  const number = (name.charCodeAt(name.length - 1) % 60) + 1
+  const storageId = changes.storage ?? sharedId
+  const disk = { volumeId: volumeIdOf(name), storageId, format: 'qcow2', sizeMiB: 100 } as const
+  const spec: VmRecord['spec'] = {
+    id: vmIdOf(name),
+    name,
+    number,
+    cpus: 1,
+    memoryMiB: 256,
+    templateId,
+    templateVersion: 'tiny-1',
+    hardware: { machineType: 'pc-q35-7.2', cpuModel: 'max', accelerator: 'tcg', qemuVersion: '7.2.22' },
+    macAddress: `52:54:0a:00:00:${number.toString(16).padStart(2, '0')}`,
+    address: `10.0.0.${number}`,
+    disks: [disk],
+    extraCommandLine: '',
+    generationId: '00000000-0000-4000-8000-000000000000',
+    ha: true,
+    autostart: true,
+    startOrder: 100,
+    desired: 'running',
+    stopMode: 'shutdown',
+    boundToHostId: null,
+    lifecycle: 'live',
+    createdAt: someTime,
+    ...changes.spec,
+  }
+  const { on } = changes
+  const placement = on === undefined ? undefined : { ...placementOn(on), ...changes.placement }
+  const status = changes.status === undefined ? undefined : { ...statusOn(on ?? null), ...changes.status }
+  return { spec, placement, status }
+}
+
+function placementOn(hostName: string): VmPlacement {
+  return {
+    hostId: hostIdOf(hostName),
+    epoch: 5,
+    session: sessionIdOf(hostName),
+    bootId: `boot-of-${hostName}`,
+    term: 1,
+    placedAt: someTime,
+    reason: 'it fits best',
+    proof: null,
+    lastRecovery: null,
+  }
+}
+
+function statusOn(hostName: string | null): VmStatus {
+  const hostId = hostName === null ? null : hostIdOf(hostName)
+  return { state: 'running', since: someTime, hostId, epoch: 5, incarnation: 0, pid: 1, detail: '', crashes: 0 }
+}
+
+export function makeReport(vmName: string, changes: Partial<MachineReport> = {}): MachineReport {
+  const base = { vmId: vmIdOf(vmName), epoch: 5, incarnation: 0, phase: 'running', pid: 1 } as const
+  return { ...base, detail: '', guestShutdown: false, crashes: 0, ...changes }
+}
+
+export type ClusterParts = {
+  readonly hosts?: readonly HostRecord[]
+  readonly vms?: readonly VmRecord[]
+  readonly storages?: readonly StorageSpec[]
+  readonly timings?: Partial<ClusterState['cluster']['timings']>
+  readonly network?: ClusterState['network'] | null
+}
+
+/** Every VM has its volumes; the template `tiny` is built; the network assigns 10.0.0.10 to 10.0.0.20. */
+export function makeCluster(parts: ClusterParts = {}): ClusterState {
+  const vms = parts.vms ?? []
+  const volumes = vms.flatMap(({ spec }) =>
+    spec.disks.map((disk) => ({ ...disk, id: disk.volumeId, baseVersion: null, vmId: spec.id, createdAt: someTime })),
+  )
+  const network = { subnet: '10.0.0.0/24', gateway: '10.0.0.1', addressFrom: '10.0.0.10', addressTo: '10.0.0.20' }
+  return {
+    cluster: {
+      id: '00000000-0000-4000-8000-000000000001',
+      name: 'test',
+      createdAt: someTime,
+      timings: { ...defaultTimings, ...parts.timings },
+    },
+    network: parts.network === null ? undefined : (parts.network ?? network),
+    hosts: new Map((parts.hosts ?? []).map((host) => [host.spec.id, host])),
+    vms: new Map(vms.map((vm) => [vm.spec.id, vm])),
+    storages: new Map((parts.storages ?? [makeStorage('shared')]).map((storage) => [storage.id, storage])),
+    volumes: new Map(volumes.map((volume) => [volume.id, volume])),
+    templates: new Map([[templateId, tinyTemplate]]),
+    tasks: new Map(),
+  }
+}
+
+const tinyTemplate = {
+  id: templateId,
+  name: 'tiny',
+  version: 'tiny-1',
+  description: '',
+  kernelVersion: '6.1',
+  commandLine: '',
+  commandLineTcg: '',
+  minimumMemoryMiB: 64,
+  defaultMemoryMiB: 128,
+  defaultCpus: 1,
+  rootDiskMiB: 100,
+  builtAt: someTime,
+  directory: '/srv/templates/tiny-1',
+}
+
+/** Heard just now, with the shared storage in reach. */
+export function makeObservation(changes: Partial<HostObservation> = {}): HostObservation {
+  return { silentMs: 10, attentiveSilentMs: 10, reports: new Map(), reachableStorages: new Set([sharedId]), ...changes }
+}
