@@ -23,9 +23,9 @@ export const footprint: Bench = {
     }
     await delay(20_000)
     const status = await laboratory.status()
-    const controller = status.controller.pid
-    const agents = status.hosts.flatMap((host) => (host.agentPid === null ? [] : [host.agentPid]))
-    const watchdogs = status.hosts.flatMap((host) => (host.watchdogPid === null ? [] : [host.watchdogPid]))
+    const controller = status.pids.controller
+    const agents = status.hosts.flatMap((host) => (host.pids.agent === null ? [] : [host.pids.agent]))
+    const watchdogs = status.hosts.flatMap((host) => (host.pids.watchdog === null ? [] : [host.pids.watchdog]))
     if (controller === null || agents.length === 0) throw new Error('the laboratory does not tell its processes')
     const samples = {
       controllerRss: [] as number[],

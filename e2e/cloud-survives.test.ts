@@ -8,6 +8,8 @@ import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
 
 let laboratory: OpenLaboratory
 const bootDeadlineMs = 120_000
+/** A guest that is merely short of processor time on a busy machine has not missed an answer. */
+const patienceMs = 3_000
 
 before(async () => {
   laboratory = await openLaboratory('e2e-cloud', ['--hosts', '3'])
@@ -28,16 +30,20 @@ test('a machine whose QEMU is killed is restarted on the spot, under the next in
 
 test('the guests of an agent that is killed never miss an answer, and are re-adopted', async () => {
   const { vm, answer } = await look('web')
-  const agent = (await laboratory.status()).hosts.find((host) => host.name === vm.hostName)?.agentPid
+  const agent = (await laboratory.status()).hosts.find((host) => host.name === vm.hostName)?.pids.agent
   assert(agent)
   process.kill(agent, 'SIGKILL')
   const givesUpAtMs = performance.now() + 15_000
   let answers = 0
   for (;;) {
-    assert.equal((await ask(probeOf(vm)))?.bootId, answer.bootId, `answer ${answers} came from the same boot`)
+    assert.equal(
+      (await ask(probeOf(vm), patienceMs))?.bootId,
+      answer.bootId,
+      `answer ${answers} came from the same boot`,
+    )
     answers += 1
     const status = await laboratory.status()
-    const pid = status.hosts.find((host) => host.name === vm.hostName)?.agentPid
+    const pid = status.hosts.find((host) => host.name === vm.hostName)?.pids.agent
     if (
       answers > 20 &&
       pid &&
@@ -54,19 +60,24 @@ test('the guests of an agent that is killed never miss an answer, and are re-ado
   assert.equal(adopted.placement?.epoch, vm.placement?.epoch)
 })
 
-test('the controller may be gone for longer than every lease: no machine is killed and none is restarted afterwards', async () => {
-  const before = await Promise.all(['web', 'plain'].map(look))
-  await laboratory.lab(['controller', 'stop'])
-  await delay(8_000)
-  for (const { vm, answer } of before) assert.equal((await ask(probeOf(vm)))?.bootId, answer.bootId)
-  await laboratory.lab(['controller', 'continue'])
-  await delay(6_000)
-  for (const { vm, answer } of before) {
-    assert.equal((await ask(probeOf(vm)))?.bootId, answer.bootId)
-    const now = await laboratory.api.call('getVm', { params: { vm: vm.name } })
-    assert.deepEqual([now.hostName, now.placement?.epoch], [vm.hostName, vm.placement?.epoch])
-  }
-})
+for (const how of [
+  { name: 'stand still', stop: 'pause', start: 'continue' },
+  { name: 'be gone', stop: 'stop', start: 'start' },
+]) {
+  test(`the controller may ${how.name} for longer than every lease: no machine is killed and none is restarted afterwards`, async () => {
+    const before = await Promise.all(['web', 'plain'].map(look))
+    await laboratory.lab(['controller', how.stop])
+    await delay(8_000)
+    for (const { vm, answer } of before) assert.equal((await ask(probeOf(vm), patienceMs))?.bootId, answer.bootId)
+    await laboratory.lab(['controller', how.start])
+    await delay(6_000)
+    for (const { vm, answer } of before) {
+      assert.equal((await ask(probeOf(vm), patienceMs))?.bootId, answer.bootId)
+      const now = await laboratory.api.call('getVm', { params: { vm: vm.name } })
+      assert.deepEqual([now.hostName, now.placement?.epoch], [vm.hostName, vm.placement?.epoch])
+    }
+  })
+}
 
 test('all links may be down for longer than every lease: no machine is killed and none is restarted afterwards', async () => {
   const before = await Promise.all(['web', 'plain'].map(look))

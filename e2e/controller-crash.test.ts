@@ -63,7 +63,7 @@ async function attempt(operation: 'create' | 'start' | 'delete', name: string): 
 }
 
 async function killControllerAfter(milliseconds: number): Promise<void> {
-  const { pid } = (await laboratory.status()).controller
+  const { controller: pid } = (await laboratory.status()).pids
   assert(pid)
   await delay(milliseconds)
   process.kill(pid, 'SIGKILL')

@@ -37,13 +37,13 @@ const faults: readonly Fault[] = [
   },
   {
     name: 'its agent stands still',
-    inject: async (host) => void process.kill(await pidOf(host, 'agentPid'), 'SIGSTOP'),
+    inject: async (host) => void process.kill(await pidOf(host, 'agent'), 'SIGSTOP'),
     // The watchdog process ends an agent that stands still, and the supervisor starts it anew.
     heal: async () => undefined,
   },
   {
     name: 'its watchdog process stands still',
-    inject: async (host) => void process.kill(await pidOf(host, 'watchdogPid'), 'SIGSTOP'),
+    inject: async (host) => void process.kill(await pidOf(host, 'watchdog'), 'SIGSTOP'),
     // The hardware resets the host, which boots again.
     heal: async () => undefined,
   },
@@ -138,8 +138,8 @@ async function untilItRunsElsewhere(vm: VmView): Promise<VmView> {
   }
 }
 
-async function pidOf(host: string, which: 'agentPid' | 'watchdogPid'): Promise<number> {
-  const pid = (await laboratory.status()).hosts.find((one) => one.name === host)?.[which]
+async function pidOf(host: string, which: 'agent' | 'watchdog'): Promise<number> {
+  const pid = (await laboratory.status()).hosts.find((one) => one.name === host)?.pids[which]
   assert(pid)
   return pid
 }

@@ -21,18 +21,17 @@ export type OpenLaboratory = AsyncDisposable & {
   status(): Promise<z.infer<typeof statusSchema>>
 }
 
+const pid = z.number().nullable()
 const statusSchema = z.looseObject({
-  controller: z.looseObject({ pid: z.number().nullable() }),
-  hosts: z.array(
-    z.looseObject({ name: z.string(), agentPid: z.number().nullable(), watchdogPid: z.number().nullable() }),
-  ),
+  pids: z.looseObject({ controller: pid }),
+  hosts: z.array(z.looseObject({ name: z.string(), pids: z.looseObject({ agent: pid, watchdog: pid }) })),
 })
 
 const program = join(import.meta.dirname, '../src/laboratory/main.ts')
 const home = process.env['DIALTONE_HOME'] ?? '/var/lib/dialtone'
 
 export async function openLaboratory(name: string, options: readonly string[]): Promise<OpenLaboratory> {
-  await laboratory(['down', '--name', name, '--quiet'])
+  await laboratory(['down', '--name', name])
   await laboratory(['up', '--name', name, ...options])
   const record = z
     .looseObject({ apiUrl: z.string() })
@@ -42,7 +41,7 @@ export async function openLaboratory(name: string, options: readonly string[]): 
   return {
     name,
     api,
-    lab: async (words) => void (await laboratory([...words, '--name', name, '--quiet'])),
+    lab: async (words) => void (await laboratory([...words, '--name', name])),
     async deploy(vmName, { ha = false } = {}) {
       const { vm } = await api.call('createVm', { body: { name: vmName, template: 'tiny', ha } })
       await waitForAnswer({ address: vm.address, name: vmName }, { deadlineMs: 120_000 })
@@ -58,7 +57,7 @@ export async function openLaboratory(name: string, options: readonly string[]): 
     status: async () => statusSchema.parse(JSON.parse(await laboratory(['status', '--name', name, '--json']))),
     async [Symbol.asyncDispose]() {
       await api.close()
-      await laboratory(['down', '--name', name, '--quiet'])
+      await laboratory(['down', '--name', name])
     },
   }
 }

@@ -1,6 +1,7 @@
 /** Stands in for an agent: writes down what its host sees, keeps one machine's process, and calls the controller. */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
@@ -11,6 +12,7 @@ const configuration = z
     hostName: z.string(),
     dataDirectory: z.string(),
     controllerUrl: z.string(),
+    listen: z.object({ host: z.string(), port: z.number() }),
     cgroupDirectory: z.string(),
     bootIdFile: z.string(),
   })
@@ -31,9 +33,14 @@ const sight = {
   hosts: readdirSync(join(laboratory, 'hosts')),
   interfaces: readdirSync('/sys/class/net'),
   bootId: readFileSync(configuration.bootIdFile, 'utf8').trim(),
-  namespacesInSight: existsSync('/run/netns') ? readdirSync('/run/netns').length : 0,
+  seesCgroup: existsSync(join(configuration.cgroupDirectory, 'cgroup.procs')),
 }
 writeFileSync(join(dataDirectory, 'sight.json'), JSON.stringify(sight))
+
+createServer((_request, response) => response.end(hostName)).listen(
+  configuration.listen.port,
+  configuration.listen.host,
+)
 
 const url = configuration.controllerUrl.replace('https:', 'http:')
 setInterval(() => {

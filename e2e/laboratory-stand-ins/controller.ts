@@ -40,7 +40,8 @@ createServer(async (request, response) => {
 process.on('SIGTERM', () => process.exit(0))
 
 function answerTo(key: string): object {
-  if (key === 'GET /v1/hosts') return { hosts: [...lastCallOf].map(([name, atMs]) => ({ name, status: { state: stateAt(atMs) } })) }
+  if (key === 'GET /v1/hosts')
+    return { hosts: [...lastCallOf].map(([name, atMs]) => ({ name, status: { state: stateAt(atMs) } })) }
   if (key === 'POST /v1/join-tokens') return { token: randomUUID() }
   return {}
 }

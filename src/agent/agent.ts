@@ -144,6 +144,7 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
   ) => {
     if (acknowledgement.configuration !== null) {
       configure(acknowledgement.configuration)
+      beats?.beatSoon()
       void ports
         .keepConfiguration(acknowledgement.configuration)
         .catch((error: unknown) => ports.logger.error('configuration.not-kept', { error }))

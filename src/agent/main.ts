@@ -1,6 +1,7 @@
 /** Entry of an agent: `node main.ts --config agent.json`. Chooses the drivers, joins if need be, and serves orders until it is stopped. */
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { flushCompileCache } from 'node:module'
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -18,11 +19,12 @@ import { startAgent } from './agent.ts'
 import { type AgentConfig, readAgentConfig } from './agent-config.ts'
 import { createQemuHypervisor } from './hypervisor/qemu/qemu-hypervisor.ts'
 import { obtainIdentity } from './identity.ts'
-import { createImageCache } from './images-temporary.ts'
+import { createImageCache } from './images/image-cache.ts'
 import { createMachineCgroups } from './machines/machine-cgroups.ts'
 import { createMachineRecords } from './machines/machine-record.ts'
 import { createBridgeNetwork } from './network/bridge/bridge-network.ts'
 import { createDirectoryStorage } from './storage/directory/directory-storage.ts'
+import { rememberedUuid } from './storage/directory/remembered-uuid.ts'
 import { createWatchdogLink } from './watchdog/watchdog-link.ts'
 
 const { values } = parseArgs({ options: { config: { type: 'string' } } })
@@ -70,13 +72,21 @@ const agent = await startAgent({
     cgroupDirectory: config.cgroupDirectory,
     gateway: config.network.gateway,
     prefixLength: config.network.prefixLength,
-    subnet: config.network.subnet.replace(/\/.*/, ''),
+    subnet: config.network.subnet,
     hostAddress: config.listen.host,
     leaseSeconds: 3600,
     logger,
   }),
   watchdog: createWatchdogLink(config.watchdogSocket, { clock, deadlineMs: 500 }),
-  openStorage: ({ path, shared }) => createDirectoryStorage({ path, shared, hostName: config.hostName }),
+  openStorage: ({ storageId, path, shared }) => {
+    const expectedUuid = rememberedUuid(config.dataDirectory, { storageId, path })
+    return createDirectoryStorage({
+      path,
+      shared,
+      hostName: config.hostName,
+      ...(expectedUuid === undefined ? {} : { expectedUuid }),
+    })
+  },
   async bootFiles(machine) {
     const template = await images.ensure(machine.templateVersion)
     const { manifest } = template
@@ -90,12 +100,14 @@ const agent = await startAgent({
   signal: stopping.signal,
 })
 
-const server = makeServer({ tls: { ...tls, requestClientCertificate: 'required' }})
+const server = makeServer({ tls: { ...tls, requestClientCertificate: 'required' } })
 mountContract(server, agentContract, agent.handlers, {
   identify: identifyByCertificate(identity.clusterId, ['controller']),
   unknownFields: 'ignore',
 })
 await listen(server, config.listen)
+// Written now: a process that always ends by SIGKILL would compile everything anew each time, and keep the compiler in memory.
+flushCompileCache()
 logger.info('agent.serves', { hostId: identity.hostId, session: agent.room.session, ...facts })
 
 // Machines outlive their agent: stopping it touches none of them.

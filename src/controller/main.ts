@@ -1,6 +1,7 @@
 /** Entry of a controller: `node main.ts --config controller.json`. Chooses the store, opens both listeners, leads. */
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir } from 'node:fs/promises'
+import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startEngine } from '../engine/engine.ts'
@@ -65,6 +66,8 @@ const apiHandlers = {
 }
 mountContract(apiServer, apiContract, apiHandlers, { identify: identifyByToken(store) })
 const port = await listen(apiServer, config.apiListen)
+// Written now: a process that always ends by SIGKILL would compile everything anew each time, and keep the compiler in memory.
+flushCompileCache()
 logger.info('controller.serves', {
   api: `${isLoopback ? 'http' : 'https'}://${config.apiListen.host}:${port}`,
   agents: config.agentListen,

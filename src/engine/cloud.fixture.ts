@@ -1,17 +1,10 @@
 /** A whole cloud in memory under virtual time: a store, fake hosts, and an engine that can be cut down and started anew. */
 
-import {
-  hostIdOf,
-  makeCluster,
-  makeHost,
-  makeStorage,
-  makeVm,
-  sharedId,
-  type VmChanges,
-} from '../model/cluster-state.fixture.ts'
+import { hostIdOf, makeCluster, makeHost, makeStorage, makeVm, type VmChanges } from '../model/cluster-state.fixture.ts'
 import type { ClusterState, HostRecord, VmRecord } from '../model/cluster-state.ts'
 import type { Armed, FenceConfiguration } from '../model/host.ts'
-import type { StorageId, TaskId, VmId } from '../model/ids.ts'
+import type { TaskId, VmId } from '../model/ids.ts'
+import { newLeaderWaitsMs } from '../model/protection/bounds.ts'
 import type { Timings } from '../model/timings.ts'
 import type { VmSpec } from '../model/vm.ts'
 import { openMemoryStore } from '../store/memory/memory-store.ts'
@@ -59,7 +52,7 @@ export type Cloud = AsyncDisposable & {
 
 export const powerFence: FenceConfiguration = { agent: 'fence_virsh', parameters: {} }
 
-/** All hosts are online when it resolves. */
+/** All hosts are online, and the leader may judge them, when it resolves. */
 export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const clock = createVirtualClock()
   const storages = (options.storages ?? ['shared']).map((word) => makeStorage(word))
@@ -178,6 +171,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   }
   await cloud.startEngine()
   await clock.until('all hosts are online', () => specs.every(({ name }) => cloud.host(name).status.state === 'online'))
+  await clock.advance(newLeaderWaitsMs(cluster.timings))
   return cloud
 }
 
@@ -209,5 +203,3 @@ function countingBytes(): (count: number) => Uint8Array {
     return Uint8Array.from({ length: count }, (_byte, index) => Math.floor(idsMade / 32 ** index) % 32)
   }
 }
-
-export const sharedStorage: StorageId = sharedId

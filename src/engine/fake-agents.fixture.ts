@@ -30,6 +30,7 @@ export type FakeHost = {
   isOff: boolean
   /** Starts fail on it. */
   failsStarts: boolean
+  configurationRevision: number
   highestKnownRevision: number
   storeIncarnation: string | null
   readonly machines: Map<VmId, Machine>
@@ -100,6 +101,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     isWithoutStorage: false,
     isOff: false,
     failsStarts: false,
+    configurationRevision: 0,
     highestKnownRevision: 0,
     storeIncarnation: null,
     machines: new Map(),
@@ -197,6 +199,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     if (answer === undefined || host.isCut || host.session !== heartbeat.session) return undefined
     host.highestKnownRevision = answer.storeRevision
     host.storeIncarnation = answer.storeIncarnation
+    host.configurationRevision = answer.configuration?.revision ?? host.configurationRevision
     if (answer.verdict === 'hold') return undefined
     if (answer.verdict === 'fenced') {
       for (const [vmId, { order }] of host.machines) if (order.leased) host.machines.delete(vmId)
@@ -234,7 +237,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
         probeAgeMs: host.isWithoutStorage ? 60_000 : 0,
         pill: seen.has(storageId),
       })),
-      configurationRevision: 0,
+      configurationRevision: host.configurationRevision,
       highestKnownRevision: host.highestKnownRevision,
       highestKnownEpoch: Math.max(0, ...machines.map(({ epoch }) => epoch), ...host.released.values()),
       storeIncarnation: host.storeIncarnation,

@@ -1,10 +1,9 @@
 /** Takes a number, addresses, a port and a cgroup for a new laboratory, and writes its record before anything else is made. */
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir, rmdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
-import { findCgroupMount } from '../linux/cgroup.ts'
-import { mountsBelow, unmount } from '../linux/mounts.ts'
+import { listMounts, mountsBelow, unmount } from '../linux/mounts.ts'
 import { runCommand } from '../linux/run-command.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
 import { addressesInUse } from './addresses-in-use.ts'
@@ -34,6 +33,8 @@ export type LaboratoryWish = {
 
 const firstApiPort = 7400
 const agentPort = 7440
+/** Shown in the table of mounts. */
+const ownMountSource = 'dialtone'
 const lockWaitMs = 20_000
 /** Of the machine's memory, for all hosts together. */
 const memoryShare = 0.7
@@ -80,24 +81,25 @@ export async function reserveLaboratory(wish: LaboratoryWish): Promise<Laborator
   return record
 }
 
-/** For a laboratory that exists: the cgroup tree may have to be mounted again after the machine was rebooted. */
+/** Where cgroup v2 is mounted; mounted in this home where the machine has no mount of it (a bare chroot). */
 export async function requireCgroupMount(home: string): Promise<string> {
-  const found = await findCgroupMount()
-  if (found !== undefined) return found
   const point = ownCgroupMount(home)
+  // Another home's own mount goes away with that home's laboratories.
+  const mounts = (await listMounts()).filter((mount) => mount.type === 'cgroup2')
+  const usable = mounts.find((mount) => mount.source !== ownMountSource || mount.point === point)
+  if (usable !== undefined) return usable.point
   await mkdir(point, { recursive: true })
-  await runCommand('mount', ['-t', 'cgroup2', 'cgroup2', point], { timeoutMs: 10_000 })
+  await runCommand('mount', ['-t', 'cgroup2', ownMountSource, point], { timeoutMs: 10_000 })
   return point
 }
 
-/** Unmounts the cgroup tree if it was mounted for laboratories and none is left, of whatever home. */
+/** Unmounts cgroup v2 if it was mounted for this home and no laboratory is left in it. */
 export async function releaseCgroupMount(home: string): Promise<void> {
   await using _lock = await lockLaboratories({ purpose: 'dialtone down', waitMs: lockWaitMs })
   const point = ownCgroupMount(home)
-  if (!(await mountsBelow(point)).includes(point)) return
-  const groups = await readdir(point)
-  if (groups.some((group) => group.startsWith(cgroupNameOf('')))) return
+  if ((await readAllRecords(home)).length > 0 || !(await mountsBelow(point)).includes(point)) return
   await unmount(point)
+  await rmdir(point)
 }
 
 /** True when something on the machine has this subnet's addresses, or a part of them. */

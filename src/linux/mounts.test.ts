@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { mountPointsIn } from './mounts.ts'
+import { parseMounts } from './mounts.ts'
 
-test('mount points are read with their spaces', () => {
+test('mounts are read with the spaces in their points, with and without propagation fields', () => {
   const table =
     '27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n31 23 0:28 / /mnt/my\\040disk rw,relatime shared:1 - tmpfs tmpfs rw\n'
-  assert.deepEqual(mountPointsIn(table), ['/', '/mnt/my disk'])
+  assert.deepEqual(parseMounts(table), [
+    { point: '/', type: 'ext4', source: '/dev/vda' },
+    { point: '/mnt/my disk', type: 'tmpfs', source: 'tmpfs' },
+  ])
 })

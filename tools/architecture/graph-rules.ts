@@ -1,5 +1,5 @@
 /** What must hold of the sources as a graph: no cycles, and every file has a way to it from an entry. */
-import { isTestFile, type Project, type Violation } from './project.ts'
+import type { Project, Violation } from './project.ts'
 
 /**
  * Where the work begins: programs (`main.ts`), generators run by hand (`generate-*.ts`), tests, and the files that lie

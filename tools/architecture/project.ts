@@ -32,7 +32,7 @@ export type Violation = {
   readonly message: string
 }
 
-const sourceName = /\.(?:ts|mts|tsx|mjs)$/
+export const sourceName = /\.(?:ts|mts|tsx|mjs)$/
 
 /** `files`: content by path from the project's root. */
 export function createProject(files: ReadonlyMap<string, string>): Project {

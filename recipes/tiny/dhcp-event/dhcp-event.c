@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <net/route.h>
 #include <stdio.h>
@@ -69,5 +70,7 @@ int main(int count, char **arguments) {
   if (*value("router")) add_default_route(handle, value("router"));
   if (*value("hostname")) sethostname(value("hostname"), strlen(value("hostname")));
   if (*value("dns")) write_name_servers(value("dns"));
+  /* late waits for it. */
+  close(open("/run/online", O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
   return 0;
 }

@@ -12,6 +12,15 @@
 #include <unistd.h>
 #include "init.h"
 
+enum { patience_ms = 3000, step_ms = 20 };
+
+/* Leaves the processor to what the service needs until it can be reached; without a DHCP server, for some time. */
+static void wait_until_online(void) {
+  for (int waited = 0; waited < patience_ms && access("/run/online", F_OK) != 0; waited += step_ms)
+    usleep(step_ms * 1000);
+  usleep(step_ms * 1000);
+}
+
 static void run(const char *program, const char *name, const char *first, const char *second) {
   pid_t child = fork();
   if (child == 0) {
@@ -64,6 +73,7 @@ static void take_name_from_firmware(void) {
 
 void run_late(void) {
   nice(10);
+  wait_until_online();
   sync();
   load_modules("/lib/modules/late");
   keep_running_for_devices();

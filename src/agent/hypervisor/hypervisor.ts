@@ -41,6 +41,7 @@ export type MachineState = 'paused' | 'running' | 'io-error' | 'shutdown'
 export type MachineEvent =
   | { readonly kind: 'state'; readonly state: MachineState }
   | { readonly kind: 'guest-panicked' }
+  /** Firmware may reset once more by itself: one reboot of the guest can be told twice. */
   | { readonly kind: 'guest-reset' }
 
 /** One living machine. Each method has a deadline inside and throws DialtoneError `hypervisor-failed` or `deadline-exceeded`. */
@@ -56,10 +57,11 @@ export type RunningMachine = {
   pause(): Promise<void>
   /** Presses the ACPI power button; returns at once. */
   pressPowerButton(): Promise<void>
+  /** As the reset button does. A paused machine stays paused. */
   reset(): Promise<void>
   /** SIGKILL to everything of the machine's cgroup. Returns when it is reaped and the cgroup is empty; throws `deadline-exceeded` if not in time. */
   kill(deadlineMs: number): Promise<void>
-  /** A raw byte stream to the serial console. One at a time: a new one ends the old one. */
+  /** A raw byte stream to the serial console. One at a time: a new one ends the old one. A reader that lags far behind is cut off. */
   openConsole(): Promise<Duplex>
   onEvent(listener: (event: MachineEvent) => void): void
   /** Forgets the machine without touching it: closes sockets and timers of this process. */
@@ -80,6 +82,9 @@ export type Hypervisor = {
   facts(): Promise<HypervisorFacts>
   /** Starts the machine paused (no guest instruction runs) and returns when it answers. On failure nothing of it is left running. */
   start(definition: MachineDefinition): Promise<RunningMachine>
-  /** Connects to a machine that an earlier agent started in this run directory; undefined when none lives there. */
+  /**
+   * Connects to a machine that an earlier agent started in this run directory, also when it does not answer at the moment. Undefined when
+   * none lives there: what a dead one, or a start that broke off, left in the cgroup has been killed and reaped by then.
+   */
   adopt(runDirectory: string, cgroupDirectory: string): Promise<RunningMachine | undefined>
 }

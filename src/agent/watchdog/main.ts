@@ -1,5 +1,6 @@
 /** Entry of the watchdog process: `node main.ts --config agent.json`. Small, of high priority, and dependent on nobody. */
 import { mkdir, rm } from 'node:fs/promises'
+import { flushCompileCache } from 'node:module'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -46,4 +47,5 @@ createServer((socket) => {
     answer(state.data.sequence)
   })
 }).listen(config.watchdogSocket)
+flushCompileCache()
 logger.info('watchdog.started', { armed })

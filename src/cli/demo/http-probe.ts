@@ -38,15 +38,15 @@ export async function waitForAnswer(
 }
 
 /** One question; undefined when the answer is missing, late or not this machine's. */
-export function ask({ address, name }: Probe): Promise<ProbeAnswer | undefined> {
+export function ask({ address, name }: Probe, withinMs = answerWithinMs): Promise<ProbeAnswer | undefined> {
   return new Promise((resolve) => {
-    const request = get({ host: address, port: 80, path: '/', agent: false, timeout: answerWithinMs }, (response) => {
+    const request = get({ host: address, port: 80, path: '/', agent: false, timeout: withinMs }, (response) => {
       let text = ''
       response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
       response.on('end', () => resolve(read(text, name)))
       response.on('error', () => resolve(undefined))
     })
-    const late = setTimeout(() => request.destroy(), answerWithinMs)
+    const late = setTimeout(() => request.destroy(), withinMs)
     request.on('timeout', () => request.destroy())
     request.on('error', () => resolve(undefined))
     request.on('close', () => {

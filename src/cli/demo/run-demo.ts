@@ -53,7 +53,7 @@ async function clearEarlierDemo(): Promise<void> {
       `the laboratory "${laboratoryName}" of an earlier demonstration holds your machines: ${foreign.join(', ')}`,
     )
   }
-  if ((await runLaboratory(['down', '--name', laboratoryName, '--quiet'], undefined)) !== 0)
+  if ((await runLaboratory(['down', '--name', laboratoryName], undefined)) !== 0)
     throw new Error('what an earlier demonstration left could not be taken down')
 }
 

@@ -158,7 +158,7 @@ async function waitForVm(stage: Stage, name: string, isRight: (vm: VmView) => bo
 }
 
 async function laboratory(stage: Stage, words: readonly string[]): Promise<void> {
-  const code = await runLaboratory([...words, '--name', stage.laboratory, '--quiet'], undefined)
+  const code = await runLaboratory([...words, '--name', stage.laboratory], undefined)
   if (code !== 0) throw new Error(`dialtone lab ${words.join(' ')} failed with ${code}`)
 }
 

@@ -76,6 +76,12 @@ export function createHeartbeatDesk(options: HeartbeatDeskOptions): HeartbeatDes
     if (host === undefined) return { kind: 'hold', reason: 'the host was deleted' }
     if (options.isBeingFenced(hostId) || host.status.fencing !== null || host.status.state === 'fenced')
       return judgeReturn(host, heartbeat)
+    if (
+      host.status.state === 'offline' &&
+      heartbeat.configurationRevision !== options.configurationFor(hostId).revision
+    ) {
+      return { kind: 'hold', reason: 'it learns of its storages and network first' }
+    }
     if (host.status.state === 'suspect' || host.status.state === 'offline') {
       const wasOffline = host.status.state === 'offline'
       await writeHostStatus(leader, hostId, (status) =>

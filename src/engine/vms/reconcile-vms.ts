@@ -82,7 +82,8 @@ export function createVmReconciler(options: VmReconcilerOptions): VmReconciler {
     noteTurn(vm, decision, nowMs)
     if (decision.kind === 'wait') waiting.add(vmId)
     else waiting.delete(vmId)
-    await writeStatus(vmId, decision.kind === 'wait' ? decision.reason : undefined)
+    // What is about to be placed changes its state in a moment; people are told of that, and not of the instant before.
+    if (decision.kind !== 'place') await writeStatus(vmId, decision.kind === 'wait' ? decision.reason : undefined)
     await carryOut(vm, decision)
   }
 

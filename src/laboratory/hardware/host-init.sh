@@ -22,7 +22,7 @@ cd /
 umount --lazy /run/netns 2> /dev/null || umount --lazy /run/netns/* 2> /dev/null || :
 
 # The network devices in /sys are those of the namespace that mounted it; the cgroup tree below it has to stay in sight.
-if [ -d /sys/class ]; then
+if [ -d /sys ]; then
   if mountpoint -q /sys/fs/cgroup; then
     mount --rbind /sys/fs/cgroup "$labs/cgroup"
     mount -t sysfs sysfs /sys

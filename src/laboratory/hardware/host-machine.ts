@@ -116,8 +116,11 @@ export function createHostMachine(options: HostMachineOptions): HostMachine {
     resume: () =>
       inTurn(async () => {
         const isRunning = !(await isCgroupEmpty(options.cgroupDirectory))
-        if (power === 'off' && isRunning) return losePower('it was switched off')
-        if (power === 'off') return
+        if (power === 'off') {
+          if (isRunning) await losePower('it was switched off')
+          phase = 'off'
+          return
+        }
         if (!isRunning) return beginSelfTest()
         phase = 'running'
         bootId = await options.readBootId()
@@ -138,9 +141,10 @@ export function createHostMachine(options: HostMachineOptions): HostMachine {
         clearTimeout(selfTest)
         power = 'off'
         journal('power-off', cause)
+        const saved = options.saveState()
         if (phase !== 'off') await losePower(cause)
         phase = 'off'
-        await options.saveState()
+        await saved
       }),
     reset: (cause) =>
       inTurn(async () => {

@@ -13,9 +13,10 @@ export type CommandLineOptions = {
 }
 
 /**
- * Room for translated code under TCG. The default grows with the guest's memory. Measured with the tiny guest: see README.md.
+ * Room for translated code under TCG, resident once it is used. 32 MiB boot the tiny guest as fast as 256 do and save 35 MiB of each
+ * machine; 16 MiB save 20 more for 10 % more CPU time in the boot.
  */
-const translationBufferMiB = 64
+const translationBufferMiB = 32
 
 /** Devices that no guest of ours needs; each costs time at every boot. The power button (ACPI) works without them. */
 const trimmedAway = ['smbus', 'sata', 'usb', 'vmport', 'i8042', 'hpet', 'graphics']

@@ -1,0 +1,150 @@
+/** The controller dies and another begins its term over the same store, or over an older one. */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { makeVm, vmIdOf } from '../../model/cluster-state.fixture.ts'
+import { newLeaderWaitsMs } from '../../model/protection/bounds.ts'
+import { defaultTimings } from '../../model/timings.ts'
+import { openMemoryStore } from '../../store/memory/memory-store.ts'
+import type { Store } from '../../store/store.ts'
+import { type Cloud, startCloud } from '../cloud.fixture.ts'
+
+const waitsMs = newLeaderWaitsMs(defaultTimings)
+
+/** A copy of what the store holds now, as a backup would have it. */
+async function copyOf(store: Store, incarnation: string): Promise<Store> {
+  const copy = openMemoryStore({ createId: () => incarnation })
+  const { entries } = await store.range('')
+  for (const { key, value } of entries) await copy.commit({ conditions: [], writes: [{ kind: 'put', key, value }] })
+  return copy
+}
+
+const homeOf = (cloud: Cloud, name: string) => cloud.agents.runningOn(vmIdOf(name))[0] ?? ''
+
+describe('a new leader', () => {
+  test('leaves everything that runs alone', async () => {
+    await using cloud = await startCloud({ hosts: [{ name: 'ada' }, { name: 'bob' }] })
+    await cloud.createRunning('web')
+    const home = homeOf(cloud, 'web')
+    const before = cloud.agents.orders.length
+    cloud.crash()
+    await cloud.clock.advance(400)
+    await cloud.startEngine()
+    await cloud.clock.advance(10_000)
+    assert.equal(cloud.agents.orders.length, before)
+    assert.deepEqual(cloud.agents.runningOn(vmIdOf('web')), [home])
+    assert.equal(cloud.vm(vmIdOf('web'))?.placement?.epoch, 1)
+  })
+
+  test('waits before it judges a host that is silent, and counts the silence from its own beginning', async () => {
+    const hosts = ['ada', 'bob', 'cyd'].map((name) => ({ name, hasPowerFence: true }))
+    await using cloud = await startCloud({ hosts })
+    await cloud.createRunning('web')
+    const home = homeOf(cloud, 'web')
+    cloud.crash()
+    cloud.agents.host(home).isCut = true
+    await cloud.startEngine()
+    await cloud.clock.advance(waitsMs - 100)
+    assert.equal(cloud.host(home).status.state, 'online')
+    assert.equal(cloud.agents.host(home).isOff, false)
+    await cloud.clock.until('it runs elsewhere', () => homeOf(cloud, 'web') !== home && homeOf(cloud, 'web') !== '')
+    assert.deepEqual(cloud.agents.twoWriters, [])
+  })
+
+  test('goes on with the fencing that its predecessor began: the host has to let go first', async () => {
+    await using cloud = await startCloud({ hosts: [{ name: 'ada' }, { name: 'bob' }] })
+    await cloud.createRunning('web')
+    const home = homeOf(cloud, 'web')
+    cloud.agents.host(home).isCut = true
+    await cloud.clock.until('a pill stands', () => cloud.agents.pills.size === 1)
+    cloud.crash()
+    await cloud.startEngine()
+    cloud.agents.host(home).isCut = false
+    await cloud.clock.until('it is admitted', () => cloud.host(home).status.state === 'online')
+    await cloud.clock.until('the machine runs', () => cloud.agents.runningOn(vmIdOf('web')).length === 1)
+    assert.equal(cloud.agents.pills.size, 0)
+    assert.deepEqual(cloud.agents.twoWriters, [])
+  })
+
+  test('that hears from nobody fences nobody, though its predecessor suspected a host', async () => {
+    const hosts = ['ada', 'bob', 'cyd'].map((name) => ({ name, hasPowerFence: true }))
+    await using cloud = await startCloud({ hosts })
+    await cloud.createRunning('web')
+    const home = homeOf(cloud, 'web')
+    cloud.agents.host(home).isCut = true
+    cloud.agents.fences.refuses = true
+    await cloud.clock.until('it is suspected', () => cloud.host(home).status.state === 'suspect')
+    cloud.crash()
+    for (const host of cloud.agents.hosts.values()) host.isCut = true
+    cloud.agents.fences.refuses = false
+    await cloud.startEngine()
+    await cloud.clock.advance(30_000)
+    assert.ok([...cloud.agents.hosts.values()].every((host) => !host.isOff))
+  })
+
+  test('has the next term, and its predecessor acknowledges nothing any more', async () => {
+    await using cloud = await startCloud({ hosts: [{ name: 'ada' }] })
+    const old = cloud.engine()
+    const received = cloud.agents.receive
+    cloud.crash()
+    const next = await cloud.startEngine()
+    assert.equal(next.leader.term, old.leader.term + 1)
+    const heartbeats: unknown[] = []
+    cloud.agents.receive = async (hostId, heartbeat) => {
+      const answer = await received?.(hostId, heartbeat).catch(() => undefined)
+      if (answer !== undefined) heartbeats.push(answer.verdict)
+      return next.receiveHeartbeat(hostId, heartbeat)
+    }
+    await cloud.clock.advance(1_000)
+    assert.ok(!heartbeats.includes('admitted'), 'the old leader extended a lease')
+  })
+})
+
+describe('over a store that went back in time', () => {
+  test('nothing is started until every host has reported, and epochs go on above all that were ever given', async () => {
+    await using cloud = await startCloud({ hosts: [{ name: 'ada' }, { name: 'bob' }, { name: 'cyd' }] })
+    const backup = await copyOf(cloud.store, 'history-2')
+    await cloud.createRunning('web')
+    const home = homeOf(cloud, 'web')
+    for (let epoch = 1; epoch < 4; epoch += 1) {
+      // Each start after a shutdown by the guest takes another epoch.
+      cloud.agents.shutDownGuest(home, vmIdOf('web'))
+      await cloud.clock.until('it is stopped', () => cloud.vm(vmIdOf('web'))?.status?.state === 'stopped')
+      await cloud.change(vmIdOf('web'), { desired: 'running' })
+      await cloud.clock.until('it runs', () => cloud.vm(vmIdOf('web'))?.status?.state === 'running')
+    }
+    const highest = cloud.vm(vmIdOf('web'))?.placement?.epoch ?? 0
+    assert.ok(highest >= 4)
+    cloud.crash()
+    const missing = cloud.agents.host(['ada', 'bob', 'cyd'].find((name) => name !== home) ?? '')
+    missing.isCut = true
+    cloud.store = backup
+    await cloud.startEngine()
+    await cloud.clock.advance(500)
+    assert.match(cloud.engine().holds().join(), new RegExp(missing.spec.name))
+    const { vmId } = await cloud.create('new')
+    await cloud.clock.advance(500)
+    assert.equal(cloud.vm(vmId)?.placement, undefined)
+    missing.isCut = false
+    await cloud.clock.until('it runs', () => cloud.vm(vmId)?.status?.state === 'running')
+    assert.ok((cloud.vm(vmId)?.placement?.epoch ?? 0) > highest)
+    assert.deepEqual(cloud.engine().holds(), [])
+  })
+
+  test('a machine that runs elsewhere than the store says is not started a second time', async () => {
+    await using cloud = await startCloud({ hosts: [{ name: 'ada' }, { name: 'bob' }] })
+    await cloud.createRunning('web')
+    const first = homeOf(cloud, 'web')
+    const backup = await copyOf(cloud.store, 'history-2')
+    cloud.agents.host(first).isCut = true
+    await cloud.clock.until('it moved', () => homeOf(cloud, 'web') !== first && homeOf(cloud, 'web') !== '')
+    cloud.agents.host(first).isCut = false
+    await cloud.clock.until('the first is back', () => cloud.host(first).status.state === 'online')
+    cloud.crash()
+    cloud.store = backup
+    await cloud.startEngine()
+    await cloud.clock.advance(10_000)
+    assert.deepEqual(cloud.agents.twoWriters, [])
+    assert.equal(cloud.agents.runningOn(vmIdOf('web')).length, 1)
+    assert.equal(makeVm('web').spec.id, vmIdOf('web'))
+  })
+})
