@@ -16,7 +16,11 @@ const partTimeoutMs = 120_000
 const parts: readonly Part[] = [
   { name: 'types', promise: 'every source', command: ['tsc', '-p', '.'] },
   { name: 'pure', promise: 'no platform in model and control', command: ['tsc', '-p', 'tsconfig.pure.json'] },
-  { name: 'lint', promise: '.oxlintrc.json', command: ['oxlint', '--type-aware', '--deny-warnings', '.'] },
+  {
+    name: 'lint',
+    promise: '.oxlintrc.json',
+    command: ['oxlint', '--type-aware', '--deny-warnings', '--format=unix', '.'],
+  },
   { name: 'format', promise: 'biome.json; mend by npm run format', command: ['biome', 'check', '.'] },
   { name: 'architecture', promise: 'docs/architecture.md', command: ['node', 'tools/architecture/main.ts'] },
 ]

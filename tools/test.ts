@@ -54,10 +54,10 @@ async function testParts(chosen: readonly Part[]): Promise<boolean> {
   }
 }
 
-async function* runPart({ patterns, isSequential, timeoutMs }: Part): AsyncGenerator<TestEvent> {
+async function* runPart({ name, patterns, isSequential, timeoutMs }: Part): AsyncGenerator<TestEvent> {
   const files: string[] = []
   for await (const file of glob([...patterns], { cwd: root })) files.push(join(root, file))
-  if (files.length === 0) return
+  if (files.length === 0) return console.log(`there are no tests in ${name}`)
   yield* run({ files: files.sort(), cwd: root, concurrency: !isSequential, timeout: timeoutMs })
 }
 

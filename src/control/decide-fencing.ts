@@ -43,6 +43,8 @@ export type FencingQuestion = {
   readonly hostId: HostId
   readonly observations: Observations
   readonly mass: MassSilence
+  /** How long ago more hosts than the set share were last silent together; Infinity when never. */
+  readonly massAgoMs: number
   readonly progress: FencingProgress | undefined
   /** For the proof's record. */
   readonly wallTime: string
@@ -81,11 +83,14 @@ export function machinesAtStake(cluster: ClusterState, hostId: HostId): readonly
 function findObstacle(
   cluster: ClusterState,
   stake: readonly VmRecord[],
-  { hostId, mass }: FencingQuestion,
+  { hostId, mass, massAgoMs }: FencingQuestion,
 ): string | undefined {
   if (mass.isMass) {
     return `${mass.silent} of ${mass.total} hosts fell silent together: rather this controller or the network is cut off, so nobody is fenced`
   }
+  // Hosts that were cut off together don't come back in the same instant.
+  if (massAgoMs < cluster.cluster.timings.leaseMs)
+    return 'the network has only just come back: the others get time to report'
   const excluded = new Map([[hostId, 'it is the silent one']])
   const hasPlace = stake.some(({ spec }) => placeVm(cluster, spec, { excluded }).kind === 'placed')
   return hasPlace ? undefined : 'no other host could take any of its machines, so a pill would only kill them'

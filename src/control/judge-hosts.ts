@@ -11,8 +11,15 @@ export type HostJudgement =
   /** Silent for so long, with nothing at stake on it, that people should read `offline`. It proves nothing. */
   | { readonly kind: 'becomes-offline'; readonly reason: string }
 
-/** Judges one host's silence. Transitions back to `online` are made by its heartbeats, not here. */
-export function judgeSilence(cluster: ClusterState, hostId: HostId, observation: HostObservation): HostJudgement {
+/**
+ * Judges one host's silence. Transitions back to `online` are made by its heartbeats, not here. A host with machines at stake stays
+ * suspect until it is fenced; so does every host while all are silent together, or they would no longer be counted as such.
+ */
+export function judgeSilence(
+  cluster: ClusterState,
+  hostId: HostId,
+  { observation, mayGoOffline }: { readonly observation: HostObservation; readonly mayGoOffline: boolean },
+): HostJudgement {
   const host = cluster.hosts.get(hostId)
   const { timings } = cluster.cluster
   if (host === undefined) return { kind: 'as-it-is' }
@@ -22,6 +29,7 @@ export function judgeSilence(cluster: ClusterState, hostId: HostId, observation:
     return { kind: 'becomes-suspect', reason: silence }
   }
   if (
+    mayGoOffline &&
     state === 'suspect' &&
     host.status.fencing === null &&
     observation.attentiveSilentMs >= 2 * leaseProofAfterMs(timings)

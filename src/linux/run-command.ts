@@ -45,7 +45,14 @@ export async function runCommand(program: string, args: readonly string[], optio
  * may be of a higher one, which is not for machines and tools.
  */
 export function inCgroup(cgroupDirectory: string, program: string, args: readonly string[]): string[] {
-  return ['/bin/sh', '-c', 'echo $$ > "$0/cgroup.procs" && { renice -n 0 -p $$ > /dev/null 2>&1; exec "$@"; }', cgroupDirectory, program, ...args]
+  return [
+    '/bin/sh',
+    '-c',
+    'echo $$ > "$0/cgroup.procs" && { renice -n 0 -p $$ > /dev/null 2>&1; exec "$@"; }',
+    cgroupDirectory,
+    program,
+    ...args,
+  ]
 }
 
 function endOf(child: ReturnType<typeof spawn>, options: CommandOptions): Promise<string> {

@@ -28,7 +28,7 @@ export type MachineRecords = {
   runDirectory(vmId: VmId): string
 }
 
-const recordFile = 'machine.json'
+const recordFile = 'order.json'
 
 export function createMachineRecords(directory: string): MachineRecords {
   const runDirectory = (vmId: VmId) => join(directory, vmId)

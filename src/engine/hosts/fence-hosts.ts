@@ -1,5 +1,10 @@
 /** Carries out what is decided about silent hosts: suspicion, power fence, pills, proof. What it remembers dies with the term; a new leader begins anew. */
-import { decideFencing, type FencingDecision, type FencingProgress } from '../../control/decide-fencing.ts'
+import {
+  decideFencing,
+  type FencingDecision,
+  type FencingProgress,
+  machinesAtStake,
+} from '../../control/decide-fencing.ts'
 import { judgeMassSilence, judgeSilence } from '../../control/judge-hosts.ts'
 import type { HostStatus } from '../../model/host.ts'
 import type { HostId, StorageId } from '../../model/ids.ts'
@@ -39,6 +44,7 @@ export function createHostFencer(options: HostFencerOptions): HostFencer {
   const { leader, table } = options
   const progresses = new Map<HostId, Progress>()
   const holds = new Map<HostId, string>()
+  let lastMassAtMs = -Infinity
 
   return {
     isBeingFenced: (hostId) => progresses.has(hostId),
@@ -64,13 +70,17 @@ export function createHostFencer(options: HostFencerOptions): HostFencer {
     const observations = table.observations(nowMs)
     const observation = observations.get(hostId)
     if (observation === undefined) return
-    const judgement = judgeSilence(state, hostId, observation)
+    const mass = judgeMassSilence(state, observations)
+    if (mass.isMass) lastMassAtMs = nowMs
+    const mayGoOffline = !mass.isMass && machinesAtStake(state, hostId).length === 0
+    const judgement = judgeSilence(state, hostId, { observation, mayGoOffline })
     if (judgement.kind === 'becomes-suspect') await change(hostId, 'suspect', judgement.reason)
     if (judgement.kind === 'becomes-offline') await change(hostId, 'offline', judgement.reason)
     const decisions = decideFencing(leader.index.state(), {
       hostId,
       observations,
-      mass: judgeMassSilence(state, observations),
+      mass,
+      massAgoMs: nowMs - lastMassAtMs,
       progress: progressOf(hostId, nowMs),
       wallTime: now(),
     })

@@ -91,7 +91,7 @@ describe('vm.create', () => {
   test('that is cancelled while a disk is being made leaves nothing', async () => {
     await using cloud = await startCloud({ hosts: [{ name: 'ada' }] })
     const { taskId } = await cloud.create('web', twoDisks('web'))
-    await cloud.engine().tasks.cancel(taskId)
+    void cloud.engine().tasks.cancel(taskId)
     await letItEnd(cloud)
     assert.equal(cloud.taskState(taskId), 'cancelled')
     assert.equal(await wholeOrNothing(cloud, 'web'), 'nothing')
@@ -101,7 +101,7 @@ describe('vm.create', () => {
     await using cloud = await startCloud({ hosts: [{ name: 'ada' }] })
     arrange(cloud, 'crashes after', { call: 'deleteVolume', nth: 1 })
     const { taskId } = await cloud.create('web', twoDisks('web'))
-    await cloud.engine().tasks.cancel(taskId)
+    void cloud.engine().tasks.cancel(taskId)
     await letItEnd(cloud)
     assert.equal(cloud.taskState(taskId), 'cancelled')
     assert.equal(await wholeOrNothing(cloud, 'web'), 'nothing')

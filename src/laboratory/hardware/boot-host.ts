@@ -1,7 +1,6 @@
 /** What happens between a host's self test and its first process. */
 import { randomUUID } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { makeCgroup, removeCgroup } from '../../linux/cgroup.ts'
@@ -35,7 +34,8 @@ export async function bootHost({ home, record, host, environment }: HostToBoot):
   const { agent, watchdog } = record.programs
   await startDetached({
     command: [
-      ...['chrt', '--other', '0', 'nice', '-n', String(-getPriority())],
+      // This process may be a real-time one; its hosts are not. Ordinary niceness comes with the cgroup.
+      ...['chrt', '--other', '0'],
       ...['nsenter', `--net=${networkNamespacePath(hostNamespaceOf(laboratory, host.name))}`],
       ...['unshare', '--mount', '--propagation', 'unchanged', '/bin/sh', hostInit],
       ...[laboratoriesFolder(home), laboratory, host.name, process.execPath, agent, watchdog],

@@ -51,126 +51,154 @@ const linkDownBoundMs = 10
 const portUp = '0x1003'
 const portDown = '0x1002'
 
+/** What changes about it. Everything that takes time is a turn in one queue; only the cable is pulled out of turn. */
+type Machine = {
+  readonly options: HostMachineOptions
+  readonly journal: (event: JournalEvent, cause?: string) => void
+  readonly inTurn: <T>(step: () => Promise<T>) => Promise<T>
+  power: HostPower['power']
+  isCut: boolean
+  phase: HostPhase
+  bootId: string | null
+  selfTest: NodeJS.Timeout | undefined
+}
+
 export function createHostMachine(options: HostMachineOptions): HostMachine {
   const { host, watchdog } = options
-  let power = options.initially.power
-  let isCut = options.initially.isCut
-  let phase: HostPhase = 'off'
-  let bootId: string | null = null
-  let selfTest: NodeJS.Timeout | undefined
-  let queue: Promise<unknown> = Promise.resolve()
-
-  const journal = (event: JournalEvent, cause?: string) =>
-    options.journal(cause === undefined ? { event, host } : { event, host, cause })
-  const inTurn = <T>(step: () => Promise<T>): Promise<T> => {
-    const turn = queue.then(step, step)
-    queue = turn.catch(() => undefined)
-    return turn
+  const machine: Machine = {
+    options,
+    journal: (event, cause) => options.journal(cause === undefined ? { event, host } : { event, host, cause }),
+    inTurn: createQueue(),
+    power: options.initially.power,
+    isCut: options.initially.isCut,
+    phase: 'off',
+    bootId: null,
+    selfTest: undefined,
   }
-  const setPort = (isUp: boolean) => writeFile(options.portFlags, isUp ? portUp : portDown)
-
-  const losePower = async (cause: string) => {
-    phase = 'dying'
-    bootId = null
-    watchdog.powerLost()
-    await Promise.race([setPort(false).catch(() => undefined), delay(linkDownBoundMs)])
-    killNow(options.cgroupDirectory)
-    journal('link-down', cause)
-    journal('killed', cause)
-    await untilEmpty(options.cgroupDirectory, () => journal('not-dead-yet', cause))
-    journal('dead', cause)
-    // Nobody has to wait for that. A boot that comes first removes what is left by itself.
-    void inTurn(tearDownUnlessRunning)
-  }
-  const tearDownUnlessRunning = async () => {
-    if (phase === 'running') return
-    await options.tearDown().catch((error: unknown) => journal('tear-down-failed', messageOf(error)))
-  }
-
-  const boot = async () => {
-    phase = 'booting'
-    try {
-      bootId = await options.boot()
-      await setPort(!isCut)
-      phase = 'running'
-      journal('booted')
-    } catch (error) {
-      phase = 'failed'
-      journal('boot-failed', messageOf(error))
-      throw error
-    }
-  }
-
-  const beginSelfTest = () => {
-    phase = 'self-test'
-    journal('self-test')
-    clearTimeout(selfTest)
-    // What goes wrong is in the journal and in the phase.
-    selfTest = setTimeout(() => void inTurn(bootAfterSelfTest).catch(() => undefined), options.postDelayMs)
-  }
-  const bootAfterSelfTest = async () => {
-    if (power === 'on' && phase === 'self-test') await boot()
-  }
-
   return {
-    resume: () =>
-      inTurn(async () => {
-        const isRunning = !(await isCgroupEmpty(options.cgroupDirectory))
-        if (power === 'off') {
-          if (isRunning) await losePower('it was switched off')
-          phase = 'off'
-          return
-        }
-        if (!isRunning) return beginSelfTest()
-        phase = 'running'
-        bootId = await options.readBootId()
-        await setPort(!isCut)
-        if (options.initially.armedMs !== null) watchdog.resume(options.initially.armedMs, reconnectGraceMs)
-      }),
-    on: (cause, skipSelfTest) =>
-      inTurn(async () => {
-        if (power === 'on' && phase !== 'failed') return
-        power = 'on'
-        journal('power-on', cause)
-        await options.saveState()
-        if (skipSelfTest) await boot()
-        else beginSelfTest()
-      }),
-    off: (cause) =>
-      inTurn(async () => {
-        clearTimeout(selfTest)
-        power = 'off'
-        journal('power-off', cause)
-        const saved = options.saveState()
-        if (phase !== 'off') await losePower(cause)
-        phase = 'off'
-        await saved
-      }),
-    reset: (cause) =>
-      inTurn(async () => {
-        if (power === 'off') throw new DialtoneError('wrong-state', `${host} is switched off: it cannot be reset`)
-        clearTimeout(selfTest)
-        journal('reset', cause)
-        await losePower(cause)
-        await options.saveState()
-        beginSelfTest()
-      }),
-    setCut: async (cut, cause) => {
-      isCut = cut
-      if (phase === 'running') await setPort(!cut)
-      journal(cut ? 'cut' : 'heal', cause)
+    resume: () => machine.inTurn(() => resume(machine)),
+    on: (cause, skipSelfTest) => machine.inTurn(() => switchOn(machine, cause, skipSelfTest)),
+    off: (cause) => machine.inTurn(() => switchOff(machine, cause)),
+    reset: (cause) => machine.inTurn(() => reset(machine, cause)),
+    setCut: async (isCut, cause) => {
+      machine.isCut = isCut
+      if (machine.phase === 'running') await setPort(options, !isCut)
+      machine.journal(isCut ? 'cut' : 'heal', cause)
       await options.saveState()
     },
     status: () => ({
       host,
-      power,
-      phase,
-      link: isCut ? 'cut' : 'up',
+      power: machine.power,
+      phase: machine.phase,
+      link: machine.isCut ? 'cut' : 'up',
       armedMs: watchdog.armedMs(),
       silentMs: watchdog.silentMs(),
-      bootId,
+      bootId: machine.bootId,
     }),
-    state: () => ({ power, isCut, armedMs: watchdog.armedMs() }),
+    state: () => ({ power: machine.power, isCut: machine.isCut, armedMs: watchdog.armedMs() }),
+  }
+}
+
+async function resume(machine: Machine): Promise<void> {
+  const { options } = machine
+  const isRunning = !(await isCgroupEmpty(options.cgroupDirectory))
+  if (machine.power === 'off') {
+    if (isRunning) await losePower(machine, 'it was switched off')
+    machine.phase = 'off'
+    return
+  }
+  if (!isRunning) return beginSelfTest(machine)
+  machine.phase = 'running'
+  machine.bootId = await options.readBootId()
+  await setPort(options, !machine.isCut)
+  const { armedMs } = options.initially
+  if (armedMs !== null) options.watchdog.resume(armedMs, reconnectGraceMs)
+}
+
+async function switchOn(machine: Machine, cause: string, skipSelfTest: boolean): Promise<void> {
+  if (machine.power === 'on' && machine.phase !== 'failed') return
+  machine.power = 'on'
+  machine.journal('power-on', cause)
+  await machine.options.saveState()
+  if (skipSelfTest) await boot(machine)
+  else beginSelfTest(machine)
+}
+
+async function switchOff(machine: Machine, cause: string): Promise<void> {
+  clearTimeout(machine.selfTest)
+  machine.power = 'off'
+  machine.journal('power-off', cause)
+  const saved = machine.options.saveState()
+  if (machine.phase !== 'off') await losePower(machine, cause)
+  machine.phase = 'off'
+  await saved
+}
+
+async function reset(machine: Machine, cause: string): Promise<void> {
+  const { host, saveState } = machine.options
+  if (machine.power === 'off') throw new DialtoneError('wrong-state', `${host} is switched off: it cannot be reset`)
+  clearTimeout(machine.selfTest)
+  machine.journal('reset', cause)
+  await losePower(machine, cause)
+  await saveState()
+  beginSelfTest(machine)
+}
+
+async function losePower(machine: Machine, cause: string): Promise<void> {
+  const { options, journal } = machine
+  machine.phase = 'dying'
+  machine.bootId = null
+  options.watchdog.powerLost()
+  await Promise.race([setPort(options, false).catch(() => undefined), delay(linkDownBoundMs)])
+  killNow(options.cgroupDirectory)
+  journal('link-down', cause)
+  journal('killed', cause)
+  await untilEmpty(options.cgroupDirectory, () => journal('not-dead-yet', cause))
+  journal('dead', cause)
+  // Nobody has to wait for that. A boot that comes first removes what is left by itself.
+  void machine.inTurn(async () => {
+    if (machine.phase === 'running') return
+    await options.tearDown().catch((error: unknown) => journal('tear-down-failed', messageOf(error)))
+  })
+}
+
+function beginSelfTest(machine: Machine): void {
+  machine.phase = 'self-test'
+  machine.journal('self-test')
+  clearTimeout(machine.selfTest)
+  const bootAfterwards = async () => {
+    if (machine.power === 'on' && machine.phase === 'self-test') await boot(machine)
+  }
+  // What goes wrong is in the journal and in the phase.
+  const onEnd = () => void machine.inTurn(bootAfterwards).catch(() => undefined)
+  machine.selfTest = setTimeout(onEnd, machine.options.postDelayMs)
+}
+
+async function boot(machine: Machine): Promise<void> {
+  const { options, journal } = machine
+  machine.phase = 'booting'
+  try {
+    machine.bootId = await options.boot()
+    await setPort(options, !machine.isCut)
+    machine.phase = 'running'
+    journal('booted')
+  } catch (error) {
+    machine.phase = 'failed'
+    journal('boot-failed', messageOf(error))
+    throw error
+  }
+}
+
+function setPort({ portFlags }: HostMachineOptions, isUp: boolean): Promise<void> {
+  return writeFile(portFlags, isUp ? portUp : portDown)
+}
+
+function createQueue(): Machine['inTurn'] {
+  let last: Promise<unknown> = Promise.resolve()
+  return (step) => {
+    const turn = last.then(step, step)
+    last = turn.catch(() => undefined)
+    return turn
   }
 }
 

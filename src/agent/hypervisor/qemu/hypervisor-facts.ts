@@ -17,7 +17,7 @@ const cacheSchema = z.object({
 
 export async function readHypervisorFacts(binary: string, cacheDirectory: string): Promise<HypervisorFacts> {
   const version = await readVersion(binary)
-  const verdict = await cachedVerdict(binary, version, join(cacheDirectory, 'accelerator.json'))
+  const verdict = await cachedVerdict(binary, version, cacheDirectory)
   const [major, minor] = version.split('.')
   return {
     accelerator: verdict.accelerator,
@@ -38,8 +38,9 @@ async function readVersion(binary: string): Promise<string> {
 async function cachedVerdict(
   binary: string,
   version: string,
-  path: string,
+  directory: string,
 ): Promise<z.infer<typeof cacheSchema>['verdict']> {
+  const path = join(directory, 'accelerator.json')
   const device = await stat('/dev/kvm').catch(() => undefined)
   // The time of the device changes with each boot and each load of the module.
   const key = `${binary} ${version}, kernel ${release()}, kvm ${device?.mtimeMs ?? 'absent'}`
@@ -48,9 +49,11 @@ async function cachedVerdict(
   const verdict =
     device === undefined
       ? { accelerator: 'tcg' as const, reason: 'this host has no /dev/kvm' }
-      : await probeAccelerator(binary, probeTimeoutMs)
-  await writeFile(`${path}.new`, `${JSON.stringify({ key, verdict })}\n`)
-  await rename(`${path}.new`, path)
+      : await probeAccelerator(binary, directory, probeTimeoutMs)
+  // Agents of several hosts may share the directory.
+  const draft = `${path}.${process.pid}`
+  await writeFile(draft, `${JSON.stringify({ key, verdict })}\n`)
+  await rename(draft, path)
   return verdict
 }
 

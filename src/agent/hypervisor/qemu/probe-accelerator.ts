@@ -4,8 +4,7 @@
  * So a guest of 400 bytes does what every kernel does first, against the clock.
  */
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Accelerator } from '../../../model/hardware.ts'
 import { probeGuest } from './probe-guest.ts'
@@ -17,54 +16,49 @@ export const probeTimeoutMs = 3000
 /** What the guest writes to the exit device (0x10) becomes 0x10 * 2 + 1. */
 const guestFinished = 33
 
-/** Runs the probe guest under KVM. Returns within `timeoutMs`; never throws for what KVM does. */
-export async function probeAccelerator(binary: string, timeoutMs: number): Promise<AcceleratorVerdict> {
-  const directory = await mkdtemp(join(tmpdir(), 'dialtone-probe-'))
-  try {
-    const kernel = join(directory, 'probe-guest')
-    await writeFile(kernel, probeGuest)
-    const startedAt = performance.now()
-    const { ending, words } = await runProbe(binary, kernel, timeoutMs)
-    const tookMs = Math.round(performance.now() - startedAt)
-    if (ending === guestFinished) return { accelerator: 'kvm', reason: `a test guest ran under KVM in ${tookMs} ms` }
-    if (ending === 'deadline') {
-      const reason = `KVM opens, but a test guest was not through within ${timeoutMs} ms (0.1 s is usual): kernels would hang on it`
-      return { accelerator: 'tcg', reason }
-    }
-    const lastWords = words.trim().split('\n').at(-1) ?? ''
-    return { accelerator: 'tcg', reason: `KVM does not run a guest here: ${lastWords || `QEMU ended with ${ending}`}` }
-  } finally {
-    await rm(directory, { recursive: true, force: true })
+/**
+ * Runs the probe guest under KVM, from a file in `directory` that is gone afterwards. Returns soon after `timeoutMs` at the latest; never
+ * throws for what KVM does.
+ */
+export async function probeAccelerator(
+  binary: string,
+  directory: string,
+  timeoutMs: number,
+): Promise<AcceleratorVerdict> {
+  const kernel = join(directory, `probe-guest-${process.pid}`)
+  await writeFile(kernel, probeGuest)
+  const startedAt = performance.now()
+  const { code, words } = await runProbe(binary, kernel, timeoutMs).finally(() => rm(kernel, { force: true }))
+  const tookMs = Math.round(performance.now() - startedAt)
+  if (code === guestFinished) return { accelerator: 'kvm', reason: `a test guest ran under KVM in ${tookMs} ms` }
+  if (code === undefined) {
+    const reason = `KVM opens, but a test guest was not through within ${timeoutMs} ms (0.1 s is usual): kernels would hang on it`
+    return { accelerator: 'tcg', reason }
   }
+  const lastWords = words.trim().split('\n').at(-1) ?? ''
+  return { accelerator: 'tcg', reason: `KVM does not run a guest here: ${lastWords || `QEMU ended with ${code}`}` }
 }
 
+/** The exit code, or undefined when time was up. */
 function runProbe(
   binary: string,
   kernel: string,
   timeoutMs: number,
-): Promise<{ ending: number | 'deadline' | 'failed'; words: string }> {
+): Promise<{ code: number | undefined; words: string }> {
   const args = [
+    // A program of its own holds the clock: a guest that spins ends also when the agent dies meanwhile.
+    ...['--signal=KILL', `${timeoutMs / 1000}`, binary],
     ...['-accel', 'kvm', '-machine', 'q35', '-m', '64', '-nodefaults', '-no-user-config', '-display', 'none'],
     ...['-kernel', kernel, '-device', 'isa-debug-exit,iobase=0x501,iosize=1'],
   ]
   return new Promise((resolve) => {
-    const qemu = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+    const qemu = spawn('timeout', args, { stdio: ['ignore', 'ignore', 'pipe'] })
     let words = ''
-    let isOverdue = false
-    const timer = setTimeout(() => {
-      isOverdue = true
-      qemu.kill('SIGKILL')
-    }, timeoutMs)
     qemu.stderr.setEncoding('utf8').on('data', (chunk: string) => {
       words = (words + chunk).slice(-4096)
     })
-    qemu.once('error', (error) => {
-      clearTimeout(timer)
-      resolve({ ending: 'failed', words: error.message })
-    })
-    qemu.once('close', (code) => {
-      clearTimeout(timer)
-      resolve({ ending: isOverdue ? 'deadline' : (code ?? 'failed'), words })
-    })
+    qemu.once('error', (error) => resolve({ code: -1, words: error.message }))
+    // SIGKILL ends `timeout` as well, so there is no code then.
+    qemu.once('close', (code) => resolve({ code: code ?? undefined, words }))
   })
 }

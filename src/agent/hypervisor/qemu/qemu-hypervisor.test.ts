@@ -117,6 +117,22 @@ test('what a start that broke off left in the cgroup is killed by adoption, and 
   }
 })
 
+test('a machine that does not answer is adopted all the same: it can be killed and its end is seen', async () => {
+  const fixture = await makeFixture()
+  try {
+    const definition = await fixture.definition()
+    const machine = await fixture.hypervisor.start(definition)
+    machine.detach()
+    process.kill(machine.pid, 'SIGSTOP')
+    const adopted = await fixture.nextAgent().adopt(definition.runDirectory, definition.cgroupDirectory)
+    assert.equal(adopted?.pid, machine.pid)
+    await adopted?.kill(5000)
+    assert.equal((await adopted?.exited)?.reason, 'killed')
+  } finally {
+    await fixture.dispose()
+  }
+})
+
 test('a console whose reader does not read never stops the guest, and is cut off', async () => {
   const fixture = await makeFixture()
   try {

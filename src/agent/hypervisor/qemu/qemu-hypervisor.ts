@@ -1,8 +1,10 @@
 /** Machines on the installed QEMU. Construct it in a `main.ts` only. */
+
 import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isCgroupEmpty } from '../../../linux/cgroup.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
+import type { Logger } from '../../../model/logger.ts'
 import type { Hypervisor, HypervisorFacts, MachineDefinition, RunningMachine } from '../hypervisor.ts'
 import { adoptMachine } from './adopt.ts'
 import { buildCommandLine } from './command-line.ts'
@@ -18,7 +20,7 @@ export type QemuHypervisorOptions = {
   readonly fileLocking?: boolean
   /** Where the accelerator probe's result is kept. Exists. */
   readonly cacheDirectory: string
-  readonly logger?: { info(detail: object, message: string): void }
+  readonly logger?: Logger
 }
 
 /** From the start of the process to its first answer: 0.1 s on a calm machine. */
@@ -47,7 +49,7 @@ export function createQemuHypervisor(options: QemuHypervisorOptions): Hypervisor
         const startedAt = performance.now()
         const machine = await startMachine(definition, binary, options.fileLocking ?? true)
         const startMs = Math.round(performance.now() - startedAt)
-        options.logger?.info({ ...life, name: definition.name, pid: machine.pid, startMs }, 'machine started, paused')
+        options.logger?.info('qemu.started-paused', { ...life, name: definition.name, pid: machine.pid, startMs })
         return machine
       } finally {
         starting.delete(runDirectory)
@@ -55,7 +57,7 @@ export function createQemuHypervisor(options: QemuHypervisorOptions): Hypervisor
     },
     adopt: async (runDirectory, cgroupDirectory) => {
       const machine = await adoptMachine(runDirectory, cgroupDirectory)
-      if (machine !== undefined) options.logger?.info({ ...machine.life, pid: machine.pid }, 'machine adopted')
+      if (machine !== undefined) options.logger?.info('qemu.adopted', { ...machine.life, pid: machine.pid })
       return machine
     },
   }

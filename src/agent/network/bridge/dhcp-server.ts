@@ -55,7 +55,7 @@ export function createDhcpServer(options: DhcpServerOptions): DhcpServer {
     if (isLooking) return
     isLooking = true
     inTurn(() => restartIfDead(options))
-      .catch((error: unknown) => options.logger.error('dhcp server cannot be started', { error }))
+      .catch((error: unknown) => options.logger.error('dhcp.not-started', { error }))
       .finally(() => {
         isLooking = false
       })
@@ -94,7 +94,7 @@ function readsAnew(processId: number): boolean {
 
 async function restartIfDead(options: DhcpServerOptions): Promise<void> {
   if ((await findServer(options)) !== undefined) return
-  options.logger.warn('dhcp server is not running, starting it', { bridge: options.bridge })
+  options.logger.warn('dhcp.restarted', { bridge: options.bridge })
   await replaceServer(await readHosts(options), options)
 }
 

@@ -1,0 +1,39 @@
+/** `npm run help`: the verbs of package.json with a sentence each. */
+import { readFile } from 'node:fs/promises'
+import { styleText } from 'node:util'
+
+/** In the order in which somebody new needs them. */
+const sentences: Readonly<Record<string, string>> = {
+  demo: 'sets up what is missing, then shows a cloud of three hosts that loses a process and a host, and goes on',
+  test: 'sets up what is missing, then runs check, unit, scenario and e2e; what continuous integration runs',
+  dialtone: 'the command line: npm run dialtone -- vm list (or ./bin/dialtone vm list)',
+  check: 'types, lint, format and architecture; nothing is run. Parts by name: npm run check -- types lint',
+  'test:unit': 'all tests that need no machine; one file: node_modules/.bin/node --test FILE',
+  scenario: 'the scenarios of scenarios/',
+  e2e: 'tests with real machines, one after the other; needs root',
+  bench: 'measures: npm run bench -- --list',
+  format: 'puts sources into the form that check asks for',
+  help: 'this list',
+}
+
+/** One line a script. Throws if a script has no sentence, or a sentence no script. */
+export function describeVerbs(scripts: readonly string[]): string[] {
+  const silent = scripts.filter((name) => sentences[name] === undefined)
+  const gone = Object.keys(sentences).filter((name) => !scripts.includes(name))
+  if (silent.length > 0 || gone.length > 0) {
+    throw new Error(`tools/help.ts and package.json differ: ${[...silent, ...gone].join(', ')}`)
+  }
+  return Object.entries(sentences).map(([name, sentence]) => {
+    const command = name === 'test' ? 'npm test' : `npm run ${name}`
+    return `${styleText('bold', command.padEnd(18))} ${sentence}`
+  })
+}
+
+/** Names of the scripts in package.json. */
+export async function readScripts(): Promise<string[]> {
+  const content: unknown = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'))
+  const scripts = content instanceof Object && 'scripts' in content ? content.scripts : undefined
+  return scripts instanceof Object ? Object.keys(scripts) : []
+}
+
+if (import.meta.main) console.log(describeVerbs(await readScripts()).join('\n'))
