@@ -37,8 +37,7 @@ make_debian() {
   cp -r /etc/apt/trusted.gpg.d/. /usr/share/keyrings/. "$work/keys/"
   local sources=() file
   for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
-    # Only Debian's own: other vendors' repositories of this machine have no place on a fresh one.
-    if [[ -s $file ]] && grep -q bookworm "$file" && [[ $file != *node* ]]; then sources+=("$file"); fi
+    if [[ -s $file ]] && grep -q bookworm "$file"; then sources+=("$file"); fi
   done
   mmdebstrap --quiet --variant=minbase --include=ca-certificates --aptopt="$work/apt.conf" --keyring="$work/keys" \
     bookworm "$root" "${sources[@]}"
