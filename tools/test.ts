@@ -3,6 +3,7 @@
  * report through one runner, so that the counts at the end are those of all parts together.
  */
 import { glob } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { run } from 'node:test'
@@ -58,7 +59,12 @@ async function* runPart({ name, patterns, isSequential, timeoutMs }: Part): Asyn
   const files: string[] = []
   for await (const file of glob([...patterns], { cwd: root })) files.push(join(root, file))
   if (files.length === 0) return console.log(`there are no tests in ${name}`)
-  yield* run({ files: files.sort(), cwd: root, concurrency: !isSequential, timeout: timeoutMs })
+  yield* run({
+    files: files.sort(),
+    cwd: root,
+    concurrency: isSequential ? 1 : availableParallelism(),
+    timeout: timeoutMs,
+  })
 }
 
 const names = ['check', ...parts.map(({ name }) => name)]

@@ -38,7 +38,7 @@ const refusal = (...given: Parameters<typeof admit>) => {
   return answer.kind === 'refused' ? answer.code : answer.kind
 }
 const local = (host: string) =>
-  makeStorage(`local-${host}`, { id: storageIdOf(`l${host}`), name: 'local', shared: false, hostId: hostIdOf(host) })
+  makeStorage('local', { id: storageIdOf(`l${host}`), name: 'local', shared: false, hostId: hostIdOf(host) })
 const onLocal: ClusterParts = {
   hosts: ['ada', 'bob'].map((name) => makeHost(name, { status: { storageIds: [storageIdOf(`l${name}`)] } })),
   storages: [local('ada'), local('bob')],

@@ -11,6 +11,7 @@ import {
   storageIdOf,
   type VmChanges,
 } from '../model/cluster-state.fixture.ts'
+import type { Proof } from '../model/proof.ts'
 import { deriveStatus, type StatusFacts } from './derive-status.ts'
 
 const derive = (vm: VmChanges, facts: Partial<StatusFacts> = {}, host: HostChanges = {}) =>
@@ -62,21 +63,11 @@ test('a machine that runs under another epoch is not called stopped', () => {
 
 test('on a silent host it is unknown until a proof reaches it; then it is lost', () => {
   const base = { hostId: hostIdOf('ada'), hostName: 'ada', provedAt: someTime }
-  const lease = (storageId = sharedId) =>
-    ({
-      kind: 'lease',
-      ...base,
-      armed: 'soft',
-      silentMs: 1,
-      leaseBoundMs: 1,
-      pills: [{ storageId, generation: 1, stoodMs: 1 }],
-    }) as const
+  const pills = [{ storageId: sharedId, generation: 1, stoodMs: 1 }]
+  const proof: Proof = { kind: 'lease', ...base, armed: 'soft', silentMs: 1, leaseBoundMs: 1, pills }
   assert.equal(state({ on: 'ada' }, {}, { status: { state: 'suspect' } }), 'unknown')
-  assert.equal(state({ on: 'ada' }, {}, { status: { state: 'fenced', proof: lease() } }), 'lost')
-  assert.equal(
-    state({ on: 'ada', spec: { ha: false } }, {}, { status: { state: 'fenced', proof: lease() } }),
-    'unknown',
-  )
+  assert.equal(state({ on: 'ada' }, {}, { status: { state: 'fenced', proof } }), 'lost')
+  assert.equal(state({ on: 'ada', spec: { ha: false } }, {}, { status: { state: 'fenced', proof } }), 'unknown')
   assert.equal(state({ on: 'ada', spec: stopped }, {}, { status: { state: 'suspect' } }), 'unknown')
   assert.equal(
     state({ on: 'ada', spec: stopped, status: { state: 'stopped' } }, {}, { status: { state: 'suspect' } }),

@@ -6,38 +6,16 @@ import type { Acknowledgement, Heartbeat } from '../model/agent-protocol/heartbe
 import type { Clock } from '../model/clock.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
 import type { Armed, HostSpec } from '../model/host.ts'
-import { type HostId, type SessionId, type StorageId, sessionIdSchema, type VmId, type VolumeId } from '../model/ids.ts'
+import { type HostId, type StorageId, sessionIdSchema, type VmId, type VolumeId } from '../model/ids.ts'
 import type { MachineOrder, OrderAuthority } from '../model/machine-order.ts'
 import { judgeLicence, mayStayAlive } from '../model/protection/licence.ts'
 import type { Pill } from '../model/protection/pill.ts'
 import type { Timings } from '../model/timings.ts'
-import type { MachinePhase, MachineReport } from '../model/vm.ts'
+import type { MachinePhase } from '../model/vm.ts'
 import type { AgentPort, FencePort } from './agent-port.ts'
+import { type FakeHost, isWriting, type Machine, makeFakeHost, reportOf } from './fake-host.fixture.ts'
 
 export type Call = keyof AgentPort
-type Machine = { readonly order: MachineOrder; readonly epoch: number; phase: MachinePhase; guestShutdown: boolean }
-
-export type FakeHost = {
-  readonly spec: HostSpec
-  session: SessionId
-  bootId: string
-  armed: Armed
-  memoryMiB: number
-  /** No packet passes between it and the controller. */
-  isCut: boolean
-  /** Its storage can't be reached. */
-  isWithoutStorage: boolean
-  isOff: boolean
-  /** Starts fail on it. */
-  failsStarts: boolean
-  configurationRevision: number
-  highestKnownRevision: number
-  storeIncarnation: string | null
-  readonly machines: Map<VmId, Machine>
-  /** Starts up to these epochs are void in this session. */
-  readonly released: Map<VmId, number>
-}
-
 export type FakeAgents = {
   readonly port: AgentPort
   readonly fences: FencePort & { refuses: boolean; tookMs: number }
@@ -50,6 +28,8 @@ export type FakeAgents = {
   readonly orders: string[]
   /** Asked before and after the effect of each order; what it throws is the order's answer. */
   intercept: (call: Call, moment: 'before' | 'after', host: FakeHost) => void
+  /** Orders that take longer than others before they have their effect. */
+  readonly takesMs: Map<Call, number>
   /** Where heartbeats go; undefined while no controller is there. */
   receive: ((hostId: HostId, heartbeat: Heartbeat) => Promise<Acknowledgement>) | undefined
   host(name: string): FakeHost
@@ -91,23 +71,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     if (writers.length > 1) twoWriters.push(`${machine.order.name} runs on ${writers.join(' and ')}`)
   }
 
-  const fakeHost = (spec: HostSpec, armed: Armed): FakeHost => ({
-    spec,
-    session: newSession(),
-    bootId: `boot-${spec.name}-1`,
-    armed,
-    memoryMiB: 4096,
-    isCut: false,
-    isWithoutStorage: false,
-    isOff: false,
-    failsStarts: false,
-    configurationRevision: 0,
-    highestKnownRevision: 0,
-    storeIncarnation: null,
-    machines: new Map(),
-    released: new Map(),
-  })
-  for (const { spec, armed } of options.hosts) hosts.set(spec.id, fakeHost(spec, armed ?? 'soft'))
+  for (const { spec, armed } of options.hosts) hosts.set(spec.id, makeFakeHost(spec, armed ?? 'soft', newSession()))
 
   const fakes: FakeAgents = {
     port: createPort(),
@@ -129,6 +93,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     twoWriters,
     orders,
     intercept: () => undefined,
+    takesMs: new Map(),
     receive: undefined,
     host: (name) => {
       const found = [...hosts.values()].find(({ spec }) => spec.name === name)
@@ -276,7 +241,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     authority?: OrderAuthority,
   ): Promise<T> {
     const host = hosts.get(spec.id)
-    await clock.sleep(orderTakesMs)
+    await clock.sleep(fakes.takesMs.get(call) ?? orderTakesMs)
     if (host === undefined || host.isCut || host.isOff)
       throw new DialtoneError('host-unreachable', `${spec.name} does not answer`)
     if (authority !== undefined && authority.session !== host.session)
@@ -350,22 +315,5 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
         reach(spec, 'writePill', () => writePill(pillKey(storageId, slot), pill), authority),
       inventory: () => Promise.reject(new DialtoneError('host-unreachable', 'no inventory is taken here')),
     }
-  }
-}
-
-function isWriting(machine: Machine | undefined): boolean {
-  return machine?.phase === 'running' || machine?.phase === 'stopping' || machine?.phase === 'restarting'
-}
-
-function reportOf(vmId: VmId, { epoch, phase, guestShutdown }: Machine): MachineReport {
-  return {
-    vmId,
-    epoch,
-    incarnation: 0,
-    phase,
-    pid: phase === 'running' ? 1 : null,
-    detail: '',
-    guestShutdown,
-    crashes: 0,
   }
 }

@@ -1,7 +1,7 @@
 /** A host falls silent: whole stories from the last heartbeat to the machine's next life. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { storageIdOf, vmIdOf } from '../../model/cluster-state.fixture.ts'
+import { storageIdOf } from '../../model/cluster-state.fixture.ts'
 import { leaseProofAfterMs, pillProofAfterMs } from '../../model/protection/bounds.ts'
 import { defaultTimings } from '../../model/timings.ts'
 import { type Cloud, startCloud } from '../cloud.fixture.ts'
@@ -134,7 +134,7 @@ describe('a host that comes back in the middle of its fencing', () => {
 
   test('keeps its machines without HA, which no fencing reaches: they are started nowhere else', async () => {
     await using cloud = await startCloud({ hosts: [{ name: 'ada' }, { name: 'bob' }] })
-    const { vmId, home } = await withMachine(cloud)
+    const { home } = await withMachine(cloud)
     const plain = await cloud.createRunning('plain', { spec: { ha: false } })
     if (!cloud.agents.runningOn(plain).includes(home)) {
       // It went to the emptier host: the machine with HA then has to be there as well for a fencing to begin.
@@ -149,7 +149,6 @@ describe('a host that comes back in the middle of its fencing', () => {
     assert.deepEqual(cloud.agents.runningOn(plain), [host])
     assert.equal(cloud.vm(plain)?.placement?.epoch, 1)
     assert.deepEqual(cloud.agents.twoWriters, [])
-    assert.notEqual(vmId, plain)
   })
 
   test('whose pill was written late is not left with a pill that nobody clears', async () => {
@@ -238,6 +237,5 @@ describe('an operator’s word that a host is dead', () => {
     await cloud.clock.advance(5_000)
     assert.equal(cloud.agents.runningOn(vmId).length, 1)
     assert.notDeepEqual(cloud.agents.runningOn(vmId), [home])
-    assert.equal(vmId, vmIdOf('plain'))
   })
 })

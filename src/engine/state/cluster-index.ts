@@ -87,7 +87,10 @@ export async function openClusterIndex(
   }
 
   const first = await store.range('')
-  for (const entry of first.entries) take(putOf(entry))
+  // Specs first: in key order a VM's placement comes before its spec, and without one it would be taken for nothing.
+  const isSpec = ({ key }: KeyValue) => key.endsWith('/spec')
+  for (const entry of first.entries.filter(isSpec)) take(putOf(entry))
+  for (const entry of first.entries.filter((other) => !isSpec(other))) take(putOf(entry))
   revision = first.revision
   void follow()
 

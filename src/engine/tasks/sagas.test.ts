@@ -97,6 +97,16 @@ describe('vm.create', () => {
     assert.equal(await wholeOrNothing(cloud, 'web'), 'nothing')
   })
 
+  test('that is cancelled while its host is slow to make a disk leaves nothing', async () => {
+    await using cloud = await startCloud({ hosts: [{ name: 'ada' }] })
+    cloud.agents.takesMs.set('createVolume', 200)
+    const { taskId } = await cloud.create('web', twoDisks('web'))
+    await cloud.clock.advance(50)
+    void cloud.engine().tasks.cancel(taskId)
+    await letItEnd(cloud)
+    assert.equal(await wholeOrNothing(cloud, 'web'), 'nothing')
+  })
+
   test('that is cancelled and cut by a crash is undone by the next controller', async () => {
     await using cloud = await startCloud({ hosts: [{ name: 'ada' }] })
     arrange(cloud, 'crashes after', { call: 'deleteVolume', nth: 1 })

@@ -137,6 +137,7 @@ test('machines start in their start order: a lower one runs before a higher one 
   const vms = await Promise.all(
     ['web', 'app', 'sql'].map((name, index) => cloud.createRunning(name, { spec: { startOrder: 30 - 10 * index } })),
   )
+  await cloud.clock.advance(1_000)
   cloud.agents.reboot('ada')
   const order: string[] = []
   await cloud.clock.until('all run', () => {
