@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openLaboratory } from '../e2e/open-laboratory.ts'
+import type { Bench } from './bench.ts'
 import type { Figure } from './figure.ts'
-import type { Bench } from './main.ts'
 
 const machines = 10
 const windowMs = 20_000

@@ -1,19 +1,9 @@
 /** `npm run bench -- NAME [CASE…] [--runs N] [--json] [--list]`: each bench measures on a laboratory of its own and takes it down again. */
 import { parseArgs } from 'node:util'
+import type { Bench } from './bench.ts'
 import { failover } from './failover.ts'
-import { type Figure, figureJson, figureRows } from './figure.ts'
+import { figureJson, figureRows } from './figure.ts'
 import { footprint } from './footprint.ts'
-
-export type Bench = {
-  readonly name: string
-  readonly cases: readonly string[]
-  readonly defaultRuns: number
-  run(options: {
-    readonly cases: readonly string[]
-    readonly runs: number
-    note(line: string): void
-  }): Promise<readonly Figure[]>
-}
 
 const benches: readonly Bench[] = [failover, footprint]
 const { values, positionals } = parseArgs({

@@ -1,7 +1,8 @@
 /**
- * The way from a fresh clone to a running program: `node tools/start.mjs demo` or `test`, on any Node from 20, with no
- * package installed. Sets up what is missing (Debian packages, npm packages, the template) and then runs the verb with
- * the Node that the npm packages bring. Nothing is done twice; a set-up that was interrupted is done by starting again.
+ * The way from a fresh clone to a running program: `node tools/start.mjs demo`, `test` or just `set-up`, on any Node
+ * from 20, with no package installed. Sets up what is missing (Debian packages, npm packages, the template) and then
+ * runs the verb with the Node that the npm packages bring. Nothing is done twice; an interrupted set-up is finished by
+ * starting again.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
@@ -23,8 +24,11 @@ const env = {
   PATH: `${join(root, 'node_modules/.bin')}${delimiter}${process.env['PATH'] ?? ''}`,
 }
 
-/** @type {Readonly<Record<string, readonly string[]>>} */
-const verbs = { demo: ['src/cli/main.ts', 'demo'], test: ['tools/test.ts'] }
+/** What runs once all is set up. @type {Readonly<Record<string, readonly string[]>>} */
+const verbs = { demo: ['src/cli/main.ts', 'demo'], test: ['tools/test.ts'], 'set-up': [] }
+
+/** How this program calls itself once it has the lock of the clone. */
+const lockedSetUp = 'set-up-under-lock'
 
 const lockTimeoutS = 3600
 const lockIsHeld = 75
@@ -56,7 +60,7 @@ function setUpUnderLock() {
   /** @param {string[]} options */
   const attempt = (...options) => {
     const command = ['--conflict-exit-code', `${lockIsHeld}`, ...options, join(root, '.start.lock')]
-    return spawnSync('flock', [...command, process.execPath, self, 'set-up'], { stdio: 'inherit' })
+    return spawnSync('flock', [...command, process.execPath, self, lockedSetUp], { stdio: 'inherit' })
   }
   const first = attempt('--nonblock')
   if (first.status !== lockIsHeld) return exitCodeOf(first)
@@ -74,7 +78,9 @@ function exitCodeOf({ error, status, signal }) {
 
 /** Takes this process's place as far as Node 20 can: same terminal, signals passed on, same end. @param {string} verb */
 function runVerb(verb) {
-  const args = [...(verbs[verb] ?? []), ...process.argv.slice(3)]
+  const [program, ...fixed] = verbs[verb] ?? []
+  if (program === undefined) return
+  const args = [program, ...fixed, ...process.argv.slice(3)]
   const child = spawn(nodeProgram(root), args, { cwd: root, env, stdio: 'inherit' })
   // The terminal's interrupt reaches the child by itself; twice would tell it that somebody lost patience.
   process.on('SIGINT', () => {})
@@ -85,7 +91,7 @@ function runVerb(verb) {
 }
 
 const verb = process.argv[2] ?? ''
-if (verb === 'set-up') {
+if (verb === lockedSetUp) {
   try {
     await setUp()
   } catch (error) {
@@ -97,6 +103,6 @@ if (verb === 'set-up') {
   process.exitCode = setUpUnderLock()
   if (process.exitCode === 0) runVerb(verb)
 } else {
-  console.error(`usage: node tools/start.mjs ${[...Object.keys(verbs), 'set-up'].join(' | ')}`)
+  console.error(`usage: node tools/start.mjs ${Object.keys(verbs).join(' | ')}`)
   process.exitCode = 2
 }

@@ -1,7 +1,7 @@
 /** Stands in for the controller in the laboratory's own test: answers what `up` asks for; a host is online while its agent calls. */
 import { randomUUID } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
@@ -22,7 +22,14 @@ createServer((request, response) => {
   response.end()
 }).listen(configuration.agentListen.port, configuration.agentListen.host)
 
-createServer(async (request, response) => {
+createServer((request, response) => void answer(request, response)).listen(
+  configuration.apiListen.port,
+  configuration.apiListen.host,
+)
+
+process.on('SIGTERM', () => process.exit(0))
+
+async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(Buffer.from(chunk))
   const key = `${request.method} ${request.url}`
@@ -35,9 +42,7 @@ createServer(async (request, response) => {
     writeFileSync(join(configuration.dataDirectory, 'asked.json'), JSON.stringify(asked))
   }
   response.end(JSON.stringify(answerTo(key)))
-}).listen(configuration.apiListen.port, configuration.apiListen.host)
-
-process.on('SIGTERM', () => process.exit(0))
+}
 
 function answerTo(key: string): object {
   if (key === 'GET /v1/hosts')

@@ -45,7 +45,8 @@ export async function flush(path: string): Promise<void> {
 async function sumOf(path: string): Promise<TemplateFile> {
   const hash = createHash('sha256')
   let bytes = 0
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+  const chunks: AsyncIterable<Buffer> = createReadStream(path, { highWaterMark: 1 << 20 })
+  for await (const chunk of chunks) {
     hash.update(chunk)
     bytes += chunk.length
   }

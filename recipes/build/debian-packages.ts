@@ -19,8 +19,8 @@ export async function findPackageVersions(
   onUpdate: () => void,
 ): Promise<PackageVersion[]> {
   const attempt = async () => candidateVersions([...names, await resolveKernelPackage(kernelPackage)])
-  const first = await attempt().catch((error: unknown) => error)
-  if (Array.isArray(first)) return first
+  const first = await attempt().catch(() => undefined)
+  if (first !== undefined) return first
   onUpdate()
   await runCommand('apt-get', ['update', '-qq'], { timeoutMs: networkTimeoutMs })
   return attempt()

@@ -22,8 +22,8 @@ export async function unpackKernel(vmlinuz: string, vmlinux: string): Promise<vo
   await using output = await open(vmlinux, 'w')
   // The payload ends with its unpacked size, which is no part of the stream.
   const xz = spawn('xz', ['-dc', '--single-stream', packed], { stdio: ['ignore', output.fd, 'ignore'] })
-  const [code] = await once(xz, 'close')
-  if (code !== 0) throw notAKernel(vmlinuz)
+  const ending: unknown[] = await once(xz, 'close')
+  if (ending[0] !== 0) throw notAKernel(vmlinuz)
   await using result = await open(vmlinux, 'r')
   const { buffer } = await result.read(Buffer.alloc(4), 0, 4, 0)
   if (buffer.toString('hex') !== elfMagic) throw notAKernel(vmlinuz)

@@ -1,6 +1,6 @@
 /** The serial console of a VM on this terminal, or between pipes. */
 import type { Duplex, Readable, Writable } from 'node:stream'
-import { withInterrupt } from './interrupt.ts'
+import { Interrupted, withInterrupt } from './interrupt.ts'
 import { printableText } from './printable-text.ts'
 
 /** Ctrl-], as of telnet and virsh: rarely wanted by a guest. */
@@ -49,7 +49,8 @@ function relay(attachment: ConsoleAttachment, isTerminal: boolean, signal: Abort
       stream.unpipe(output)
       how()
     }
-    signal.addEventListener('abort', () => settle(() => reject(signal.reason)), { once: true })
+    const interrupted = () => reject(signal.reason instanceof Error ? signal.reason : new Interrupted(''))
+    signal.addEventListener('abort', () => settle(interrupted), { once: true })
     stream.once('error', (error) => settle(() => reject(error)))
     for (const end of ['end', 'close']) stream.once(end, () => settle(() => resolve('closed')))
     stream.pipe(output, { end: false })

@@ -179,7 +179,11 @@ function chooseHardware(cluster: ClusterState): PinnedHardware | undefined {
 function chooseAddress(cluster: ClusterState, wished: string | undefined): string | Refusal {
   const { network } = cluster
   if (network === undefined) return refuse('wrong-state', 'the network has no addresses yet: set it first')
-  const taken = new Set([...cluster.vms.values()].map(({ spec }) => spec.address))
+  const taken = new Set([
+    network.gateway,
+    ...[...cluster.hosts.values()].map(({ spec }) => spec.address),
+    ...[...cluster.vms.values()].map(({ spec }) => spec.address),
+  ])
   if (wished !== undefined) return checkAddress(wished, { taken, network })
   for (let value = addressToNumber(network.addressFrom); value <= addressToNumber(network.addressTo); value += 1) {
     const address = numberToAddress(value)
@@ -199,7 +203,7 @@ function checkAddress(
       `${address} is not among the assignable addresses, ${network.addressFrom} to ${network.addressTo}`,
     )
   }
-  return taken.has(address) ? refuse('address-taken', `${address} belongs to another VM`) : address
+  return taken.has(address) ? refuse('address-taken', `${address} is taken: by a VM, a host or the gateway`) : address
 }
 
 /** Derived from the address, which is unique: 52:54 marks QEMU's guests. */

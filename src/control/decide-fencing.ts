@@ -60,6 +60,8 @@ export function decideFencing(cluster: ClusterState, question: FencingQuestion):
   if (host.status.state !== 'suspect' && host.status.state !== 'offline') return []
   const stake = machinesAtStake(cluster, question.hostId)
   if (stake.length === 0) return []
+  const { suspectAfterMs } = cluster.cluster.timings
+  if (question.progress === undefined && observation.attentiveSilentMs < suspectAfterMs) return []
   const obstacle = question.progress === undefined ? findObstacle(cluster, stake, question) : undefined
   if (obstacle !== undefined) return [{ kind: 'hold', reason: obstacle }]
   const proof = proofSoFar(host, stake, { cluster, observation, question })
@@ -113,7 +115,10 @@ function proofSoFar(host: HostRecord, stake: readonly VmRecord[], context: Conte
   const leaseBoundMs = leaseProofAfterMs(timings)
   if (context.observation.silentMs < leaseBoundMs) return undefined
   const pills: { storageId: StorageId; generation: number; stoodMs: number }[] = []
-  for (const storageId of storagesOf(stake)) {
+  const storageIds = storagesOf(stake.filter(isKilledByLease))
+  // A proof by lease that reaches no machine would only hide that another proof is still wanted.
+  if (storageIds.length === 0) return undefined
+  for (const storageId of storageIds) {
     const pill = progress.pills.get(storageId)
     if (pill?.kind !== 'standing' || pill.stoodMs < pillProofAfterMs(timings)) return undefined
     pills.push({ storageId, generation: progress.generation, stoodMs: pill.stoodMs })
@@ -139,7 +144,7 @@ function nextSteps(host: HostRecord, stake: readonly VmRecord[], context: Contex
     steps.push({ kind: 'use-power-fence', reason: `${host.spec.name} is suspect and has a power fence` })
   }
   if (host.status.armed === 'none' || observation.attentiveSilentMs < cluster.cluster.timings.pillAfterMs) return steps
-  for (const storageId of storagesOf(stake)) {
+  for (const storageId of storagesOf(stake.filter(isKilledByLease))) {
     if (question.progress?.pills.has(storageId) === true) continue
     const viaHostId = findWriter(storageId, context)
     if (viaHostId !== undefined)
@@ -156,6 +161,11 @@ function findWriter(storageId: StorageId, { cluster, question }: Context): HostI
       status.state === 'online' &&
       question.observations.get(spec.id)?.reachableStorages.has(storageId) === true,
   )?.spec.id
+}
+
+/** Started under a lease: only then its agent ends it when the lease does, and only then the lease's end proves anything. */
+function isKilledByLease({ placement }: VmRecord): boolean {
+  return placement?.leased === true
 }
 
 function storagesOf(stake: readonly VmRecord[]): readonly StorageId[] {

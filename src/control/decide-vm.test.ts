@@ -16,12 +16,15 @@ import {
 import { hostStateSchema } from '../model/host.ts'
 import type { Proof } from '../model/proof.ts'
 import { type MachineReport, machinePhaseSchema, vmStateSchema } from '../model/vm.ts'
-import { decideVm, startBackoffMs, type VmQuestion } from './decide-vm.ts'
+import { decideVm } from './decide-vm.ts'
+import { startBackoffMs } from './place-anew.ts'
+import type { VmQuestion } from './vm-decision.ts'
 
 const calm: VmQuestion = {
   report: undefined,
   hostHasReported: true,
-  orderAccepted: false,
+  startOrder: 'not-given',
+  strays: [],
   released: undefined,
   startsOnHold: undefined,
   failures: { count: 0, lastAgoMs: Infinity },
@@ -107,11 +110,11 @@ describe('a VM on a host that answers', () => {
   })
 
   test('is not ordered again once the order was accepted', () => {
-    assert.notEqual(decide({ question: { orderAccepted: true } }).kind, 'start')
+    assert.notEqual(decide({ question: { startOrder: 'accepted' } }).kind, 'start')
   })
 
   test('that was released there is placed anew, not ordered under an epoch that is void', () => {
-    const decision = decide({ question: { released: releasedProof, orderAccepted: true } })
+    const decision = decide({ question: { released: releasedProof, startOrder: 'accepted' } })
     assert.equal(decision.kind, 'place')
   })
 
@@ -129,7 +132,7 @@ describe('a VM on a host that answers', () => {
 
   test('that its guest switched off is accepted as stopped, once', () => {
     const off = report({ phase: 'stopped', guestShutdown: true })
-    assert.deepEqual(decide({ question: off }), { kind: 'accept-guest-shutdown' })
+    assert.deepEqual(decide({ question: off }), { kind: 'accept-stop' })
     assert.equal(decide({ vm: { status: { state: 'stopped' } }, question: off }).kind, 'place')
   })
 
@@ -241,7 +244,8 @@ test('whatever is seen: no machine is placed elsewhere without a proof that reac
     memoryMiB: fc.constantFrom(100, 4096),
     question: fc.record({
       hostHasReported: fc.boolean(),
-      orderAccepted: fc.boolean(),
+      startOrder: fc.constantFrom('not-given', 'accepted', 'spent'),
+      strays: fc.constantFrom([], [{ hostId: hostIdOf('bob'), epoch: 4 }]),
       released: fc.constantFrom(undefined, releasedProof),
       startsOnHold: fc.constantFrom(undefined, 'on hold'),
       failures: fc.record({ count: fc.nat(4), lastAgoMs: fc.constantFrom(0, 1e9) }),

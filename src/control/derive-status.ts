@@ -1,5 +1,6 @@
 /** What people see of a VM, from what is stored and what its host says. Pure. */
 import type { HostRecord, VmRecord } from '../model/cluster-state.ts'
+import { proofReaches } from '../model/proof-reaches.ts'
 import type { MachineReport, VmState, VmStatus } from '../model/vm.ts'
 
 export type StatusFacts = {
@@ -32,6 +33,9 @@ export function deriveStatus(vm: VmRecord, facts: StatusFacts): DerivedStatus | 
   if (!isAnswering(facts.host)) return silentStatus(vm, facts.host, { of, waitReason: facts.waitReason })
   if (!facts.hostHasReported) return undefined
   const { report } = facts
+  if (report !== undefined && report.epoch !== placement.epoch && report.phase !== 'stopped') {
+    return of('unknown', `a life of it under epoch ${report.epoch} is still there and is being ended`)
+  }
   if (report === undefined || report.epoch !== placement.epoch) {
     if (spec.desired === 'stopped') return of('stopped', 'stopped by order')
     return facts.waitReason === undefined ? of('starting', 'its start was ordered') : of('waiting', facts.waitReason)
@@ -67,9 +71,11 @@ function silentStatus(
   }: { readonly of: (state: VmState, detail: string) => DerivedStatus; readonly waitReason: string | undefined },
 ): DerivedStatus {
   const wasStopped = vm.status?.state === 'stopped' && vm.status.epoch === vm.placement?.epoch
-  if (vm.spec.desired === 'stopped' && wasStopped) return of('stopped', vm.status?.detail ?? '')
+  // That it had stopped is the proof on which it may start elsewhere: it stays written down until it does.
+  if (wasStopped)
+    return of('stopped', vm.spec.desired === 'stopped' ? (vm.status?.detail ?? '') : (waitReason ?? 'is to be started'))
   const proof = host.status.proof
-  const isReached = proof !== null && (proof.kind !== 'lease' || vm.spec.ha)
+  const isReached = proof !== null && proofReaches(vm, proof)
   if (!isReached)
     return of(
       'unknown',

@@ -34,7 +34,7 @@ export async function bringUp(wish: LaboratoryWish, options: UpOptions): Promise
   checkSocketPaths(folders)
   await checkNotOfAnotherHome(wish.home, wish.name)
   const earlier = await readRecord(wish.home, wish.name)
-  if (earlier?.state === 'up') return bringUpAgain(wish.home, earlier, options)
+  if (earlier?.state === 'up') return await bringUpAgain(wish.home, earlier, options)
   if (await takeDown(wish.home, wish.name)) options.report(`cleared what an interrupted command left of ${wish.name}`)
   try {
     const record = await reserveLaboratory(wish)

@@ -38,7 +38,7 @@ function hostRow({ name, address, hardware, pids }: HostDescription): string[] {
     hardware?.power ?? '?',
     hardware?.phase ?? '?',
     hardware?.link ?? '?',
-    hardware?.armedMs == null ? '-' : `${hardware.armedMs} ms`,
+    typeof hardware?.armedMs !== 'number' ? '-' : `${hardware.armedMs} ms`,
     pids.agent === null ? '-' : String(pids.agent),
     String(pids.machines.filter((machine) => machine.pids.length > 0).length),
   ]

@@ -159,9 +159,8 @@ async function ask(options: CommonOptions, { action, hosts, cause }: Asking): Pr
   const { controlSocket } = laboratoryFolders(home(), record.name)
   const wanted = hosts ?? record.hosts.map((host) => host.name)
   const answers = await Promise.all(wanted.map((host) => askHardware(controlSocket, { action, host, cause })))
-  if (options.json === true) process.stdout.write(`${JSON.stringify({ hosts: answers.flat() })}\n`)
-  else
-    for (const { host, power, phase, link } of answers.flat()) console.log(`${host}  ${power}  ${phase}  link ${link}`)
+  const lines = answers.flat().map(({ host, power, phase, link }) => `${host}  ${power}  ${phase}  link ${link}\n`)
+  process.stdout.write(options.json === true ? `${JSON.stringify({ hosts: answers.flat() })}\n` : lines.join(''))
 }
 
 async function printDescription(record: LaboratoryRecord, options: CommonOptions): Promise<void> {

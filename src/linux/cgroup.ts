@@ -10,7 +10,7 @@ import { DialtoneError } from '../model/dialtone-error.ts'
 /** Where cgroup v2 is mounted on this machine, or undefined when it isn't (a bare chroot). */
 export async function findCgroupMount(): Promise<string | undefined> {
   const mounts = await readFile('/proc/self/mountinfo', 'utf8')
-  const line = mounts.split('\n').find((entry) => / - cgroup2 /.test(entry))
+  const line = mounts.split('\n').find((entry) => entry.includes(' - cgroup2 '))
   return line?.split(' ')[4]
 }
 

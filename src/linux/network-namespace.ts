@@ -47,7 +47,7 @@ export async function runIpCommands(
 ): Promise<void> {
   const { namespace, signal } = options
   const enter = namespace === undefined ? [] : ['nsenter', `--net=${networkNamespacePath(namespace)}`]
-  const [program = 'ip', ...args] = [...enter, 'ip', '-batch', '-']
+  const [program, ...args] = [...enter, 'ip', '-batch', '-']
   const input = `${commands.join('\n')}\n`
   try {
     const common = { timeoutMs, input, errorCode: 'network-failed' } as const

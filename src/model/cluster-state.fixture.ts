@@ -119,7 +119,7 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
     ...changes.spec,
   }
   const { on } = changes
-  const placement = on === undefined ? undefined : { ...placementOn(on), ...changes.placement }
+  const placement = on === undefined ? undefined : { ...placementOn(on), leased: spec.ha, ...changes.placement }
   const status = changes.status === undefined ? undefined : { ...statusOn(on ?? null), ...changes.status }
   return { spec, placement, status }
 }
@@ -130,6 +130,7 @@ function placementOn(hostName: string): VmPlacement {
     epoch: 5,
     session: sessionIdOf(hostName),
     bootId: `boot-of-${hostName}`,
+    leased: false,
     term: 1,
     placedAt: someTime,
     reason: 'it fits best',

@@ -62,6 +62,8 @@ export const vmPlacementSchema = z.object({
   session: sessionIdSchema,
   /** The boot of the host that it was ordered on; a newer boot proves it dead there. */
   bootId: z.string(),
+  /** Whether a lease may kill it there: decided when it was placed, told to its agent, and what every later proof is judged by. */
+  leased: z.boolean(),
   term: z.number().int(),
   placedAt: z.iso.datetime(),
   /** One sentence: why there, why now. */

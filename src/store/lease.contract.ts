@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { createManualClock } from './manual-clock.ts'
-import type { StoreContractOptions } from './store.contract.ts'
-import { put, rejectsWith } from './store.contract.ts'
+import { put, rejectsWith, type StoreContractOptions } from './store.fixture.ts'
 import type { ChangeSet, LeaseId, Store, Transaction } from './store.ts'
 
 function putWith(leaseId: LeaseId, ...keys: readonly string[]): Transaction {

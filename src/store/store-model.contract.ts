@@ -3,8 +3,7 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import fc from 'fast-check'
 import { DialtoneError } from '../model/dialtone-error.ts'
-import type { StoreContractOptions, StoreFixture } from './store.contract.ts'
-import { put, revisionOf } from './store.contract.ts'
+import { put, revisionOf, type StoreContractOptions, type StoreFixture } from './store.fixture.ts'
 import type { Change, ChangeSet, CommitResult, KeyValue, Store, Transaction, Write } from './store.ts'
 
 type Model = {

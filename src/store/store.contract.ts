@@ -1,20 +1,12 @@
 /** What every sibling promises, as tests. Each runs the whole suite over its own fixture. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { DialtoneError, type ErrorCode } from '../model/dialtone-error.ts'
 import { leaseContract } from './lease.contract.ts'
-import type { MonotonicClock } from './monotonic-clock.ts'
-import type { CommitResult, Revision, Store, Transaction } from './store.ts'
+import { put, rejectsWith, remove, revisionOf, type StoreContractOptions } from './store.fixture.ts'
+import type { Revision, Store, Transaction } from './store.ts'
 import { storeLimits } from './store-limits.ts'
 import { modelContract } from './store-model.contract.ts'
 import { watchContract } from './watch.contract.ts'
-
-/** A place that a store can be opened in, one at a time; opened again, a durable one still has what was committed. */
-export type StoreFixture = AsyncDisposable & {
-  readonly open: (options?: { readonly clock?: MonotonicClock; readonly historyRevisions?: number }) => Promise<Store>
-}
-
-export type StoreContractOptions = { readonly isDurable: boolean; readonly createFixture: () => Promise<StoreFixture> }
 
 export function storeContract(name: string, options: StoreContractOptions): void {
   describe(`${name} store: contract`, () => {
@@ -27,23 +19,6 @@ export function storeContract(name: string, options: StoreContractOptions): void
     if (options.isDurable) durabilityContract(options)
     modelContract(options)
   })
-}
-
-export function put(key: string, value: string): Transaction {
-  return { conditions: [], writes: [{ kind: 'put', key, value }] }
-}
-
-export function remove(key: string): Transaction {
-  return { conditions: [], writes: [{ kind: 'delete', key }] }
-}
-
-export function revisionOf(result: CommitResult): Revision {
-  assert.equal(result.kind, 'committed')
-  return result.kind === 'committed' ? result.revision : 0
-}
-
-export async function rejectsWith(code: ErrorCode, promise: Promise<unknown>): Promise<void> {
-  await assert.rejects(promise, (error: unknown) => error instanceof DialtoneError && error.code === code)
 }
 
 function transactionContract({ createFixture }: StoreContractOptions): void {

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { getEventListeners } from 'node:events'
 import { it } from 'node:test'
-import type { StoreContractOptions } from './store.contract.ts'
-import { put, rejectsWith, remove } from './store.contract.ts'
+import { put, rejectsWith, remove, type StoreContractOptions } from './store.fixture.ts'
 import type { ChangeSet, Store } from './store.ts'
 
 /** Collects change sets until `count` have come. */

@@ -231,9 +231,11 @@ function makeOutgoing({ base, headers }: Link, route: Route, input: unknown): Ou
   }
 }
 
+/** What can stand in an address. */
+const wordSchema = z.union([z.string(), z.number(), z.boolean()])
 const inputSchema = z.object({
-  params: z.record(z.string(), z.unknown()).default({}),
-  query: z.record(z.string(), z.unknown()).default({}),
+  params: z.record(z.string(), wordSchema).default({}),
+  query: z.record(z.string(), z.union([wordSchema, z.array(wordSchema)]).optional()).default({}),
   body: z.unknown().optional(),
 })
 
@@ -268,6 +270,7 @@ function readAnswer<R extends Route>(route: R, text: string, server: string): Ca
 
 function parseWith<R extends Route>(route: R, value: unknown, server: string): CallOutput<R> {
   const result = route.response?.safeParse(value)
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is this schema's own output; only the generic loses it.
   if (result?.success !== false) return result?.data as CallOutput<R>
   const [issue] = result.error.issues
   const where = issue ? `${issue.path.map(String).join('.') || 'the whole'}: ${issue.message}` : 'unknown'

@@ -109,7 +109,7 @@ async function* readFrames(response: IncomingMessage, livenessMs: number): Async
 /** The reader's own slowness does not count against the connection: the time runs only while a byte is waited for. */
 async function* readText(response: IncomingMessage, livenessMs: number): AsyncGenerator<string, void, void> {
   const decoder = new StringDecoder('utf8')
-  const chunks = response[Symbol.asyncIterator]()
+  const chunks: AsyncIterator<unknown, unknown> = response[Symbol.asyncIterator]()
   for (;;) {
     const timer = setTimeout(() => {
       response.destroy(new DialtoneError('host-unreachable', `No sign of life from the server for ${livenessMs} ms.`))

@@ -14,7 +14,7 @@ test('what is cut off, or something else, is refused', () => {
     '',
     `short.${fingerprint}`,
     `${'x'.repeat(22)}.abc`,
-    `${'x'.repeat(22)}`,
+    'x'.repeat(22),
     `${'!'.repeat(22)}.${fingerprint}`,
   ]) {
     assert.throws(() => parseJoinToken(token), { code: 'invalid-input' })

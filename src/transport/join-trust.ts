@@ -40,7 +40,7 @@ function presentedChain({ host, port, timeoutMs }: FetchAuthorityOptions): Promi
     resolve(certificatesOf(socket))
     socket.destroy()
   })
-  socket.once('error', (error) => reject(connectionError(error, `${host}:${port}`)))
+  socket.once('error', (error: Error) => reject(connectionError(error, `${host}:${port}`)))
   socket.once('close', () => {
     clearTimeout(timer)
     reject(new DialtoneError('host-unreachable', `${host}:${port} closed the connection.`))

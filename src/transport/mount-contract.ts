@@ -70,7 +70,7 @@ export function mountContract<C extends Contract>(
   for (const [name, route] of Object.entries(contract)) {
     const handler = untyped.get(name)
     assert(isHandler(handler), `the contract's route ${name} has a handler`)
-    const inPath = [...route.path.matchAll(/:(\w+)/g)].map(([, parameter]) => parameter)
+    const inPath = [...route.path.matchAll(/:(\w+)/g)].map(([, parameter = '']) => parameter)
     assert.deepEqual(
       Object.keys(route.params?.shape ?? {}).sort(),
       inPath.sort(),

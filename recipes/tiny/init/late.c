@@ -55,10 +55,10 @@ static void keep_running_for_devices(void) {
   if (find_port("org.qemu.guest_agent.0", device, sizeof device)) {
     mkdir("/dev/virtio-ports", 0755);
     symlink(device, "/dev/virtio-ports/org.qemu.guest_agent.0");
-    dprintf(table, "::respawn:/usr/sbin/qemu-ga -m virtio-serial -p %s -t /run -l /dev/null\n", device);
+    dprintf(table, "null::respawn:/usr/sbin/qemu-ga -m virtio-serial -p %s -t /run -l /dev/null\n", device);
   }
   if (access("/dev/watchdog", F_OK) == 0)
-    dprintf(table, "::respawn:/bin/busybox watchdog -F -t 5 -T 20 /dev/watchdog\n");
+    dprintf(table, "null::respawn:/bin/busybox watchdog -F -t 5 -T 20 /dev/watchdog\n");
   close(table);
   kill(1, SIGHUP);
 }

@@ -1,4 +1,7 @@
-/* Loading kernel modules from the lists that the build made: dependencies first, one system call each. */
+/*
+ * Loading kernel modules from the lists that the build made: dependencies first, one system call each. A loaded module's
+ * file is removed: it would take up memory for good, since the file system lies there.
+ */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -21,6 +24,7 @@ static void load_module(const char *name) {
   if (syscall(SYS_finit_module, file, "", 0) != 0 && errno != EEXIST && errno != ENODEV)
     say("module %s cannot be loaded: %s", name, strerror(errno));
   close(file);
+  unlink(path);
 }
 
 int has_pci_device(const char *id) {

@@ -26,7 +26,7 @@ export type HypervisorFixture = {
 const patienceMs = 5000
 
 export function hypervisorContract(name: string, makeFixture: () => Promise<HypervisorFixture>): void {
-  const withFixture = (statement: string, body: (fixture: HypervisorFixture, t: TestContext) => Promise<void>) =>
+  const withFixture = (statement: string, body: (fixture: HypervisorFixture, t: TestContext) => Promise<void>) => {
     test(statement, { timeout: 30_000 }, async (t) => {
       const fixture = await makeFixture()
       try {
@@ -35,6 +35,7 @@ export function hypervisorContract(name: string, makeFixture: () => Promise<Hype
         await fixture.dispose()
       }
     })
+  }
 
   describe(`${name}: a machine`, { concurrency: false }, () => {
     withFixture(

@@ -13,8 +13,9 @@ export type NetworkWorld = {
 }
 
 export function testNetwork(driver: string, makeWorld: (t: TestContext) => Promise<NetworkWorld>): void {
-  const scenario = (statement: string, play: (world: NetworkWorld) => Promise<void>) =>
+  const scenario = (statement: string, play: (world: NetworkWorld) => Promise<void>) => {
     test(`${driver}: ${statement}`, async (t) => play(await makeWorld(t)))
+  }
 
   scenario('a connected machine has a tap and an address, also when it is connected twice', async (world) => {
     await world.network.connect(cardOf(1))

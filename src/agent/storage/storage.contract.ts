@@ -22,8 +22,9 @@ const otherVolumeId = volumeIdSchema.parse('vol-bbbbbbbb')
 const vmId = vmIdSchema.parse('vm-aaaaaaaa')
 
 export function testStorage(driver: string, makeWorld: (t: TestContext) => Promise<StorageWorld>): void {
-  const scenario = (statement: string, play: (world: StorageWorld) => Promise<void>) =>
+  const scenario = (statement: string, play: (world: StorageWorld) => Promise<void>) => {
     test(`${driver}: ${statement}`, async (t) => play(await makeWorld(t)))
+  }
 
   scenario('a volume made on one host is listed and opened on another', async (world) => {
     await world.onHost('a').createVolume(fromTemplate(world))

@@ -142,7 +142,11 @@ type TaskHandlers = Pick<Handlers<ApiContract>, 'listTasks' | 'getTask' | 'cance
 
 function makeTaskHandlers(situation: Situation, cutStreams: () => void): TaskHandlers {
   /** The task after so many of its changes. Their count is the id of each event. */
-  const after = (count: number): TaskView => makeTaskView(Object.assign({}, ...situation.taskChanges.slice(0, count)))
+  const after = (count: number): TaskView => {
+    const changes: Partial<TaskView> = {}
+    for (const change of situation.taskChanges.slice(0, count)) Object.assign(changes, change)
+    return makeTaskView(changes)
+  }
   return {
     listTasks: () => ({ tasks: [after(situation.taskChanges.length)] }),
     getTask: () => after(0),

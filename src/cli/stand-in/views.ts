@@ -48,6 +48,7 @@ export function makeVmView(changes: Partial<VmView> = {}): VmView {
       epoch: 3,
       session,
       bootId: '0d1d7e3c',
+      leased: true,
       term: 1,
       placedAt: madeAt,
       reason: 'node1 has the most free memory.',

@@ -1,9 +1,8 @@
 /** Resolves a VM to what its agent is told to run. */
-import { type ClusterState, isLeased, type VmRecord } from '../../model/cluster-state.ts'
+import type { VmRecord } from '../../model/cluster-state.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 
-export function machineOrderOf(cluster: ClusterState, { spec, placement }: VmRecord): MachineOrder {
-  const host = placement === undefined ? undefined : cluster.hosts.get(placement.hostId)
+export function machineOrderOf({ spec, placement }: VmRecord): MachineOrder {
   return {
     vmId: spec.id,
     name: spec.name,
@@ -16,7 +15,6 @@ export function machineOrderOf(cluster: ClusterState, { spec, placement }: VmRec
     templateVersion: spec.templateVersion,
     extraCommandLine: spec.extraCommandLine,
     generationId: spec.generationId,
-    // Where nothing enforces a lease, none is counted on: there only a power fence or a person can prove it dead.
-    leased: isLeased(spec, cluster.storages) && host?.status.armed !== 'none',
+    leased: placement?.leased === true,
   }
 }

@@ -2,19 +2,19 @@
  * Makes true what owners want: looks at each VM that something changed for, decides (pure), and carries the decision out. Takes no
  * arguments beyond the whole state; may be run at any moment and any number of times.
  */
-import { decideVm, type VmDecision } from '../../control/decide-vm.ts'
+import { decideVm } from '../../control/decide-vm.ts'
 import { deriveStatus } from '../../control/derive-status.ts'
+import type { VmDecision } from '../../control/vm-decision.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
-import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId, VmId } from '../../model/ids.ts'
-import { describeProof, type Proof } from '../../model/proof.ts'
-import type { VmPlacement } from '../../model/vm.ts'
+import type { Condition } from '../../store/store.ts'
 import type { AgentPort } from '../agent-port.ts'
 import type { HostTable } from '../hosts/host-table.ts'
-import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
-import { keys } from '../state/keys.ts'
-import { machineOrderOf } from './machine-order-of.ts'
+import type { Leader } from '../leader.ts'
+import { commitAcceptedStop, commitPlacement, conditionsOf } from './commit-decision.ts'
+import { createOrderGiver, type OrderGiver } from './give-orders.ts'
 import { createStartMemory } from './start-memory.ts'
+import { hostHasReported, questionOf, reportOf, type VmFacts } from './vm-facts.ts'
 import { writeVmStatus } from './write-vm-status.ts'
 
 export type VmReconciler = {
@@ -37,239 +37,123 @@ export type VmReconcilerOptions = {
   wake(): void
 }
 
+type Desk = {
+  readonly facts: VmFacts
+  readonly touched: Set<VmId>
+  readonly waiting: Set<VmId>
+  readonly orders: OrderGiver
+}
+
 export function createVmReconciler(options: VmReconcilerOptions): VmReconciler {
-  const { leader, table, agents } = options
+  const { leader } = options
   const touched = new Set<VmId>()
   const waiting = new Set<VmId>()
-  /** VMs with an order under way: they are looked at again when it is answered. */
-  const busy = new Set<VmId>()
   const memory = createStartMemory()
+  const facts: VmFacts = { ...options, memory }
+  const answered = (vmId: VmId, when: 'now' | 'later') => {
+    if (when === 'later') return void waiting.add(vmId)
+    touched.add(vmId)
+    options.wake()
+  }
+  const desk: Desk = { facts, touched, waiting, orders: createOrderGiver({ ...options, memory, answered }) }
 
   return {
     touch: (vmId) => void touched.add(vmId),
     touchHost(hostId) {
       for (const [vmId, { placement, spec }] of leader.index.state().vms) {
-        if (placement === undefined || placement.hostId === hostId || spec.desired !== 'stopped') touched.add(vmId)
+        const isConcerned = placement === undefined || placement.hostId === hostId || spec.desired !== 'stopped'
+        if (isConcerned || options.table.report(hostId, vmId) !== undefined) touched.add(vmId)
       }
     },
     touchWaiting() {
       for (const vmId of waiting) touched.add(vmId)
     },
-    async run() {
-      while (touched.size > 0) {
-        const { vms } = leader.index.state()
-        const batch = [...touched].filter((vmId) => !busy.has(vmId))
-        if (batch.length === 0) return
-        batch.sort((left, right) => (vms.get(left)?.spec.startOrder ?? 0) - (vms.get(right)?.spec.startOrder ?? 0))
-        for (const vmId of batch) {
-          touched.delete(vmId)
-          await reconcile(vmId)
-        }
-      }
-    },
+    run: () => runUntilNothingIsLeft(desk),
   }
+}
 
-  async function reconcile(vmId: VmId): Promise<void> {
-    const vm = leader.index.state().vms.get(vmId)
-    if (vm === undefined) {
-      memory.forget(vmId)
-      waiting.delete(vmId)
+async function runUntilNothingIsLeft(desk: Desk): Promise<void> {
+  const { facts, touched, orders } = desk
+  while (touched.size > 0) {
+    const { vms } = facts.leader.index.state()
+    const orderOf = (vmId: VmId) => vms.get(vmId)?.spec.startOrder ?? 0
+    const batch = [...touched]
+      .filter((vmId) => !orders.isBusy(vmId))
+      .sort((left, right) => orderOf(left) - orderOf(right))
+    if (batch.length === 0) return
+    for (const vmId of batch) {
+      touched.delete(vmId)
+      await reconcile(desk, vmId).catch((error: unknown) => {
+        // It is looked at again with those that wait; the others are not held up.
+        desk.waiting.add(vmId)
+        if (!facts.leader.signal.aborted) facts.leader.logger.error('vm.reconcile-failed', { vmId, error })
+      })
+    }
+  }
+}
+
+async function reconcile(desk: Desk, vmId: VmId): Promise<void> {
+  const { facts, waiting } = desk
+  const { leader, memory } = facts
+  const vm = leader.index.state().vms.get(vmId)
+  if (vm === undefined) {
+    memory.forget(vmId)
+    waiting.delete(vmId)
+    return
+  }
+  memory.note(vmId, reportOf(facts, vm), leader.clock.bootTimeMs())
+  // Taken in the same moment: what is committed later holds only if nothing has changed since.
+  const conditions = conditionsOf(leader, vm)
+  const decision = decideVm(leader.index.state(), vm, questionOf(facts, vm))
+  noteTurn(facts, vm, decision)
+  if (decision.kind === 'wait') waiting.add(vmId)
+  else waiting.delete(vmId)
+  // What is about to be placed changes its state in a moment; people are told of that, and not of the instant before.
+  if (decision.kind !== 'place') await writeStatus(facts, vmId, decision.kind === 'wait' ? decision.reason : undefined)
+  await carryOut(desk, vm, { decision, conditions })
+}
+
+async function carryOut(
+  desk: Desk,
+  vm: VmRecord,
+  how: { readonly decision: VmDecision; readonly conditions: readonly Condition[] },
+): Promise<void> {
+  const { facts, touched, orders } = desk
+  const { decision, conditions } = how
+  switch (decision.kind) {
+    case 'settled':
+    case 'wait':
       return
-    }
-    const nowMs = leader.clock.bootTimeMs()
-    memory.note(vmId, reportOf(vm), nowMs)
-    const decision = decideVm(leader.index.state(), vm, questionOf(vm, nowMs))
-    noteTurn(vm, decision, nowMs)
-    if (decision.kind === 'wait') waiting.add(vmId)
-    else waiting.delete(vmId)
-    // What is about to be placed changes its state in a moment; people are told of that, and not of the instant before.
-    if (decision.kind !== 'place') await writeStatus(vmId, decision.kind === 'wait' ? decision.reason : undefined)
-    await carryOut(vm, decision)
+    case 'place':
+      if (!(await commitPlacement(facts.leader, vm, { decision, conditions }))) await facts.leader.clock.sleep(2)
+      touched.add(vm.spec.id)
+      return
+    case 'accept-stop':
+      await commitAcceptedStop(facts.leader, vm, { decision, conditions })
+      touched.add(vm.spec.id)
+      return
+    case 'start':
+    case 'stop':
+    case 'change':
+    case 'release':
+      return orders.give(vm, decision)
   }
+}
 
-  function questionOf(vm: VmRecord, nowMs: number) {
-    const { placement } = vm
-    return {
-      report: reportOf(vm),
-      hostHasReported: placement !== undefined && table.hasReported(placement.hostId),
-      orderAccepted: memory.isOrderAccepted(vm.spec.id, placement),
-      released: memory.proofOfRelease(vm.spec.id, placement?.epoch),
-      startsOnHold: options.startsOnHold(),
-      failures: memory.failures(vm.spec.id, nowMs),
-      startOrderDue: memory.startOrderDue(nowMs),
-      epochFloor: options.epochFloor(),
-    }
-  }
+function noteTurn(facts: VmFacts, vm: VmRecord, decision: VmDecision): void {
+  const isOrdered = decision.kind === 'place' || decision.kind === 'start' || decision.kind === 'release'
+  const isStarting = isOrdered || reportOf(facts, vm)?.phase === 'starting'
+  if (isStarting) facts.memory.takesTurn(vm.spec.id, vm.spec.startOrder, facts.leader.clock.bootTimeMs())
+  else facts.memory.endsTurn(vm.spec.id)
+}
 
-  function reportOf({ spec, placement }: VmRecord) {
-    return placement === undefined ? undefined : table.report(placement.hostId, spec.id)
-  }
-
-  function noteTurn(vm: VmRecord, decision: VmDecision, nowMs: number): void {
-    const isStarting =
-      decision.kind === 'place' ||
-      decision.kind === 'start' ||
-      decision.kind === 'release' ||
-      reportOf(vm)?.phase === 'starting'
-    if (isStarting) memory.takesTurn(vm.spec.id, vm.spec.startOrder, nowMs)
-    else memory.endsTurn(vm.spec.id)
-  }
-
-  async function writeStatus(vmId: VmId, waitReason: string | undefined): Promise<void> {
-    const state = leader.index.state()
-    const vm = state.vms.get(vmId)
-    if (vm === undefined) return
-    const host = vm.placement === undefined ? undefined : state.hosts.get(vm.placement.hostId)
-    const hostHasReported = vm.placement !== undefined && table.hasReported(vm.placement.hostId)
-    const derived = deriveStatus(vm, { host, report: reportOf(vm), hostHasReported, waitReason })
-    if (derived !== undefined) await writeVmStatus(leader, vm, derived)
-  }
-
-  async function carryOut(vm: VmRecord, decision: VmDecision): Promise<void> {
-    switch (decision.kind) {
-      case 'settled':
-      case 'wait':
-        return
-      case 'place':
-        return place(vm, decision)
-      case 'accept-guest-shutdown':
-        return acceptGuestShutdown(vm)
-      case 'start':
-        return order(vm, (authority, host) => startOrder(vm, { authority, host, epoch: decision.epoch }))
-      case 'stop':
-        return order(vm, (authority, host) =>
-          agents.stopMachine(host, { vmId: vm.spec.id, authority, epoch: decision.epoch, mode: decision.mode }),
-        )
-      case 'change':
-        return order(vm, (authority, host) =>
-          agents.changeMachine(host, { vmId: vm.spec.id, authority, epoch: decision.epoch, change: decision.change }),
-        )
-      case 'release':
-        return order(vm, (authority, host) => release(vm, { authority, host, upToEpoch: decision.upToEpoch }))
-    }
-  }
-
-  type Ordered = {
-    readonly authority: { readonly term: number; readonly session: VmPlacement['session'] }
-    readonly host: NonNullable<ReturnType<typeof hostOf>>['spec']
-  }
-
-  async function startOrder(
-    vm: VmRecord,
-    { authority, host, epoch }: Ordered & { readonly epoch: number },
-  ): Promise<void> {
-    const cluster = leader.index.state()
-    const current = cluster.vms.get(vm.spec.id) ?? vm
-    await agents.startMachine(host, { authority, epoch, machine: machineOrderOf(cluster, current) })
-    memory.orderAccepted(vm.spec.id, { session: authority.session, epoch })
-  }
-
-  async function release(
-    vm: VmRecord,
-    { authority, host, upToEpoch }: Ordered & { readonly upToEpoch: number },
-  ): Promise<void> {
-    const answer = await agents.releaseMachine(host, { vmId: vm.spec.id, authority, upToEpoch })
-    const provedAt = leader.clock.wallTime().toISOString()
-    const proof: Proof = { kind: 'released', hostId: host.id, hostName: host.name, provedAt, ...answer }
-    memory.released(vm.spec.id, upToEpoch, proof)
-  }
-
-  /** Gives an order to the placed host without holding up the others. It is decided anew when the answer is there, whatever it is. */
-  function order(vm: VmRecord, give: (authority: Ordered['authority'], host: Ordered['host']) => Promise<void>): void {
-    const host = hostOf(leader.index.state().vms.get(vm.spec.id) ?? vm)
-    const session = host?.status.session
-    if (host === undefined || session === null || session === undefined) return
-    busy.add(vm.spec.id)
-    const task = async () => {
-      try {
-        await give({ term: leader.term, session }, host.spec)
-      } catch (error) {
-        const isExpected = error instanceof DialtoneError
-        leader.logger.warn('vm.order-refused', {
-          vmId: vm.spec.id,
-          host: host.spec.name,
-          error: isExpected ? error.message : error,
-        })
-        waiting.add(vm.spec.id)
-      } finally {
-        busy.delete(vm.spec.id)
-        if (!waiting.has(vm.spec.id)) touched.add(vm.spec.id)
-        options.wake()
-      }
-    }
-    void task()
-  }
-
-  function hostOf({ placement }: VmRecord) {
-    return placement === undefined ? undefined : leader.index.state().hosts.get(placement.hostId)
-  }
-
-  async function place(vm: VmRecord, decision: Extract<VmDecision, { kind: 'place' }>): Promise<void> {
-    const host = leader.index.state().hosts.get(decision.hostId)
-    const session = host?.status.session
-    if (host === undefined || session === null || session === undefined) return
-    const vmId = vm.spec.id
-    const at = leader.clock.wallTime().toISOString()
-    const isRecovery = decision.isRecovery && decision.proof !== null && vm.placement !== undefined
-    const placement: VmPlacement = {
-      hostId: decision.hostId,
-      epoch: decision.epoch,
-      session,
-      bootId: host.status.bootId ?? '',
-      term: leader.term,
-      placedAt: at,
-      reason: decision.reason,
-      proof: decision.proof,
-      lastRecovery:
-        isRecovery && decision.proof !== null && vm.placement !== undefined
-          ? { at, fromHostId: vm.placement.hostId, proof: decision.proof }
-          : (vm.placement?.lastRecovery ?? null),
-    }
-    const why =
-      decision.proof === null ? decision.reason : `${decision.reason}; proof: ${describeProof(decision.proof)}`
-    const event = leader.events.write({
-      kind: isRecovery ? 'vm.recovered-on' : 'vm.placed',
-      subject: vm.spec.name,
-      message: `${host.spec.name}, epoch ${decision.epoch}: ${why}`,
-      vmId,
-      hostId: decision.hostId,
-    })
-    const conditions = [
-      unchanged(leader, keys.vmPlacement(vmId)),
-      unchanged(leader, keys.vm(vmId)),
-      unchanged(leader, keys.hostStatus(decision.hostId)),
-    ]
-    const result = await commitAndSee(leader, { conditions, writes: [put(keys.vmPlacement(vmId), placement), event] })
-    touched.add(vmId)
-    if (result.kind === 'conflict') await leader.clock.sleep(2)
-  }
-
-  async function acceptGuestShutdown(vm: VmRecord): Promise<void> {
-    const vmId = vm.spec.id
-    const event = leader.events.write({
-      kind: 'vm.guest-shutdown',
-      subject: vm.spec.name,
-      message: 'the guest switched itself off',
-      vmId,
-    })
-    const status = {
-      state: 'stopped',
-      since: leader.clock.wallTime().toISOString(),
-      hostId: vm.placement?.hostId ?? null,
-      epoch: vm.placement?.epoch ?? 0,
-      incarnation: reportOf(vm)?.incarnation ?? 0,
-      pid: null,
-      detail: 'the guest switched itself off',
-      crashes: 0,
-    }
-    await commitAndSee(leader, {
-      conditions: [unchanged(leader, keys.vm(vmId)), unchanged(leader, keys.vmStatus(vmId))],
-      writes: [
-        put(keys.vm(vmId), { ...vm.spec, desired: 'stopped', stopMode: 'shutdown' }),
-        put(keys.vmStatus(vmId), status),
-        event,
-      ],
-    })
-    touched.add(vmId)
-  }
+async function writeStatus(facts: VmFacts, vmId: VmId, waitReason: string | undefined): Promise<void> {
+  const state = facts.leader.index.state()
+  const vm = state.vms.get(vmId)
+  if (vm === undefined) return
+  const { placement } = vm
+  const host = placement === undefined ? undefined : state.hosts.get(placement.hostId)
+  const hasReported = placement !== undefined && hostHasReported(facts, placement.hostId)
+  const derived = deriveStatus(vm, { host, report: reportOf(facts, vm), hostHasReported: hasReported, waitReason })
+  if (derived !== undefined) await writeVmStatus(facts.leader, vm, derived)
 }

@@ -6,13 +6,22 @@ import type { MachineReport, VmPlacement } from '../../model/vm.ts'
 
 /** A start that takes longer than this no longer keeps machines of a higher start order waiting. */
 const turnLastsMs = 30_000
+/** An order that showed no effect for this long is given again. */
+const orderLastsMs = 3_000
 
 export type StartMemory = {
   /** Counts a failed start once an epoch; a machine that runs is forgiven. */
   note(vmId: VmId, report: MachineReport | undefined, nowMs: number): void
   failures(vmId: VmId, nowMs: number): { readonly count: number; readonly lastAgoMs: number }
-  orderAccepted(vmId: VmId, order: { readonly session: SessionId; readonly epoch: number }): void
-  isOrderAccepted(vmId: VmId, placement: VmPlacement | undefined): boolean
+  /** The agent accepted the start of this epoch, or said that it is void there. `atSequence`: its newest heartbeat at that moment. */
+  orderAnswered(
+    vmId: VmId,
+    order: { readonly session: SessionId; readonly epoch: number; readonly atSequence: number },
+  ): void
+  /** A report that doesn't have the machine counts only from the second heartbeat on: the first may have been on its way already. */
+  startOrder(vmId: VmId, placement: VmPlacement | undefined, sequence: number): 'not-given' | 'accepted' | 'spent'
+  /** True when this very order was given within the last seconds: giving it at every look would press a power button fifty times. */
+  wasJustGiven(vmId: VmId, order: string, nowMs: number): boolean
   released(vmId: VmId, epoch: number, proof: Proof): void
   proofOfRelease(vmId: VmId, epoch: number | undefined): Proof | undefined
   /** This machine is being started now; higher start orders wait for it. */
@@ -24,7 +33,8 @@ export type StartMemory = {
 
 export function createStartMemory(): StartMemory {
   const failures = new Map<VmId, { count: number; lastAtMs: number; epoch: number }>()
-  const accepted = new Map<VmId, string>()
+  const accepted = new Map<VmId, { readonly order: string; readonly atSequence: number }>()
+  const given = new Map<VmId, { readonly order: string; readonly atMs: number }>()
   const proofs = new Map<VmId, { readonly epoch: number; readonly proof: Proof }>()
   const turns = new Map<VmId, { readonly startOrder: number; readonly sinceMs: number }>()
 
@@ -42,9 +52,20 @@ export function createStartMemory(): StartMemory {
         ? { count: 0, lastAgoMs: Infinity }
         : { count: entry.count, lastAgoMs: nowMs - entry.lastAtMs }
     },
-    orderAccepted: (vmId, order) => void accepted.set(vmId, `${order.session}/${order.epoch}`),
-    isOrderAccepted: (vmId, placement) =>
-      placement !== undefined && accepted.get(vmId) === `${placement.session}/${placement.epoch}`,
+    orderAnswered: (vmId, { session, epoch, atSequence }) =>
+      void accepted.set(vmId, { order: `${session}/${epoch}`, atSequence }),
+    startOrder(vmId, placement, sequence) {
+      const entry = accepted.get(vmId)
+      if (entry === undefined || placement === undefined || entry.order !== `${placement.session}/${placement.epoch}`)
+        return 'not-given'
+      return sequence >= entry.atSequence + 2 ? 'spent' : 'accepted'
+    },
+    wasJustGiven(vmId, order, nowMs) {
+      const entry = given.get(vmId)
+      if (entry?.order === order && nowMs - entry.atMs < orderLastsMs) return true
+      given.set(vmId, { order, atMs: nowMs })
+      return false
+    },
     released: (vmId, epoch, proof) => void proofs.set(vmId, { epoch, proof }),
     proofOfRelease(vmId, epoch) {
       const entry = proofs.get(vmId)
@@ -59,7 +80,7 @@ export function createStartMemory(): StartMemory {
       return Math.min(Infinity, ...current.map((turn) => turn.startOrder))
     },
     forget(vmId) {
-      for (const map of [failures, accepted, proofs, turns]) map.delete(vmId)
+      for (const map of [failures, accepted, given, proofs, turns]) map.delete(vmId)
     },
   }
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { DialtoneError, type ErrorCode } from '../../model/dialtone-error.ts'
-import { put } from '../store.contract.ts'
+import { put } from '../store.fixture.ts'
 import { openSqliteDatabase } from './sqlite-database.ts'
 import { openSqliteStore } from './sqlite-store.ts'
 

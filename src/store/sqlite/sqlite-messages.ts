@@ -28,6 +28,22 @@ export type SqliteReply =
   /** With `isFatal` the thread answers nothing more: what the disk holds is uncertain until the file is opened anew. */
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly isFatal: boolean }
 
+/** Narrows what a thread was started with. By hand, so that the thread does not load a schema library for four fields. */
+export function isThreadOptions(value: unknown): value is SqliteThreadOptions {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'path' in value &&
+    typeof value.path === 'string' &&
+    'incarnation' in value &&
+    typeof value.incarnation === 'string' &&
+    'renewIncarnation' in value &&
+    typeof value.renewIncarnation === 'boolean' &&
+    'historyRevisions' in value &&
+    typeof value.historyRevisions === 'number'
+  )
+}
+
 /** Requests carry ascending ids; the thread's first message, about the opening, has the id 0. */
 export type Numbered<Body> = { readonly id: number; readonly body: Body }
 

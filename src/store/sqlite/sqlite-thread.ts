@@ -1,12 +1,22 @@
 /** The thread that owns the state file: one request at a time, in the order they come. Started by `start-sqlite-thread.ts`. */
+import assert from 'node:assert/strict'
 import { parentPort, workerData } from 'node:worker_threads'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { openStateFile } from './open-state-file.ts'
 import { sqliteFailure } from './sqlite-database.ts'
 import { createSqliteKeyspace, type SqliteKeyspace } from './sqlite-keyspace.ts'
-import type { Numbered, SqliteReply, SqliteRequest, SqliteThreadOptions } from './sqlite-messages.ts'
+import {
+  isThreadOptions,
+  type Numbered,
+  type SqliteReply,
+  type SqliteRequest,
+  type SqliteThreadOptions,
+} from './sqlite-messages.ts'
 
-if (parentPort !== null) serve(parentPort, workerData)
+if (parentPort !== null) {
+  assert(isThreadOptions(workerData), 'the thread is started with its options')
+  serve(parentPort, workerData)
+}
 
 function serve(port: NonNullable<typeof parentPort>, options: SqliteThreadOptions): void {
   const send = (message: Numbered<SqliteReply>) => port.postMessage(message)

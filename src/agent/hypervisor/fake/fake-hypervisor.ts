@@ -130,7 +130,7 @@ function attach(world: FakeWorld, machine: FakeMachine): RunningMachine {
 function powerOff(world: FakeWorld, machine: FakeMachine): void {
   const { powerOffMs } = world.options
   if (powerOffMs === 'never' || machine.state !== 'running') return
-  passTime(world, powerOffMs).then(() => {
+  void passTime(world, powerOffMs).then(() => {
     if (machine.state !== 'running') return
     changeState(machine, 'shutdown')
     endFakeMachine(machine, { reason: 'guest-shutdown', detail: 'the guest powered itself off' })

@@ -29,7 +29,7 @@ function asConsole(socket: Socket): Duplex {
   const stream = new Duplex({
     allowHalfOpen: false,
     read: () => undefined,
-    write: (chunk, encoding, done) => {
+    write: (chunk: Buffer, encoding, done) => {
       socket.write(chunk, encoding, (error) => done(error))
     },
     destroy: (error, done) => {

@@ -26,7 +26,7 @@ test('a guest that is not through in time means TCG, within the time', async (t)
   const startedAt = performance.now()
   const verdict = await probe(t, 'exec sleep 10', 100)
   assert.ok(performance.now() - startedAt < 2000)
-  assert.deepEqual([verdict.accelerator, /not through within 100 ms/.test(verdict.reason)], ['tcg', true])
+  assert.deepEqual([verdict.accelerator, verdict.reason.includes('not through within 100 ms')], ['tcg', true])
 })
 
 test('what QEMU says against KVM is the reason for TCG', async (t) => {

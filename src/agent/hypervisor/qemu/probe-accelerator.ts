@@ -28,8 +28,21 @@ export async function probeAccelerator(
   const kernel = join(directory, `probe-guest-${process.pid}`)
   await writeFile(kernel, probeGuest)
   const startedAt = performance.now()
-  const { code, words } = await runProbe(binary, kernel, timeoutMs).finally(() => rm(kernel, { force: true }))
-  const tookMs = Math.round(performance.now() - startedAt)
+  try {
+    const ending = await runProbe(binary, kernel, timeoutMs)
+    return judge(ending, { tookMs: Math.round(performance.now() - startedAt), timeoutMs })
+  } finally {
+    await rm(kernel, { force: true })
+  }
+}
+
+/** The exit code is undefined when time was up. */
+type ProbeEnding = { readonly code: number | undefined; readonly words: string }
+
+function judge(
+  { code, words }: ProbeEnding,
+  { tookMs, timeoutMs }: { readonly tookMs: number; readonly timeoutMs: number },
+): AcceleratorVerdict {
   if (code === guestFinished) return { accelerator: 'kvm', reason: `a test guest ran under KVM in ${tookMs} ms` }
   if (code === undefined) {
     const reason = `KVM opens, but a test guest was not through within ${timeoutMs} ms (0.1 s is usual): kernels would hang on it`
@@ -39,12 +52,7 @@ export async function probeAccelerator(
   return { accelerator: 'tcg', reason: `KVM does not run a guest here: ${lastWords || `QEMU ended with ${code}`}` }
 }
 
-/** The exit code, or undefined when time was up. */
-function runProbe(
-  binary: string,
-  kernel: string,
-  timeoutMs: number,
-): Promise<{ code: number | undefined; words: string }> {
+function runProbe(binary: string, kernel: string, timeoutMs: number): Promise<ProbeEnding> {
   const args = [
     // A program of its own holds the clock: a guest that spins ends also when the agent dies meanwhile.
     ...['--signal=KILL', `${timeoutMs / 1000}`, binary],

@@ -128,6 +128,9 @@ function createEventMemory(tell: (event: MachineEvent) => void): EventMemory {
         return event.data.guest ? tell({ kind: 'guest-reset' }) : undefined
       case 'GUEST_PANICKED':
         return tell({ kind: 'guest-panicked' })
+      default:
+        // What QEMU tells of its disks and devices says nothing about the state of the machine.
+        break
     }
   }
   return { onEvent, wasShutDownByGuest: () => wasShutDownByGuest }

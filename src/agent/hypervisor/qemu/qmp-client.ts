@@ -92,7 +92,7 @@ export async function connectQmp(path: string, options: QmpOptions): Promise<Qmp
         calls.delete(id)
         reject(new DialtoneError('deadline-exceeded', `QEMU did not answer ${command} within ${timeoutMs} ms`))
       }
-      // QEMU's own schema is the source of the types of what it answers.
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- QEMU's own schema is the source of these types.
       const onReturn = (value: unknown) => resolve(value as QmpCommands[typeof command]['returns'])
       calls.set(id, { command, timer: setTimeout(giveUp, timeoutMs), resolve: onReturn, reject })
       socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`)
@@ -165,7 +165,8 @@ function settle(calls: Map<number, Call>, message: QmpMessage): void {
   }
 }
 
-/** The schema that QEMU declares is the source of the types here as well; events outside of the list reach no `case` of a listener. */
+/** Events outside of the generated list reach no `case` of a listener. */
 function asQmpEvent(message: QmpMessage): QmpEvent {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- QEMU's own schema is the source of these types.
   return { event: message.event, data: message.data ?? {} } as QmpEvent
 }

@@ -37,7 +37,7 @@ export function createQmpSession(options: SessionOptions): QmpSession {
       return client ?? opened
     }
     client = opened
-    opened.closed.then(() => {
+    void opened.closed.then(() => {
       if (client === opened) client = undefined
     })
     return opened

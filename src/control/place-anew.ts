@@ -1,0 +1,55 @@
+/** A new placement under a new epoch, or why there is none now. */
+import type { ClusterState, VmRecord } from '../model/cluster-state.ts'
+import type { HostId } from '../model/ids.ts'
+import type { Proof } from '../model/proof.ts'
+import type { VmPlacement } from '../model/vm.ts'
+import { describeVerdicts, placeVm } from './place-vm.ts'
+import type { VmDecision, VmQuestion } from './vm-decision.ts'
+
+export type PlaceAnewOptions = {
+  readonly question: VmQuestion
+  readonly proof?: Proof
+  readonly isRecovery?: boolean
+  readonly preferred?: HostId
+  readonly avoided?: HostId
+  /** Only there: nothing proves it dead for other hosts. */
+  readonly stayOn?: HostId
+  /** Where it was, on a host that answers: a move away from there has to be released first. */
+  readonly oldPlacement?: VmPlacement
+}
+
+/** How long to wait after so many failed starts. */
+export function startBackoffMs(failures: number): number {
+  return failures === 0 ? 0 : Math.min(60_000, 500 * 2 ** Math.min(failures, 8))
+}
+
+export function placeAnew(cluster: ClusterState, vm: VmRecord, options: PlaceAnewOptions): VmDecision {
+  const { question, oldPlacement } = options
+  const obstacle = findObstacle(vm, question)
+  if (obstacle !== undefined) return { kind: 'wait', reason: obstacle }
+  const excluded = options.avoided === undefined ? undefined : new Map([[options.avoided, 'it failed to start there']])
+  const choice = placeVm(cluster, vm.spec, { preferred: options.preferred, required: options.stayOn, excluded })
+  if (choice.kind === 'no-host-fits') {
+    return { kind: 'wait', reason: `no host fits: ${describeVerdicts(choice.verdicts)}`, verdicts: choice.verdicts }
+  }
+  if (oldPlacement !== undefined && choice.hostId !== oldPlacement.hostId && question.released === undefined) {
+    return { kind: 'release', hostId: oldPlacement.hostId, upToEpoch: oldPlacement.epoch, reason: choice.reason }
+  }
+  return {
+    kind: 'place',
+    hostId: choice.hostId,
+    epoch: Math.max((vm.placement?.epoch ?? 0) + 1, question.epochFloor),
+    proof: options.proof ?? question.released ?? null,
+    isRecovery: options.isRecovery ?? false,
+    reason: choice.reason,
+  }
+}
+
+function findObstacle(vm: VmRecord, { startsOnHold, failures, startOrderDue }: VmQuestion): string | undefined {
+  if (startsOnHold !== undefined) return startsOnHold
+  const backoffMs = startBackoffMs(failures.count)
+  if (failures.lastAgoMs < backoffMs) {
+    return `${failures.count} start${failures.count === 1 ? '' : 's'} failed; tries again ${Math.ceil(backoffMs / 1000)} s after the last`
+  }
+  return vm.spec.startOrder > startOrderDue ? `waits for machines of start order ${startOrderDue}` : undefined
+}

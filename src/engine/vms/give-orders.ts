@@ -1,0 +1,115 @@
+/** Gives orders about VMs to agents without holding up the others, and remembers what became of them. */
+
+import type { VmDecision } from '../../control/vm-decision.ts'
+import type { VmRecord } from '../../model/cluster-state.ts'
+import { DialtoneError } from '../../model/dialtone-error.ts'
+import type { HostSpec } from '../../model/host.ts'
+import type { HostId, VmId } from '../../model/ids.ts'
+import type { OrderAuthority } from '../../model/machine-order.ts'
+import type { AgentPort } from '../agent-port.ts'
+import type { HostTable } from '../hosts/host-table.ts'
+import type { Leader } from '../leader.ts'
+import { machineOrderOf } from './machine-order-of.ts'
+import type { StartMemory } from './start-memory.ts'
+
+export type OrderDecision = Extract<VmDecision, { readonly kind: 'start' | 'stop' | 'change' | 'release' }>
+
+export type OrderGiver = {
+  /** True while an order about this VM is under way. */
+  isBusy(vmId: VmId): boolean
+  give(vm: VmRecord, decision: OrderDecision): void
+}
+
+export type OrderGiverOptions = {
+  readonly leader: Leader
+  readonly table: HostTable
+  readonly agents: AgentPort
+  readonly memory: StartMemory
+  /** An order was answered, well or not: the VM is to be decided anew, at once or when time has passed. */
+  answered(vmId: VmId, when: 'now' | 'later'): void
+}
+
+export function createOrderGiver(options: OrderGiverOptions): OrderGiver {
+  const busy = new Set<VmId>()
+  return {
+    isBusy: (vmId) => busy.has(vmId),
+    give(vm, decision) {
+      const { leader, memory } = options
+      const vmId = vm.spec.id
+      const target = targetOf(leader, decision.hostId)
+      if (target === undefined) return options.answered(vmId, 'later')
+      const signature = `${JSON.stringify(decision)} ${target.authority.session}`
+      if (memory.wasJustGiven(vmId, signature, leader.clock.bootTimeMs())) return options.answered(vmId, 'later')
+      busy.add(vmId)
+      void carry(options, { vm, decision, target }).then((when) => {
+        busy.delete(vmId)
+        options.answered(vmId, when)
+      })
+    },
+  }
+}
+
+type Target = { readonly host: HostSpec; readonly authority: OrderAuthority }
+
+function targetOf({ index, term }: Leader, hostId: HostId): Target | undefined {
+  const host = index.state().hosts.get(hostId)
+  const session = host?.status.session
+  return host === undefined || session === null || session === undefined
+    ? undefined
+    : { host: host.spec, authority: { term, session } }
+}
+
+type Order = { readonly vm: VmRecord; readonly decision: OrderDecision; readonly target: Target }
+
+async function carry(options: OrderGiverOptions, order: Order): Promise<'now' | 'later'> {
+  try {
+    await send(options, order)
+    return 'now'
+  } catch (error) {
+    const { vm, decision, target } = order
+    const vmId = vm.spec.id
+    const why = error instanceof DialtoneError ? error.message : error
+    options.leader.logger.warn('vm.order-refused', { vmId, order: decision.kind, host: target.host.name, error: why })
+    // The epoch is void there: it was spent before this leader's memory began.
+    if (decision.kind === 'start' && error instanceof DialtoneError && error.code === 'stale-epoch')
+      noteAnswered(options, order)
+    return 'later'
+  }
+}
+
+async function send(options: OrderGiverOptions, order: Order): Promise<void> {
+  const { agents, leader, memory } = options
+  const { vm, decision, target } = order
+  const { host, authority } = target
+  const vmId = vm.spec.id
+  switch (decision.kind) {
+    case 'start': {
+      const current = leader.index.state().vms.get(vmId) ?? vm
+      await agents.startMachine(host, { authority, epoch: decision.epoch, machine: machineOrderOf(current) })
+      return noteAnswered(options, order)
+    }
+    case 'stop':
+      return agents.stopMachine(host, { vmId, authority, epoch: decision.epoch, mode: decision.mode })
+    case 'change':
+      return agents.changeMachine(host, { vmId, authority, epoch: decision.epoch, change: decision.change })
+    case 'release': {
+      const answer = await agents.releaseMachine(host, { vmId, authority, upToEpoch: decision.upToEpoch })
+      const provedAt = leader.clock.wallTime().toISOString()
+      const isPlacedLife = vm.placement?.hostId === host.id && vm.placement.epoch === decision.upToEpoch
+      if (isPlacedLife)
+        memory.released(vmId, decision.upToEpoch, {
+          kind: 'released',
+          hostId: host.id,
+          hostName: host.name,
+          provedAt,
+          ...answer,
+        })
+    }
+  }
+}
+
+function noteAnswered({ memory, table }: OrderGiverOptions, { vm, decision, target }: Order): void {
+  if (decision.kind !== 'start') return
+  const atSequence = table.heartbeat(target.host.id)?.sequence ?? 0
+  memory.orderAnswered(vm.spec.id, { session: target.authority.session, epoch: decision.epoch, atSequence })
+}

@@ -1,0 +1,72 @@
+/** What is known about one VM at the moment of a decision, gathered from the index, the heartbeats and this leader's memory. */
+import type { StrayLife, VmQuestion } from '../../control/vm-decision.ts'
+import type { VmRecord } from '../../model/cluster-state.ts'
+import type { MachinePhase, MachineReport } from '../../model/vm.ts'
+import type { HostTable } from '../hosts/host-table.ts'
+import type { Leader } from '../leader.ts'
+import type { StartMemory } from './start-memory.ts'
+
+export type VmFacts = {
+  readonly leader: Leader
+  readonly table: HostTable
+  readonly memory: StartMemory
+  startsOnHold(): string | undefined
+  epochFloor(): number
+}
+
+/** Phases in which a process may be there. */
+const livePhases: readonly MachinePhase[] = ['starting', 'running', 'paused', 'frozen', 'stopping', 'restarting']
+
+/** What the placed host's present session says of it. */
+export function reportOf(
+  { table, leader }: Pick<VmFacts, 'table' | 'leader'>,
+  { spec, placement }: VmRecord,
+): MachineReport | undefined {
+  if (placement === undefined || !hostHasReported({ table, leader }, placement.hostId)) return undefined
+  return table.report(placement.hostId, spec.id)
+}
+
+/** True once the host's present session, as it is stored, has been heard by this leader. */
+export function hostHasReported(
+  { table, leader }: Pick<VmFacts, 'table' | 'leader'>,
+  hostId: NonNullable<VmRecord['placement']>['hostId'],
+): boolean {
+  const session = leader.index.state().hosts.get(hostId)?.status.session
+  return session !== null && session !== undefined && table.heartbeat(hostId)?.session === session
+}
+
+export function questionOf(facts: VmFacts, vm: VmRecord): VmQuestion {
+  const { memory, table, leader } = facts
+  const { spec, placement } = vm
+  const nowMs = leader.clock.bootTimeMs()
+  const sequence = placement === undefined ? 0 : (table.heartbeat(placement.hostId)?.sequence ?? 0)
+  return {
+    report: reportOf(facts, vm),
+    hostHasReported: placement !== undefined && hostHasReported(facts, placement.hostId),
+    startOrder: memory.startOrder(spec.id, placement, sequence),
+    strays: straysOf(facts, vm),
+    released: memory.proofOfRelease(spec.id, placement?.epoch),
+    startsOnHold: facts.startsOnHold(),
+    failures: memory.failures(spec.id, nowMs),
+    startOrderDue: memory.startOrderDue(nowMs),
+    epochFloor: facts.epochFloor(),
+  }
+}
+
+/** Lives that answering hosts report and that are not the placed one: on other hosts, or under another epoch. */
+export function straysOf(
+  { leader, table }: Pick<VmFacts, 'table' | 'leader'>,
+  { spec, placement }: VmRecord,
+): readonly StrayLife[] {
+  const strays: StrayLife[] = []
+  for (const { spec: host, status } of leader.index.state().hosts.values()) {
+    if (status.state !== 'online' && status.state !== 'maintenance') continue
+    const report = table.report(host.id, spec.id)
+    if (report === undefined || !livePhases.includes(report.phase)) continue
+    if (placement?.hostId === host.id && placement.epoch === report.epoch) continue
+    // An order of a new epoch is under way to the host that still reports the old one: the agent itself ends the old life first.
+    if (placement?.hostId === host.id && report.epoch < placement.epoch) continue
+    strays.push({ hostId: host.id, epoch: report.epoch })
+  }
+  return strays
+}
