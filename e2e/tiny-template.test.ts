@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,10 +10,15 @@ import { createInterface } from 'node:readline'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
-import { type BuiltTemplate, buildTemplate } from '../recipes/build-template.ts'
 import { findSecondWriters, readStamps } from '../recipes/tiny/read-stamps.ts'
 import { runCommand } from '../src/linux/run-command.ts'
+import {
+  type TemplateManifest,
+  templateManifestFileName,
+  templateManifestSchema,
+} from '../src/model/template-manifest.ts'
 
+const builder = join(import.meta.dirname, '../recipes/build-template.ts')
 const home = process.env['DIALTONE_HOME'] ?? '/var/lib/dialtone'
 const bootTimeoutMs = 30_000
 const powerOffTimeoutMs = 10_000
@@ -48,14 +53,16 @@ type Machine = {
   readonly qmpSocket: string
 }
 
-let template: BuiltTemplate
+type Template = { readonly directory: string; readonly manifest: TemplateManifest }
+
+let template: Template
 let directory: string
 let machine: Machine
 let stampDisk: string
 
 before(
   async () => {
-    template = await buildTemplate({ recipe: 'tiny', into: join(home, 'templates') })
+    template = await buildTiny()
     directory = await mkdtemp(join(tmpdir(), 'tiny-'))
     stampDisk = join(directory, 'stamps.raw')
     await writeFile(stampDisk, Buffer.alloc(1 << 20))
@@ -71,6 +78,15 @@ after(async () => {
   if (machine?.qemu.exitCode === null && machine.qemu.kill('SIGKILL')) await once(machine.qemu, 'exit')
   if (directory !== undefined) await rm(directory, { recursive: true })
 })
+
+/** By the command, as everybody builds it; its last line is the folder. */
+async function buildTiny(): Promise<Template> {
+  const args = [builder, 'tiny', '--into', join(home, 'templates')]
+  const output = await runCommand(process.execPath, args, { timeoutMs: 170_000 })
+  const folder = output.trimEnd().split('\n').at(-1) ?? ''
+  const paper = await readFile(join(folder, templateManifestFileName), 'utf8')
+  return { directory: folder, manifest: templateManifestSchema.parse(JSON.parse(paper)) }
+}
 
 test('it answers HTTP with who it is, with the least memory that it promises', async () => {
   const identity = identitySchema.parse(await waitForIdentity())

@@ -23,7 +23,7 @@ export function decideVm(cluster: ClusterState, vm: VmRecord, question: VmQuesti
   }
   const host = cluster.hosts.get(placement.hostId)
   const current = question.report?.epoch === placement.epoch ? question.report : undefined
-  if (vm.spec.desired === 'stopped') return decideStop(vm, { host, placement, current })
+  if (vm.spec.desired === 'stopped') return decideStop(vm, { host, placement, report: question.report })
   if (host !== undefined && answers(host))
     return decideOnAnsweringHost(cluster, vm, { host, placement, current, question })
   return decideOnSilentHost(cluster, vm, { host, placement, question })
@@ -43,15 +43,25 @@ type Situation = {
 
 function decideStop(
   vm: VmRecord,
-  { host, placement, current }: Placed & { readonly current: MachineReport | undefined },
+  { host, placement, report }: Placed & { readonly report: MachineReport | undefined },
 ): VmDecision {
-  if (current === undefined || current.phase === 'stopped' || host === undefined || !answers(host))
+  if (report === undefined || report.phase === 'stopped' || host === undefined || !answers(host))
     return { kind: 'settled' }
-  if (current.phase === 'stopping' && vm.spec.stopMode === 'shutdown') return { kind: 'settled' }
+  const { hostId } = placement
+  // A life under another epoch has nobody's wish any more; it is not asked politely.
+  if (report.epoch !== placement.epoch) {
+    return {
+      kind: 'release',
+      hostId,
+      upToEpoch: report.epoch,
+      reason: `it is there under epoch ${report.epoch}, not ${placement.epoch}`,
+    }
+  }
+  if (report.phase === 'stopping' && vm.spec.stopMode === 'shutdown') return { kind: 'settled' }
   // A machine that has no process, or whose guest can't listen, doesn't hear a power button.
-  const canListen = current.phase === 'running' || current.phase === 'paused'
+  const canListen = report.phase === 'running' || report.phase === 'paused'
   const mode = vm.spec.stopMode === 'shutdown' && canListen ? 'shutdown' : 'kill'
-  return { kind: 'stop', hostId: placement.hostId, epoch: placement.epoch, mode }
+  return { kind: 'stop', hostId, epoch: placement.epoch, mode }
 }
 
 function decideOnAnsweringHost(cluster: ClusterState, vm: VmRecord, situation: Situation): VmDecision {

@@ -124,6 +124,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     leader,
     tasks,
     async receiveHeartbeat(hostId, heartbeat) {
+      if (signal.aborted) throw new DialtoneError('not-leader', 'this controller leads no more')
       check.note(hostId, heartbeat)
       return desk.receive(hostId, heartbeat)
     },

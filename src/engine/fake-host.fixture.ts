@@ -56,7 +56,7 @@ export function isWriting(machine: Machine | undefined): boolean {
   return machine?.phase === 'running' || machine?.phase === 'stopping' || machine?.phase === 'restarting'
 }
 
-export function reportOf(vmId: VmId, { epoch, phase, guestShutdown }: Machine): MachineReport {
+export function reportOf(vmId: VmId, { epoch, phase, guestShutdown, order }: Machine): MachineReport {
   return {
     vmId,
     epoch,
@@ -65,6 +65,7 @@ export function reportOf(vmId: VmId, { epoch, phase, guestShutdown }: Machine): 
     pid: phase === 'running' ? 1 : null,
     detail: '',
     guestShutdown,
+    leased: order.leased,
     crashes: 0,
   }
 }

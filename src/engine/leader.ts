@@ -45,12 +45,24 @@ export function unchanged(leader: Pick<Leader, 'index'>, key: string): Condition
   return { key, modRevision: leader.index.modRevision(key) }
 }
 
-/** Commits and waits until the index has it, so that whoever decides next sees what was just written. */
+/**
+ * Commits and waits until the index has it, so that whoever decides next sees what was just written. Throws `not-leader` once this
+ * controller leads no more: from then on it writes nothing.
+ */
 export async function commitAndSee(
-  leader: Pick<Leader, 'store' | 'index'>,
+  leader: Pick<Leader, 'store' | 'index' | 'signal'>,
   transaction: { readonly conditions: readonly Condition[]; readonly writes: readonly Write[] },
 ): Promise<CommitResult> {
+  const { signal } = leader
+  if (signal.aborted) throw new DialtoneError('not-leader', 'this controller leads no more')
   const result = await leader.store.commit(transaction)
-  if (result.kind === 'committed') await leader.index.caughtUp(result.revision)
+  if (result.kind === 'committed') await Promise.race([leader.index.caughtUp(result.revision), untilAborted(signal)])
   return result
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }

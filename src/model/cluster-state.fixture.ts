@@ -146,7 +146,7 @@ function statusOn(hostName: string | null): VmStatus {
 
 export function makeReport(vmName: string, changes: Partial<MachineReport> = {}): MachineReport {
   const base = { vmId: vmIdOf(vmName), epoch: 5, incarnation: 0, phase: 'running', pid: 1 } as const
-  return { ...base, detail: '', guestShutdown: false, crashes: 0, ...changes }
+  return { ...base, detail: '', guestShutdown: false, leased: true, crashes: 0, ...changes }
 }
 
 export type ClusterParts = {

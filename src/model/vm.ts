@@ -98,6 +98,8 @@ export const machineReportSchema = z.object({
   detail: z.string(),
   /** True when it ended because the guest shut itself down. */
   guestShutdown: z.boolean(),
+  /** Whether a lease may kill it, as it was ordered. */
+  leased: z.boolean(),
   /** How often its process has died and been restarted on the spot since the order. */
   crashes: z.number().int(),
 })

@@ -230,6 +230,7 @@ export function createMachineKeeper(initial: MachineRecord, ports: MachinePorts)
       pid: running?.pid ?? null,
       detail,
       guestShutdown,
+      leased: record.machine.leased,
       crashes,
     }),
     record: () => record,

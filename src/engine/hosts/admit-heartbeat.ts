@@ -3,10 +3,10 @@
  * being fenced gets no acknowledgement until it has let go of every leased machine and its pills are cleared.
  */
 import type { Acknowledgement, AgentConfiguration, Heartbeat } from '../../model/agent-protocol/heartbeat.ts'
-import { type HostRecord, isLeased } from '../../model/cluster-state.ts'
+import type { HostRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostStatus } from '../../model/host.ts'
-import type { HostId } from '../../model/ids.ts'
+import type { HostId, SessionId } from '../../model/ids.ts'
 import type { Proof } from '../../model/proof.ts'
 import type { AgentPort } from '../agent-port.ts'
 import type { Leader } from '../leader.ts'
@@ -36,16 +36,22 @@ export function createHeartbeatDesk(options: HeartbeatDeskOptions): HeartbeatDes
   const { leader, table } = options
   const returning = new Set<HostId>()
   const previousMachines = new Map<HostId, string>()
+  /** Sessions that a newer one has replaced: nothing they say counts any more, however late it arrives. */
+  const replaced = new Map<HostId, Set<SessionId>>()
 
   return {
     async receive(hostId, heartbeat) {
       const host = leader.index.state().hosts.get(hostId)
       if (host === undefined) throw new DialtoneError('not-found', `${hostId} is not a host of this cluster`)
+      refuseOutdated(host, heartbeat)
       await storeWhatIsNew(host, heartbeat)
       table.heard(hostId, heartbeat)
       wakeIfMachinesChanged(hostId, heartbeat)
       const verdict = await judge(hostId, heartbeat)
-      if (verdict.kind === 'admitted') table.acknowledged(hostId, leader.clock.bootTimeMs())
+      if (verdict.kind === 'admitted') {
+        table.acknowledged(hostId, leader.clock.bootTimeMs())
+        clearLatePill(hostId, heartbeat)
+      }
       const configuration = options.configurationFor(hostId)
       return {
         hostId,
@@ -59,6 +65,23 @@ export function createHeartbeatDesk(options: HeartbeatDeskOptions): HeartbeatDes
         configuration: configuration.revision === heartbeat.configurationRevision ? null : configuration,
       }
     },
+  }
+
+  /** A heartbeat that was overtaken proves nothing: what it tells may have changed since. */
+  function refuseOutdated({ spec }: HostRecord, heartbeat: Heartbeat): void {
+    const newest = table.heartbeat(spec.id)
+    const gone = replaced.get(spec.id) ?? new Set()
+    if (gone.has(heartbeat.session))
+      throw new DialtoneError('session-void', `a newer session of ${spec.name} has been heard of`)
+    if (newest === undefined) return
+    if (newest.session !== heartbeat.session) {
+      replaced.set(spec.id, new Set([...gone, newest.session].slice(-100)))
+    } else if (heartbeat.sequence <= newest.sequence) {
+      throw new DialtoneError(
+        'session-void',
+        `heartbeat ${heartbeat.sequence} of ${spec.name} was overtaken by ${newest.sequence}`,
+      )
+    }
   }
 
   function wakeIfMachinesChanged(hostId: HostId, heartbeat: Heartbeat): void {
@@ -98,18 +121,17 @@ export function createHeartbeatDesk(options: HeartbeatDeskOptions): HeartbeatDes
       )
       options.wake(hostId)
     }
-    // The decision to fence may have fallen while the status was being written.
-    if (options.isBeingFenced(hostId)) return { kind: 'fenced', reason: 'it was decided to fence this host' }
+    // It may have been decided to fence it, or even proven, while the status was being written.
+    const now = leader.index.state().hosts.get(hostId)?.status
+    if (options.isBeingFenced(hostId) || now?.fencing !== null || now.proof !== null) {
+      return { kind: 'fenced', reason: 'it was decided to fence this host' }
+    }
     return { kind: 'admitted', reason: '' }
   }
 
   /** It was being fenced, or is proven dead, and speaks again. First it lets go; then it is admitted. */
   function judgeReturn(host: HostRecord, heartbeat: Heartbeat): { kind: Acknowledgement['verdict']; reason: string } {
-    const state = leader.index.state()
-    const held = heartbeat.machines.filter((report) => {
-      const vm = state.vms.get(report.vmId)
-      return vm === undefined || isLeased(vm.spec, state.storages)
-    })
+    const held = heartbeat.machines.filter((report) => report.leased)
     if (held.length > 0)
       return { kind: 'fenced', reason: `let go of ${held.map((report) => report.vmId).join(', ')} first` }
     if (!returning.has(host.spec.id)) {
@@ -148,6 +170,15 @@ export function createHeartbeatDesk(options: HeartbeatDeskOptions): HeartbeatDes
       event: { kind: 'host.online', subject: name, message: 'the host is back and admitted again' },
     }))
     options.wake(hostId)
+  }
+
+  /** A pill whose writing was under way when the host was admitted again: nobody is being fenced, so it means nothing any more. */
+  function clearLatePill(hostId: HostId, heartbeat: Heartbeat): void {
+    if (!heartbeat.storages.some((storage) => storage.pill) || returning.has(hostId)) return
+    returning.add(hostId)
+    void clearPills(hostId)
+      .catch((error: unknown) => leader.logger.warn('pill.not-cleared', { hostId, error }))
+      .finally(() => returning.delete(hostId))
   }
 
   async function clearPills(hostId: HostId): Promise<void> {
@@ -190,15 +221,6 @@ export function createHeartbeatDesk(options: HeartbeatDeskOptions): HeartbeatDes
     }
     const isKnown = (status: HostStatus) => JSON.stringify({ ...status, ...seen }) === JSON.stringify(status)
     if (isKnown(host.status)) return
-    const latest = table.heartbeat(host.spec.id)
-    if (
-      latest !== undefined &&
-      latest.session !== heartbeat.session &&
-      host.status.session === latest.session &&
-      heartbeat.sequence > 0
-    ) {
-      throw new DialtoneError('session-void', `a newer session of ${host.spec.name} has been heard of`)
-    }
     await writeHostStatus(leader, host.spec.id, (status) => {
       if (isKnown(status)) return undefined
       const event = eventOf(host, status, heartbeat)

@@ -6,6 +6,7 @@ import {
   machinesAtStake,
 } from '../../control/decide-fencing.ts'
 import { judgeMassSilence, judgeSilence } from '../../control/judge-hosts.ts'
+import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostStatus } from '../../model/host.ts'
 import type { HostId, StorageId } from '../../model/ids.ts'
 import type { Proof } from '../../model/proof.ts'
@@ -52,14 +53,17 @@ export function createHostFencer(options: HostFencerOptions): HostFencer {
     async look() {
       const nowMs = leader.clock.bootTimeMs()
       const state = leader.index.state()
-      if (nowMs - leader.startedAtMs < newLeaderWaitsMs(state.cluster.timings)) return
+      // Every host is counted from the first look on: one that this leader never hears is as silent as the others.
       for (const hostId of state.hosts.keys()) table.observation(hostId, nowMs)
+      if (nowMs - leader.startedAtMs < newLeaderWaitsMs(state.cluster.timings)) return
       for (const hostId of state.hosts.keys()) await lookAt(hostId)
     },
     async acceptWord(hostId, user) {
       const host = leader.index.state().hosts.get(hostId)
       const proof: Proof = { kind: 'operator', hostId, hostName: host?.spec.name ?? hostId, provedAt: now(), user }
-      await storeProof(hostId, proof)
+      if (!(await storeProof(hostId, proof))) {
+        throw new DialtoneError('wrong-state', `${proof.hostName} reports, or is proven dead already`)
+      }
       return proof
     },
   }
@@ -115,7 +119,7 @@ export function createHostFencer(options: HostFencerOptions): HostFencer {
       case 'write-pill':
         return void writePill(hostId, decision)
       case 'prove':
-        return storeProof(hostId, decision.proof)
+        return void (await storeProof(hostId, decision.proof))
     }
   }
 
@@ -199,9 +203,10 @@ export function createHostFencer(options: HostFencerOptions): HostFencer {
     }
   }
 
-  async function storeProof(hostId: HostId, proof: Proof): Promise<void> {
+  async function storeProof(hostId: HostId, proof: Proof): Promise<boolean> {
     const isWritten = await writeHostStatus(leader, hostId, (status) => {
-      if (status.state === 'fenced' && status.proof !== null) return undefined
+      // Only of a host that is silent: what speaks is not dead.
+      if (status.state !== 'suspect' && status.state !== 'offline') return undefined
       const fencing = status.fencing ?? {
         generation: leader.index.revision(),
         term: leader.term,
@@ -220,6 +225,7 @@ export function createHostFencer(options: HostFencerOptions): HostFencer {
     })
     progresses.delete(hostId)
     if (isWritten) options.wake(hostId)
+    return isWritten
   }
 
   async function change(hostId: HostId, to: 'suspect' | 'offline', reason: string): Promise<void> {

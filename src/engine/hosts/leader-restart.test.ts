@@ -86,6 +86,7 @@ describe('a new leader', () => {
     cloud.agents.host(home).isCut = true
     cloud.agents.fences.refuses = true
     await cloud.clock.until('it is suspected', () => cloud.host(home).status.state === 'suspect')
+    await cloud.clock.advance(500)
     cloud.crash()
     for (const host of cloud.agents.hosts.values()) host.isCut = true
     cloud.agents.fences.refuses = false

@@ -19,6 +19,8 @@ export type Step<Journal> = {
   /** What people read while it runs. */
   readonly message: string
   readonly timeoutMs: number
+  /** What has begun can't be left half done: a failure is repeated, with pauses that grow, for some minutes before the task gives up. */
+  readonly isRepeated?: boolean
   /** Gives the journal's changes, if any: they are stored before the next step begins. */
   run(context: StepContext<Journal>): Promise<Partial<Journal> | void>
   undo?(context: StepContext<Journal>): Promise<void>
@@ -43,6 +45,7 @@ type UntypedContext = Omit<StepContext<unknown>, 'journal'>
 
 export type RunnableStep = {
   readonly name: string
+  readonly isRepeated: boolean
   readonly message: string
   readonly timeoutMs: number
   run(context: UntypedContext): Promise<object | void>
@@ -60,6 +63,7 @@ export function defineSaga<Journal>(saga: Saga<Journal>): RunnableSaga {
     pointOfNoReturn: saga.pointOfNoReturn,
     steps: saga.steps.map((step) => ({
       name: step.name,
+      isRepeated: step.isRepeated ?? false,
       message: step.message,
       timeoutMs: step.timeoutMs,
       run: async (context) => step.run(typed(context)),

@@ -29,6 +29,8 @@ export type TaskRunner = {
 }
 
 const keptTasks = 500
+/** Of a step that is repeated: with the pauses between them about five minutes. */
+const maximumAttempts = 16
 
 export function createTaskRunner(leader: Leader, sagas: readonly RunnableSaga[]): TaskRunner {
   const running = new Map<TaskId, { readonly controller: AbortController; readonly done: Promise<void> }>()
@@ -122,41 +124,62 @@ type StepRun = {
 }
 
 /** What went wrong, or undefined. */
-async function runStep(
-  leader: Leader,
-  saga: RunnableSaga,
-  { taskId, index, step, cancelled }: StepRun,
-): Promise<unknown> {
+async function runStep(leader: Leader, saga: RunnableSaga, run: StepRun): Promise<unknown> {
+  const { taskId, index, step } = run
   const startedAtMs = leader.clock.bootTimeMs()
   const weight = 1 / saga.steps.length
   await updateTask(leader, taskId, (task) =>
     withStep({ ...task, progress: index * weight, message: step.message }, index, { state: 'running' }),
   )
+  for (let attempt = 1; ; attempt += 1) {
+    const outcome = await attemptStep(leader, saga, run)
+    if (outcome.kind === 'done') {
+      const tookMs = Math.round(leader.clock.bootTimeMs() - startedAtMs)
+      await updateTask(leader, taskId, (task) => {
+        const next = { ...task, journal: mergeJournal(task.journal, outcome.changes), progress: (index + 1) * weight }
+        return withStep(next, index, { state: 'done', tookMs })
+      })
+      return undefined
+    }
+    if (!step.isRepeated || attempt >= maximumAttempts || leader.signal.aborted) return outcome.error
+    const { message } = describeError(outcome.error)
+    leader.logger.warn('task.step-repeated', { taskId, step: step.name, attempt, error: outcome.error })
+    await updateTask(leader, taskId, (task) => ({ ...task, message: `${step.message}: ${message}; tries again` }))
+    await leader.clock.sleep(Math.min(30_000, 250 * 2 ** attempt), leader.signal)
+  }
+}
+
+type StepOutcome =
+  | { readonly kind: 'done'; readonly changes: object | void }
+  | { readonly kind: 'failed'; readonly error: unknown }
+
+/** One try. When its time is up, or the task is cancelled, the step is told so and waited for: nothing is undone beneath its feet. */
+async function attemptStep(
+  leader: Leader,
+  saga: RunnableSaga,
+  { taskId, index, step, cancelled }: StepRun,
+): Promise<StepOutcome> {
   const deadline = new AbortController()
   const timer = new AbortController()
-  void leader.clock.sleep(step.timeoutMs, timer.signal).then(() => {
-    if (!timer.signal.aborted)
-      deadline.abort(
-        new DialtoneError(
-          'deadline-exceeded',
-          `${step.name} did not end within ${Math.round(step.timeoutMs / 1000)} s`,
-        ),
-      )
-  })
-  const signal = AbortSignal.any([deadline.signal, cancelled, leader.signal])
+  const late = new DialtoneError(
+    'deadline-exceeded',
+    `${step.name} did not end within ${Math.round(step.timeoutMs / 1000)} s`,
+  )
+  void leader.clock
+    .sleep(step.timeoutMs, timer.signal)
+    .then(() => (timer.signal.aborted ? undefined : deadline.abort(late)))
+  const signal = AbortSignal.any([
+    deadline.signal,
+    step.isRepeated ? new AbortController().signal : cancelled,
+    leader.signal,
+  ])
+  const work = step.run(contextOf(leader, saga, { taskId, signal, index }))
   try {
-    const context = contextOf(leader, saga, { taskId, signal, index })
-    const changes = await Promise.race([step.run(context), rejectOnAbort(signal)])
-    const tookMs = Math.round(leader.clock.bootTimeMs() - startedAtMs)
-    await updateTask(leader, taskId, (task) =>
-      withStep({ ...task, journal: mergeJournal(task.journal, changes), progress: (index + 1) * weight }, index, {
-        state: 'done',
-        tookMs,
-      }),
-    )
-    return undefined
+    return { kind: 'done', changes: await Promise.race([work, rejectOnAbort(signal)]) }
   } catch (error) {
-    return error ?? new Error('unknown')
+    if (!leader.signal.aborted)
+      await Promise.race([work.catch(() => undefined), rejectOnAbort(leader.signal).catch(() => undefined)])
+    return { kind: 'failed', error: error ?? new Error('unknown') }
   } finally {
     timer.abort()
   }

@@ -36,7 +36,13 @@ export function createVmSaga(leader: Leader, agents: AgentPort): RunnableSaga {
           await forgetVm(leader, journal.vmId)
         },
       },
-      { name: 'go-live', message: 'enters it', timeoutMs: 30_000, run: ({ journal }) => goLive(leader, journal) },
+      {
+        name: 'go-live',
+        isRepeated: true,
+        message: 'enters it',
+        timeoutMs: 30_000,
+        run: ({ journal }) => goLive(leader, journal),
+      },
       {
         name: 'start',
         message: 'starts it',

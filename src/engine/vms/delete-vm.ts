@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { type VmId, vmIdSchema } from '../../model/ids.ts'
+import { proofReaches } from '../../model/proof-reaches.ts'
 import type { AgentPort } from '../agent-port.ts'
 import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
 import { keys } from '../state/keys.ts'
@@ -26,12 +27,14 @@ export function deleteVmSaga(leader: Leader, agents: AgentPort): RunnableSaga {
       },
       {
         name: 'delete-disks',
+        isRepeated: true,
         message: 'deletes its disks',
         timeoutMs: 120_000,
         run: ({ journal }) => deleteDisks(leader, agents, journal.vmId),
       },
       {
         name: 'forget',
+        isRepeated: true,
         message: 'forgets it',
         timeoutMs: 30_000,
         run: async ({ journal, task }) => {
@@ -64,7 +67,7 @@ async function letGo(
     if (host === undefined)
       throw new DialtoneError('not-proven-dead', `the host of ${vm.spec.name} is no longer part of the cluster`)
     const { proof } = host.status
-    if (proof !== null && (proof.kind !== 'lease' || vm.spec.ha)) return
+    if (proof !== null && proofReaches(vm, proof)) return
     if (host.status.state === 'online' || host.status.state === 'maintenance') {
       const isReleased = await agents
         .releaseMachine(host.spec, { vmId, authority: authorityOf(leader, host), upToEpoch: placement.epoch })

@@ -140,11 +140,26 @@ async function carryOut(
   }
 }
 
-function noteTurn(facts: VmFacts, vm: VmRecord, decision: VmDecision): void {
+/** Whose turn it is: a machine that is being started, or will be as soon as its host has reported, keeps higher start orders waiting. */
+function noteTurn({ leader, memory, ...facts }: VmFacts, vm: VmRecord, decision: VmDecision): void {
+  const { spec, placement } = vm
+  const phase = reportOf({ leader, ...facts }, vm)?.phase
   const isOrdered = decision.kind === 'place' || decision.kind === 'start' || decision.kind === 'release'
-  const isStarting = isOrdered || reportOf(facts, vm)?.phase === 'starting'
-  if (isStarting) facts.memory.takesTurn(vm.spec.id, vm.spec.startOrder, facts.leader.clock.bootTimeMs())
-  else facts.memory.endsTurn(vm.spec.id)
+  // Nothing is to be done and nothing is reported: an order was accepted, and the start is under way.
+  const isUnderWay = phase === 'starting' || (decision.kind === 'settled' && phase === undefined)
+  const isExpected =
+    decision.kind === 'wait' &&
+    placement !== undefined &&
+    isOnline(leader, placement.hostId) &&
+    phase === undefined &&
+    !hostHasReported({ leader, ...facts }, placement.hostId)
+  const takesTurn = spec.desired !== 'stopped' && (isOrdered || isUnderWay || isExpected)
+  if (takesTurn) memory.takesTurn(spec.id, spec.startOrder, leader.clock.bootTimeMs())
+  else memory.endsTurn(spec.id)
+}
+
+function isOnline(leader: Leader, hostId: HostId): boolean {
+  return leader.index.state().hosts.get(hostId)?.status.state === 'online'
 }
 
 async function writeStatus(facts: VmFacts, vmId: VmId, waitReason: string | undefined): Promise<void> {
