@@ -56,7 +56,7 @@ for (const fault of faults) {
       const host = vm.hostName ?? ''
       const watch = watchProcess(vm.status.pid ?? 0)
       await fault.inject(host)
-      const moved = await untilItRunsElsewhere(vm)
+      const moved = await untilItsNextLife(vm)
       const newStartedAtMs = processStartedAtMs(moved.status.pid ?? 0)
       assert(
         watch.goneAtMs() < newStartedAtMs,
@@ -81,7 +81,7 @@ test('with a false proof there is a second writer, and the stamps show it', asyn
   await laboratory.lab(['cut', host])
   await laboratory.untilHostIs(host, 'suspect')
   await laboratory.api.call('confirmHostDead', { params: { host }, body: { confirm: host } })
-  await untilItRunsElsewhere(vm)
+  await untilItsNextLife(vm)
   const givesUpAtMs = performance.now() + 30_000
   while (findSecondWriters(await readStamps(stampDisk(vm))).length === 0) {
     assert(performance.now() < givesUpAtMs, 'the stamps show the second writer')
@@ -125,15 +125,14 @@ async function remove(name: string): Promise<void> {
   }
 }
 
-async function untilItRunsElsewhere(vm: VmView): Promise<VmView> {
+/** Under a newer epoch: on another host, or on the same one if that has booted anew before it was fenced. */
+async function untilItsNextLife(vm: VmView): Promise<VmView> {
   const givesUpAtMs = performance.now() + 60_000
   for (;;) {
     const now = await laboratory.api.call('getVm', { params: { vm: vm.name } })
-    if (now.hostName !== vm.hostName && now.status.state === 'running' && now.status.pid !== null) return now
-    assert(
-      performance.now() < givesUpAtMs,
-      `${vm.name} runs elsewhere; it is ${now.status.state}: ${now.status.detail}`,
-    )
+    const isNewLife = now.status.epoch > vm.status.epoch && now.status.pid !== vm.status.pid
+    if (isNewLife && now.status.state === 'running' && now.status.pid !== null) return now
+    assert(performance.now() < givesUpAtMs, `${vm.name} runs again; it is ${now.status.state}: ${now.status.detail}`)
     await delay(20)
   }
 }

@@ -44,7 +44,7 @@ export function createEventLedger(
       user: event.user ?? null,
     }
     options.logger.info(event.kind, { ...event })
-    if (counter % 500 === 0) void prune(store)
+    if (counter % 500 === 0) prune(store).catch((error: unknown) => options.logger.warn('event.not-pruned', { error }))
     return { kind: 'put', key: keys.event(at.getTime(), counter), value: JSON.stringify(record) }
   }
   return {

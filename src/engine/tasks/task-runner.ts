@@ -73,7 +73,7 @@ export function createTaskRunner(leader: Leader, sagas: readonly RunnableSaga[])
     begin,
     resumeAll() {
       for (const task of leader.index.state().tasks.values()) if (task.endedAt === null) begin(task.id)
-      void pruneTasks(leader)
+      pruneTasks(leader).catch((error: unknown) => leader.logger.warn('task.not-pruned', { error }))
     },
     async cancel(taskId) {
       const task = leader.index.state().tasks.get(taskId)
@@ -200,11 +200,13 @@ function contextOf(
       const nowMs = leader.clock.bootTimeMs()
       if (nowMs - lastAtMs < 200) return
       lastAtMs = nowMs
-      void updateTask(leader, taskId, (current) => ({
+      const note = updateTask(leader, taskId, (current) => ({
         ...current,
         progress: Math.min(1, (index + Math.min(1, fraction)) / saga.steps.length),
         message,
       }))
+      // Only a line for people: the step goes on whether it could be written or not.
+      note.catch((error: unknown) => leader.logger.warn('task.progress-not-written', { taskId, error }))
     },
   }
 }
