@@ -235,10 +235,8 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
 
   /** What every order has in common: it travels, it may be refused or get lost, and the session has to fit. */
   async function reach<T>(
-    spec: HostSpec,
-    call: Call,
+    { spec, call, authority }: { readonly spec: HostSpec; readonly call: Call; readonly authority?: OrderAuthority },
     effect: (host: FakeHost) => T,
-    authority?: OrderAuthority,
   ): Promise<T> {
     const host = hosts.get(spec.id)
     await clock.sleep(fakes.takesMs.get(call) ?? orderTakesMs)
@@ -283,36 +281,26 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     }
     return {
       startMachine: (spec, { authority, epoch, machine }) =>
-        reach(spec, 'startMachine', (host) => start(host, machine, epoch), authority),
+        reach({ spec, call: 'startMachine', authority }, (host) => start(host, machine, epoch)),
       stopMachine: (spec, { vmId, authority, epoch, mode }) =>
-        reach(
-          spec,
-          'stopMachine',
-          (host) => {
-            const machine = held(host, vmId, epoch)
-            if (mode === 'kill') release(host, vmId, epoch)
-            else machine.phase = 'stopped'
-          },
-          authority,
-        ),
+        reach({ spec, call: 'stopMachine', authority }, (host) => {
+          const machine = held(host, vmId, epoch)
+          if (mode === 'kill') release(host, vmId, epoch)
+          else machine.phase = 'stopped'
+        }),
       changeMachine: (spec, { vmId, authority, epoch, change }) =>
-        reach(
-          spec,
-          'changeMachine',
-          (host) => {
-            held(host, vmId, epoch)
-            become(host, vmId, change === 'pause' ? 'paused' : 'running')
-          },
-          authority,
-        ),
+        reach({ spec, call: 'changeMachine', authority }, (host) => {
+          held(host, vmId, epoch)
+          become(host, vmId, change === 'pause' ? 'paused' : 'running')
+        }),
       releaseMachine: (spec, { vmId, authority, upToEpoch }) =>
-        reach(spec, 'releaseMachine', (host) => release(host, vmId, upToEpoch), authority),
+        reach({ spec, call: 'releaseMachine', authority }, (host) => release(host, vmId, upToEpoch)),
       createVolume: (spec, { authority, volumeId }) =>
-        reach(spec, 'createVolume', () => void volumes.add(volumeId), authority),
+        reach({ spec, call: 'createVolume', authority }, () => void volumes.add(volumeId)),
       deleteVolume: (spec, { authority, volumeId }) =>
-        reach(spec, 'deleteVolume', () => void volumes.delete(volumeId), authority),
+        reach({ spec, call: 'deleteVolume', authority }, () => void volumes.delete(volumeId)),
       writePill: (spec, { authority, storageId, slot, pill }) =>
-        reach(spec, 'writePill', () => writePill(pillKey(storageId, slot), pill), authority),
+        reach({ spec, call: 'writePill', authority }, () => writePill(pillKey(storageId, slot), pill)),
       inventory: () => Promise.reject(new DialtoneError('host-unreachable', 'no inventory is taken here')),
     }
   }

@@ -2,7 +2,7 @@
  * The cluster in memory, kept current from the store's watch. Decisions read it; nobody reads the store to decide. Each change tells
  * listeners which nouns it touched, so that work follows what changed and not what exists.
  */
-import { z } from 'zod'
+import type { z } from 'zod'
 import { clusterSpecSchema, networkSpecSchema, taskSchema, templateSpecSchema } from '../../model/cluster.ts'
 import type { ClusterState, HostRecord, VmRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
@@ -122,7 +122,7 @@ function putOf(entry: KeyValue): Change {
 
 /** `value` undefined: the key is gone. */
 function applyToState(state: MutableState, key: string, value: unknown): void {
-  const [noun, id, part] = key.split('/')
+  const [noun = '', id, part] = key.split('/')
   switch (noun) {
     case 'cluster':
       state.cluster = value === undefined ? undefined : clusterSpecSchema.parse(value)

@@ -137,7 +137,7 @@ describe('vm.create', () => {
     let conflicts = 0
     cloud.store.commit = async (transaction) => {
       const goesLive = transaction.writes.some(
-        (write) => write.kind === 'put' && /"lifecycle":"live"/.test(write.value),
+        (write) => write.kind === 'put' && write.value.includes('"lifecycle":"live"'),
       )
       if (!goesLive || conflicts > 0) return commit(transaction)
       conflicts += 1
@@ -220,15 +220,16 @@ describe('the runner', () => {
 
   const start = async (act: (cloud: () => Cloud, step: string, moment: 'before' | 'after') => void) => {
     const world = new Set<string>()
-    let cloud: Cloud | undefined
+    const started: { cloud?: Cloud } = {}
     const get = () => {
-      if (cloud === undefined) throw new Error('not yet')
-      return cloud
+      if (started.cloud === undefined) throw new Error('not yet')
+      return started.cloud
     }
-    cloud = await startCloud({
+    const cloud = await startCloud({
       hosts: [{ name: 'ada' }],
       moreSagas: () => [build(world, (step, moment) => act(get, step, moment))],
     })
+    started.cloud = cloud
     const taskId = await cloud.begin('test.build', { made: [] })
     return { cloud, world, taskId }
   }

@@ -2,6 +2,7 @@
 import type { Task } from '../../model/cluster.ts'
 import { DialtoneError, errorCatalogue } from '../../model/dialtone-error.ts'
 import { type HostId, makeId, type TaskId, taskIdSchema, type VmId } from '../../model/ids.ts'
+import { toJson } from '../../model/to-json.ts'
 import type { Write } from '../../store/store.ts'
 import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
 import { keys } from '../state/keys.ts'
@@ -62,7 +63,7 @@ export function createTaskRunner(leader: Leader, sagas: readonly RunnableSaga[])
           state: 'pending',
           tookMs: null,
         })),
-        journal: JSON.parse(JSON.stringify(input.journal)),
+        journal: toJson(input.journal),
         error: null,
         cancelRequested: false,
         createdAt: leader.clock.wallTime().toISOString(),
@@ -136,7 +137,11 @@ async function runStep(leader: Leader, saga: RunnableSaga, run: StepRun): Promis
     if (outcome.kind === 'done') {
       const tookMs = Math.round(leader.clock.bootTimeMs() - startedAtMs)
       await updateTask(leader, taskId, (task) => {
-        const next = { ...task, journal: mergeJournal(task.journal, outcome.changes), progress: (index + 1) * weight }
+        const next = {
+          ...task,
+          journal: mergeJournal(task.journal, outcome.changes ?? undefined),
+          progress: (index + 1) * weight,
+        }
         return withStep(next, index, { state: 'done', tookMs })
       })
       return undefined
@@ -285,14 +290,14 @@ function withStep(task: Task, index: number, changes: Partial<Task['steps'][numb
   return { ...task, steps: task.steps.map((step, at) => (at === index ? { ...step, ...changes } : step)) }
 }
 
-function mergeJournal(journal: Task['journal'], changes: unknown): Task['journal'] {
-  if (typeof changes !== 'object' || changes === null || typeof journal !== 'object' || journal === null) return journal
-  return JSON.parse(JSON.stringify({ ...journal, ...changes }))
+function mergeJournal(journal: Task['journal'], changes: object | undefined): Task['journal'] {
+  const isRecord = typeof journal === 'object' && journal !== null && !Array.isArray(journal)
+  return changes === undefined || !isRecord ? journal : toJson({ ...journal, ...changes })
 }
 
 function describeError(error: unknown): NonNullable<Task['error']> {
   if (error instanceof DialtoneError) {
-    const detail = error.detail === undefined ? {} : { detail: JSON.parse(JSON.stringify(error.detail)) }
+    const detail = error.detail === undefined ? {} : { detail: toJson(error.detail) }
     return { code: error.code, message: error.message, next: errorCatalogue[error.code].next, ...detail }
   }
   return {
