@@ -1,4 +1,7 @@
-/* The machine's own disk: one ext4 file system labelled TINYDATA, on /data. It holds the machine id and the count of boots. */
+/*
+ * The machine's own disk: one ext4 file system labelled TINYDATA, on /data. It holds the machine id and the count of
+ * boots.
+ */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /*
- * Loading kernel modules from the lists that the build made: dependencies first, one system call each. A loaded module's
- * file is removed: it would take up memory for good, since the file system lies there.
+ * Loading kernel modules from the lists that the build made: dependencies first, one system call each. A loaded
+ * module's file is removed: it would take up memory for good, since the file system lies there.
  */
 #define _GNU_SOURCE
 #include <dirent.h>

@@ -72,7 +72,8 @@ static const char *reason(int status) {
 
 static void put_answer(struct client *client, const struct answer *answer, int keep_alive) {
   client->out_bytes = snprintf(client->out, sizeof client->out,
-      "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\nConnection: %s\r\n\r\n%s",
+      "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n"
+      "Connection: %s\r\n\r\n%s",
       answer->status, reason(answer->status), answer->is_json ? "application/json" : "text/plain",
       strlen(answer->body), keep_alive ? "keep-alive" : "close", answer->body);
   client->out_sent = 0;

@@ -7,10 +7,11 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 #include "tinyd.h"
 
-enum { page_bytes = 4096, page_words = page_bytes / 8, slice_ms = 10, maximum_mib = 65536 };
+enum { page_bytes = 4096, page_words = page_bytes / 8, slice_ms = 10, maximum_mib = 65536, spare_mib = 4 };
 
 struct check {
   uint64_t pages, bad;
@@ -76,8 +77,11 @@ static void *work(void *memory_start) {
   uint64_t slice_pages = load.rate_mib * 256 * slice_ms / 1000, slice_end = now_ms();
   if (load.rate_mib > 0 && slice_pages == 0) slice_pages = 1;
   uint64_t slice_length = slice_pages == 0 ? 0 : slice_pages * 1000 / (load.rate_mib * 256);
-  for (uint64_t page = 0; page < pages; page++) write_page(memory + page * page_words, page, 0);
   int wish = 0;
+  for (uint64_t page = 0; page < pages && wish != 1; page++) {
+    write_page(memory + page * page_words, page, 0);
+    wish = after_page(0, 1);
+  }
   for (uint64_t round = 1; wish != 1; round++)
     for (uint64_t page = 0; page < pages && wish != 1; page++) {
       write_page(memory + page * page_words, page, round);
@@ -93,9 +97,16 @@ static void *work(void *memory_start) {
   return NULL;
 }
 
+/* More than is free would end this very process. */
+static int is_free(uint64_t mib) {
+  struct sysinfo memory;
+  return sysinfo(&memory) == 0 && mib + spare_mib <= ((uint64_t)memory.freeram * memory.mem_unit >> 20);
+}
+
 const char *load_start(uint64_t mib, uint64_t rate_mib, int done) {
   if (mib == 0 || mib > maximum_mib || rate_mib > 1000000) return "mib is 1 to 65536, rate up to 1000000";
   load_stop();
+  if (!is_free(mib)) return "there is not so much free memory";
   void *memory = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return "there is not so much memory";
   load.mib = mib;

@@ -12,7 +12,9 @@
 #include <unistd.h>
 #include "tinyd.h"
 
-enum { scan_bytes = 65536 };
+enum { scan_bytes = 65536, maximum_every_ms = 1000 };
+
+static const char plain_letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
 
 static struct {
   pthread_mutex_t lock;
@@ -32,12 +34,12 @@ static int keep_result(uint64_t written, uint64_t position, int error) {
   return must_end;
 }
 
-/* The position after the last record on the device; -1 with errno when it cannot be read. */
+/* The position after the last record on the device; -1 with errno when it cannot be read, or need not be any more. */
 static int64_t find_end(int device, uint64_t sectors, unsigned char *buffer) {
   uint64_t end = 0;
   for (uint64_t start = 0; start < sectors; start += scan_bytes / stamp_bytes) {
     ssize_t length = pread(device, buffer, scan_bytes, start * stamp_bytes);
-    if (length < 0) return -1;
+    if (length < 0 || keep_result(0, 0, 0)) return -1;
     for (ssize_t at = 0; at + stamp_bytes <= length; at += stamp_bytes)
       if (is_stamp(buffer + at)) end = start + at / stamp_bytes + 1;
   }
@@ -76,7 +78,7 @@ static void *work(void *unused) {
   int64_t end = -1, bytes = device < 0 ? -1 : lseek(device, 0, SEEK_END);
   if (bytes >= 0 && posix_memalign(&buffer, 4096, scan_bytes) == 0)
     end = find_end(device, bytes / stamp_bytes, buffer);
-  if (end < 0) keep_result(0, 0, errno == 0 ? EIO : errno);
+  if (end < 0) keep_result(0, 0, errno);
   else write_stamps(device, bytes / stamp_bytes, end, buffer);
   free(buffer);
   if (device >= 0) close(device);
@@ -93,6 +95,8 @@ const char *stamps_start(const struct stamp_writer *writer) {
   struct stat node;
   if (strncmp(writer->device, "/dev/", 5) != 0 || stat(writer->device, &node) != 0 || !S_ISBLK(node.st_mode))
     return "there is no such block device";
+  if (writer->every_ms > maximum_every_ms) return "everyMs is at most 1000";
+  if (writer->host[strspn(writer->host, plain_letters)] != 0) return "the host has letters that no name has";
   if (is_root_disk(writer->device) && !writer->allow_root_disk)
     return "this is the machine's own disk: say allowRootDisk=1 to destroy it";
   stamps_stop();

@@ -1,0 +1,39 @@
+/** Stores what a heartbeat tells that is new: session, boot, armed state, storages, facts. Always before it is acknowledged. */
+import type { Heartbeat } from '../../model/agent-protocol/heartbeat.ts'
+import type { HostRecord } from '../../model/cluster-state.ts'
+import type { HostStatus } from '../../model/host.ts'
+import type { Leader } from '../leader.ts'
+import type { NewEvent } from '../state/ledger-of-events.ts'
+import { writeHostStatus } from './write-host-status.ts'
+
+/** True when something was new. */
+export async function storeHeartbeat(leader: Leader, host: HostRecord, heartbeat: Heartbeat): Promise<boolean> {
+  const storageIds = heartbeat.storages.map((storage) => storage.storageId).sort()
+  const seen: Partial<HostStatus> = {
+    session: heartbeat.session,
+    bootId: heartbeat.bootId,
+    armed: heartbeat.armed,
+    storageIds,
+    ...heartbeat.facts,
+  }
+  const isKnown = (status: HostStatus) => JSON.stringify({ ...status, ...seen }) === JSON.stringify(status)
+  if (isKnown(host.status)) return false
+  return writeHostStatus(leader, host.spec.id, (status) => {
+    if (isKnown(status)) return undefined
+    const event = eventOf(host, status, heartbeat)
+    return { status: { ...status, ...seen }, ...(event === undefined ? {} : { event }) }
+  })
+}
+
+function eventOf(host: HostRecord, before: HostStatus, heartbeat: Heartbeat): NewEvent | undefined {
+  const subject = host.spec.name
+  if (before.bootId !== null && before.bootId !== heartbeat.bootId) {
+    return {
+      kind: 'host.rebooted',
+      subject,
+      message: `the host has booted anew (boot ${heartbeat.bootId.slice(0, 8)})`,
+    }
+  }
+  const isOtherSession = before.session !== null && before.session !== heartbeat.session
+  return isOtherSession ? { kind: 'host.agent-restarted', subject, message: 'its agent restarted' } : undefined
+}
