@@ -9,8 +9,8 @@ import type { Proof } from '../model/proof.ts'
 import type { Store } from '../store/store.ts'
 import type { AgentPort, FencePort, RandomBytes } from './agent-port.ts'
 import { createHeartbeatDesk } from './hosts/admit-heartbeat.ts'
-import { createHostFencer } from './hosts/fence-hosts.ts'
-import { createHostTable } from './hosts/host-table.ts'
+import { createHostFencer, type HostFencer } from './hosts/fence-hosts.ts'
+import { createHostTable, type HostTable } from './hosts/host-table.ts'
 import { type Leader, takeTerm } from './leader.ts'
 import { openClusterIndex } from './state/cluster-index.ts'
 import { createEventLedger } from './state/ledger-of-events.ts'
@@ -20,10 +20,10 @@ import { createTaskRunner, type TaskRunner } from './tasks/task-runner.ts'
 import { createVmSaga } from './vms/create-vm.ts'
 import { deleteVmSaga } from './vms/delete-vm.ts'
 import { powerSagas } from './vms/power-task.ts'
-import { createVmReconciler } from './vms/reconcile-vms.ts'
+import { createVmReconciler, type VmReconciler } from './vms/reconcile-vms.ts'
 
 /** How often silence is counted and hosts are looked at. */
-const lookEveryMs = 40
+const lookEveryMs = 50
 
 export type Engine = {
   readonly leader: Leader
@@ -100,24 +100,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     ...options.moreSagas(leader),
   ])
 
-  index.onChange((touched) => {
-    for (const { noun, id } of touched) {
-      if (noun === 'vm') reconciler.touch(vmIdSchema.parse(id))
-      if (noun === 'host') reconciler.touchHost(hostIdSchema.parse(id))
-    }
-    wakeUp.ring()
-  })
-  for (const vmId of index.state().vms.keys()) reconciler.touch(vmId)
-  tasks.resumeAll()
-  void every(lookEveryMs, leader, async (nowMs) => {
-    table.tick(nowMs, 2 * lookEveryMs)
-    await fencer.look()
-  })
-  void every(500, leader, async () => {
-    reconciler.touchWaiting()
-    wakeUp.ring()
-  })
-  void runWhenRung(leader, wakeUp, () => reconciler.run())
+  follow({ leader, tasks, table, fencer, reconciler, bell: wakeUp })
   logger.info('leader.began', { term })
 
   return {
@@ -134,6 +117,38 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     holds: () => [check.startsOnHold()].filter((hold) => hold !== undefined),
     configurationFor,
   }
+}
+
+type Followed = {
+  readonly leader: Leader
+  readonly tasks: TaskRunner
+  readonly table: HostTable
+  readonly fencer: HostFencer
+  readonly reconciler: VmReconciler
+  readonly bell: Bell
+}
+
+/** Sets everything in motion: what changed is looked at, silence is counted, what waits is looked at again, tasks go on. */
+function follow({ leader, tasks, table, fencer, reconciler, bell }: Followed): void {
+  const { index } = leader
+  index.onChange((touched) => {
+    for (const { noun, id } of touched) {
+      if (noun === 'vm') reconciler.touch(vmIdSchema.parse(id))
+      if (noun === 'host') reconciler.touchHost(hostIdSchema.parse(id))
+    }
+    bell.ring()
+  })
+  for (const vmId of index.state().vms.keys()) reconciler.touch(vmId)
+  tasks.resumeAll()
+  void every(lookEveryMs, leader, async (nowMs) => {
+    table.tick(nowMs, 2 * lookEveryMs)
+    await fencer.look()
+  })
+  void every(500, leader, async () => {
+    reconciler.touchWaiting()
+    bell.ring()
+  })
+  void runWhenRung(leader, bell, () => reconciler.run())
 }
 
 /** What an agent has to know of the cluster. Its revision is that of the newest of its parts. */
