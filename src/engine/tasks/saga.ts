@@ -21,6 +21,8 @@ export type Step<Journal> = {
   readonly timeoutMs: number
   /** What has begun can't be left half done: a failure is repeated, with pauses that grow, for some minutes before the task gives up. */
   readonly isRepeated?: boolean
+  /** How often it is tried when what went wrong may pass (a host that is just coming back); 1 if not given. */
+  readonly attempts?: number
   /** Gives the journal's changes, if any: they are stored before the next step begins. */
   run(context: StepContext<Journal>): Promise<Partial<Journal> | void>
   undo?(context: StepContext<Journal>): Promise<void>
@@ -46,6 +48,7 @@ type UntypedContext = Omit<StepContext<unknown>, 'journal'>
 export type RunnableStep = {
   readonly name: string
   readonly isRepeated: boolean
+  readonly attempts: number
   readonly message: string
   readonly timeoutMs: number
   run(context: UntypedContext): Promise<object | void>
@@ -64,6 +67,7 @@ export function defineSaga<Journal>(saga: Saga<Journal>): RunnableSaga {
     steps: saga.steps.map((step) => ({
       name: step.name,
       isRepeated: step.isRepeated ?? false,
+      attempts: step.attempts ?? 1,
       message: step.message,
       timeoutMs: step.timeoutMs,
       run: async (context) => step.run(typed(context)),

@@ -146,7 +146,10 @@ async function runStep(leader: Leader, saga: RunnableSaga, run: StepRun): Promis
       })
       return undefined
     }
-    if (!step.isRepeated || attempt >= maximumAttempts || leader.signal.aborted) return outcome.error
+    if (run.cancelled.aborted && !step.isRepeated) return outcome.error
+    const mayPass = outcome.error instanceof DialtoneError && errorCatalogue[outcome.error.code].retryable
+    const attempts = step.isRepeated ? maximumAttempts : mayPass ? step.attempts : 1
+    if (attempt >= attempts || leader.signal.aborted) return outcome.error
     const { message } = describeError(outcome.error)
     leader.logger.warn('task.step-repeated', { taskId, step: step.name, attempt, error: outcome.error })
     await updateTask(leader, taskId, (task) => ({ ...task, message: `${step.message}: ${message}; tries again` }))

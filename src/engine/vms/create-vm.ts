@@ -28,6 +28,7 @@ export function createVmSaga(leader: Leader, agents: AgentPort): RunnableSaga {
     steps: [
       {
         name: 'make-disks',
+        attempts: 6,
         message: 'makes the disks',
         timeoutMs: 600_000,
         run: (context) => makeDisks(leader, agents, context),
