@@ -21,6 +21,7 @@ import { createVmSaga } from './vms/create-vm.ts'
 import { deleteVmSaga } from './vms/delete-vm.ts'
 import { powerSagas } from './vms/power-task.ts'
 import { createVmReconciler, type VmReconciler } from './vms/reconcile-vms.ts'
+import { waitOrAbort } from './wait-or-abort.ts'
 
 /** How often silence is counted and hosts are looked at. */
 const lookEveryMs = 50
@@ -199,23 +200,14 @@ function createBell(): Bell {
     },
     async wait(leader) {
       if (!isRung) {
-        await Promise.race([
-          new Promise<void>((resolve) => {
-            hear = resolve
-          }),
-          aborted(leader.signal),
-        ])
+        const heard = new Promise<void>((resolve) => {
+          hear = resolve
+        })
+        await waitOrAbort(heard, leader.signal)
       }
       isRung = false
     },
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }
 
 async function runWhenRung(leader: Leader, bell: Bell, run: () => Promise<void>): Promise<void> {

@@ -7,6 +7,7 @@ import type { RandomBytes } from './agent-port.ts'
 import type { ClusterIndex } from './state/cluster-index.ts'
 import { keys } from './state/keys.ts'
 import type { EventLedger } from './state/ledger-of-events.ts'
+import { waitOrAbort } from './wait-or-abort.ts'
 
 export type Leader = {
   readonly term: number
@@ -56,13 +57,6 @@ export async function commitAndSee(
   const { signal } = leader
   if (signal.aborted) throw new DialtoneError('not-leader', 'this controller leads no more')
   const result = await leader.store.commit(transaction)
-  if (result.kind === 'committed') await Promise.race([leader.index.caughtUp(result.revision), untilAborted(signal)])
+  if (result.kind === 'committed') await waitOrAbort(leader.index.caughtUp(result.revision), signal)
   return result
-}
-
-function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }

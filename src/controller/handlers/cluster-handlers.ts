@@ -3,13 +3,13 @@ import { addressToNumber } from '../../control/ipv4.ts'
 import { commitAndSee, put } from '../../engine/leader.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { clusterRoutes } from '../../model/api/cluster-routes.ts'
-import type { EventView, TaskView } from '../../model/api/views.ts'
-import { eventSchema, type NetworkSpec, type Task } from '../../model/cluster.ts'
+import type { TaskView } from '../../model/api/views.ts'
+import type { NetworkSpec, Task } from '../../model/cluster.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import type { KeyValue } from '../../store/store.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import { examine } from '../doctor/examine.ts'
 import { productVersion } from '../product-version.ts'
+import { eventView } from '../views/event-view.ts'
 import { type ApiContext, viewOfTask } from './api-context.ts'
 import { watchEvents, watchNouns } from './watch-streams.ts'
 
@@ -68,10 +68,6 @@ export function clusterHandlers(context: ApiContext): Handlers<typeof clusterRou
     watch: (_input, _caller, scope) => watchNouns(context, scope),
     doctor: () => examine(context),
   }
-}
-
-export function eventView(entry: KeyValue): EventView {
-  return { revision: entry.modRevision, ...eventSchema.parse(JSON.parse(entry.value)) }
 }
 
 /** The task as it is, then each time it changes, until it ends. */

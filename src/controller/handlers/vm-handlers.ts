@@ -68,20 +68,7 @@ export function vmHandlers(context: ApiContext): Handlers<typeof vmRoutes> {
         change: { desired: 'running' },
         timeoutMs: 30_000,
       }),
-    async resetVm({ params }, caller) {
-      const vm = findVm(context, params.vm)
-      assertAllowed(vm, 'reset')
-      const { host, authority, placement } = whereItIs(context, vm)
-      await agents.changeMachine(host, { vmId: vm.spec.id, authority, epoch: placement.epoch, change: 'reset' })
-      await leader.events.record({
-        kind: 'vm.reset',
-        subject: vm.spec.name,
-        message: 'its reset button was pressed',
-        vmId: vm.spec.id,
-        user: caller.name,
-      })
-      return viewOfVm(context, vm.spec.id)
-    },
+    resetVm: ({ params }, caller) => resetVm(context, params.vm, caller),
     deleteVm: ({ params, query }, caller) => deleteVm(context, params.vm, { caller, force: query.force }),
     vmConsole({ params }) {
       const vm = findVm(context, params.vm)
@@ -90,6 +77,23 @@ export function vmHandlers(context: ApiContext): Handlers<typeof vmRoutes> {
       return agents.client(host).upgrade('console', { params: { vmId: vm.spec.id } })
     },
   }
+}
+
+async function resetVm(context: ApiContext, reference: string, caller: Caller) {
+  const { leader } = context.engine
+  const vm = findVm(context, reference)
+  assertAllowed(vm, 'reset')
+  const { host, authority, placement } = whereItIs(context, vm)
+  const vmId = vm.spec.id
+  await context.agents.changeMachine(host, { vmId, authority, epoch: placement.epoch, change: 'reset' })
+  await leader.events.record({
+    kind: 'vm.reset',
+    subject: vm.spec.name,
+    message: 'its reset button was pressed',
+    vmId,
+    user: caller.name,
+  })
+  return viewOfVm(context, vmId)
 }
 
 async function createVm(

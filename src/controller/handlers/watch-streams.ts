@@ -3,11 +3,12 @@ import type { z } from 'zod'
 import type { watchEventSchema } from '../../model/api/cluster-routes.ts'
 import type { EventView } from '../../model/api/views.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { toJson } from '../../model/to-json.ts'
 import type { Change, ChangeSet } from '../../store/store.ts'
 import type { RequestScope } from '../../transport/mount-contract.ts'
+import { eventView } from '../views/event-view.ts'
 import { hostView, storageView } from '../views/host-view.ts'
 import { type ApiContext, findHost, findVm, viewOfTask, viewOfVm } from './api-context.ts'
-import { eventView } from './cluster-handlers.ts'
 
 type WatchEvent = z.infer<typeof watchEventSchema>
 
@@ -42,7 +43,7 @@ export async function* watchNouns(
             noun,
             id,
             change: object === null ? 'delete' : 'put',
-            object: object === null ? null : JSON.parse(JSON.stringify(object)),
+            object: object === null ? null : toJson(object),
           },
         }
     }

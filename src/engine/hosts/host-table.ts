@@ -20,10 +20,9 @@ export type HostTable = {
   observations(nowMs: number): ReadonlyMap<HostId, HostObservation>
   observation(hostId: HostId, nowMs: number): HostObservation
   report(hostId: HostId, vmId: VmId): MachineReport | undefined
-  /** True once this leader has heard the host's present session. */
+  /** True once this leader has heard the host, in whatever session. */
   hasReported(hostId: HostId): boolean
   heartbeat(hostId: HostId): Heartbeat | undefined
-  forget(hostId: HostId): void
 }
 
 export function createHostTable(startedAtMs: number): HostTable {
@@ -70,6 +69,5 @@ export function createHostTable(startedAtMs: number): HostTable {
     report: (hostId, vmId) => rows.get(hostId)?.heartbeat?.machines.find((report) => report.vmId === vmId),
     hasReported: (hostId) => rows.get(hostId)?.heartbeat !== undefined,
     heartbeat: (hostId) => rows.get(hostId)?.heartbeat,
-    forget: (hostId) => void rows.delete(hostId),
   }
 }
