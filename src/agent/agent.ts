@@ -3,52 +3,17 @@
  * no memory of its own to be right: what runs is found again before the first heartbeat.
  */
 import type { AgentContract } from '../model/agent-protocol/agent-contract.ts'
-import type { Acknowledgement, AgentConfiguration, Heartbeat, HostFacts } from '../model/agent-protocol/heartbeat.ts'
-import type { Clock } from '../model/clock.ts'
-import { DialtoneError } from '../model/dialtone-error.ts'
+import type { Acknowledgement, Heartbeat } from '../model/agent-protocol/heartbeat.ts'
 import type { Armed } from '../model/host.ts'
-import type { HostId, SessionId, StorageId } from '../model/ids.ts'
-import type { Logger } from '../model/logger.ts'
-import type { MachineOrder } from '../model/machine-order.ts'
 import { defaultTimings } from '../model/timings.ts'
 import type { Handlers } from '../transport/mount-contract.ts'
+import type { AgentPorts } from './agent-ports.ts'
 import { handleOrders } from './handle-orders.ts'
-import { createPendingStarts } from './heartbeat/pending-starts.ts'
+import { createPendingStarts, type PendingStarts } from './heartbeat/pending-starts.ts'
 import { type HeartbeatSender, sendHeartbeats } from './heartbeat/send-heartbeats.ts'
-import type { Hypervisor } from './hypervisor/hypervisor.ts'
-import type { BootFiles, MachineCgroups } from './machines/machine-ports.ts'
-import type { MachineRecords } from './machines/machine-record.ts'
+import { createHostStorages, type HostStorages } from './host-storages.ts'
 import { createMachineRoom, type MachineRoom } from './machines/machine-room.ts'
-import type { Network } from './network/network.ts'
-import { createLicenceKeeper } from './protection/licence-keeper.ts'
-import { readSlots, type SlotReader } from './protection/read-slots.ts'
-import type { Storage } from './storage/storage.ts'
-import type { WatchdogLink } from './watchdog/watchdog-link.ts'
-
-export type AgentPorts = {
-  readonly hostName: string
-  readonly hostId: HostId
-  readonly session: SessionId
-  readonly bootId: string
-  readonly facts: HostFacts
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly hypervisor: Hypervisor
-  readonly records: MachineRecords
-  readonly cgroups: MachineCgroups
-  readonly network: Network
-  readonly watchdog: WatchdogLink
-  /** Opens a storage that the cluster's configuration names. */
-  openStorage(storage: AgentConfiguration['storages'][number]): Storage
-  bootFiles(machine: MachineOrder): Promise<BootFiles>
-  /** A template's root disk on this host, fetched when it isn't here yet. */
-  rootDisk(version: string): Promise<string>
-  /** The configuration as it was last heard, so that slots are read also while no controller can be reached. */
-  readonly lastConfiguration: AgentConfiguration | undefined
-  keepConfiguration(configuration: AgentConfiguration): Promise<void>
-  post(heartbeat: Heartbeat, timeoutMs: number): Promise<Acknowledgement>
-  readonly signal: AbortSignal
-}
+import { createLicenceKeeper, type LicenceKeeper } from './protection/licence-keeper.ts'
 
 export type Agent = {
   readonly room: MachineRoom
@@ -56,130 +21,117 @@ export type Agent = {
 }
 
 /** How often licences are applied; well within the margin that a freeze leaves. */
-const licenceEveryMs = 50
-const watchdogEveryMs = 150
+const licenceEveryMs = 80
+/** How often the watchdog process hears from the agent when nothing has changed. */
+const watchdogEveryMs = 200
 const confirmWithinMs = 5_000
+
+/** What changes while the agent lives. */
+type AgentState = {
+  beats: HeartbeatSender | undefined
+  /** The newest state of the store that was heard of: a store that knows less went back in time. */
+  newest: { readonly incarnation: string | null; readonly revision: number }
+  armed: Armed
+}
+
+type Parts = {
+  readonly ports: AgentPorts
+  readonly state: AgentState
+  readonly room: MachineRoom
+  readonly storages: HostStorages
+  readonly licences: LicenceKeeper
+  readonly pendingStarts: PendingStarts
+}
 
 /** Finds its machines again, then begins to report. */
 export async function startAgent(ports: AgentPorts): Promise<Agent> {
-  const storages = new Map<StorageId, { readonly storage: Storage; readonly isShared: boolean }>()
+  const state: AgentState = { beats: undefined, newest: { incarnation: null, revision: 0 }, armed: 'none' }
   const pendingStarts = createPendingStarts(ports.clock)
-  const licences = createLicenceKeeper({
-    link: ports.watchdog,
-    logger: ports.logger,
-    timings: ports.lastConfiguration?.timings ?? defaultTimings,
-  })
-  let configuration = ports.lastConfiguration
-  let slots: SlotReader | undefined
-  let slotsEnd = new AbortController()
-  let beats: HeartbeatSender | undefined
-  let newest: { incarnation: string | null; revision: number } = { incarnation: null, revision: 0 }
-  let armed: Armed = 'none'
-
+  const timings = ports.lastConfiguration?.timings ?? defaultTimings
+  const licences = createLicenceKeeper({ link: ports.watchdog, logger: ports.logger, timings })
+  const storages = createHostStorages(ports, licences)
   const room = createMachineRoom(ports.session, {
     ...ports,
     licences,
-    storage: (storageId) => {
-      const known = storages.get(storageId)
-      if (known === undefined)
-        throw new DialtoneError('storage-failed', `${ports.hostName} doesn't have the storage ${storageId}`)
-      return known.storage
-    },
-    isShared: (storageId) => storages.get(storageId)?.isShared === true,
+    storage: storages.storage,
+    isShared: storages.isShared,
     confirmStart(life) {
       const isConfirmed = pendingStarts.wait(life, confirmWithinMs)
-      beats?.beatSoon()
+      state.beats?.beatSoon()
       return isConfirmed
     },
-    reportSoon: () => beats?.beatSoon(),
+    reportSoon: () => state.beats?.beatSoon(),
   })
+  const parts: Parts = { ports, state, room, storages, licences, pendingStarts }
 
-  const configure = (next: AgentConfiguration) => {
-    configuration = next
-    licences.setTimings(next.timings)
-    for (const entry of next.storages) {
-      if (!storages.has(entry.storageId))
-        storages.set(entry.storageId, { storage: ports.openStorage(entry), isShared: entry.shared })
-    }
-    slotsEnd.abort()
-    slotsEnd = new AbortController()
-    const watches = next.storages
-      .filter((entry) => entry.shared)
-      .flatMap(({ storageId, slot }) => slotWatch(storageId, slot))
-    const signal = AbortSignal.any([slotsEnd.signal, ports.signal])
-    slots = readSlots(watches, { clock: ports.clock, logger: ports.logger, licences, hostId: ports.hostId, signal })
-  }
-
-  const slotWatch = (storageId: StorageId, slot: number) => {
-    const known = storages.get(storageId)
-    return known === undefined ? [] : [{ storageId, storage: known.storage, slot }]
-  }
-
-  const compose = (sequence: number): Heartbeat => {
-    // A hardware watchdog that was armed once stays armed, also while its process is being restarted.
-    if (ports.watchdog.armed() !== 'none') armed = ports.watchdog.armed()
-    return {
-      session: ports.session,
-      bootId: ports.bootId,
-      sequence,
-      armed,
-      facts: ports.facts,
-      machines: [...room.reports()],
-      pendingStarts: pendingStarts.list(),
-      storages: (configuration?.storages ?? []).map(({ storageId, shared }) => ({
-        storageId,
-        probeAgeMs: shared ? (slots?.probeAgeMs(storageId) ?? null) : 0,
-        pill: licences.hasPill(storageId),
-      })),
-      configurationRevision: configuration?.revision ?? 0,
-      highestKnownRevision: newest.revision,
-      highestKnownEpoch: room.highestEpoch(),
-      storeIncarnation: newest.incarnation,
-    }
-  }
-
-  const received = (
-    acknowledgement: Acknowledgement,
-    { heartbeat, sentAtMs }: { readonly heartbeat: Heartbeat; readonly sentAtMs: number },
-  ) => {
-    if (acknowledgement.configuration !== null) {
-      configure(acknowledgement.configuration)
-      beats?.beatSoon()
-      void ports
-        .keepConfiguration(acknowledgement.configuration)
-        .catch((error: unknown) => ports.logger.error('configuration.not-kept', { error }))
-    }
-    newest = { incarnation: acknowledgement.storeIncarnation, revision: acknowledgement.storeRevision }
-    if (acknowledgement.verdict === 'admitted') licences.acknowledged(sentAtMs)
-    if (acknowledgement.verdict === 'fenced') void letGo(acknowledgement.reason)
-    pendingStarts.answered(heartbeat.pendingStarts, acknowledgement)
-  }
-
-  const letGo = async (reason: string) => {
-    try {
-      await room.releaseLeased(`this host is fenced: ${reason}`)
-    } catch (error) {
-      // What could not be reaped loses its licence, and then the watchdog resets the host.
-      ports.logger.error('host.could-not-let-go', { error })
-    }
-  }
-
-  if (configuration !== undefined) configure(configuration)
+  if (ports.lastConfiguration !== undefined) storages.configure(ports.lastConfiguration)
   await waitForWatchdog(ports)
   await room.adoptAll()
-  beats = sendHeartbeats({
+  state.beats = sendHeartbeats({
     clock: ports.clock,
     logger: ports.logger,
     signal: ports.signal,
     timings: licences.timings,
-    compose,
+    compose: (sequence) => composeHeartbeat(parts, sequence),
     post: ports.post,
-    received,
+    received: (acknowledgement, sent) => takeIn(parts, acknowledgement, sent),
   })
   void repeat(ports, licenceEveryMs, () => room.applyLicences())
   void repeat(ports, watchdogEveryMs, () => licences.tellWatchdog())
-  const handlers = handleOrders({ hostId: ports.hostId, room, ports, storages })
-  return { room, handlers }
+  return { room, handlers: handleOrders({ hostId: ports.hostId, room, ports, storages }) }
+}
+
+function composeHeartbeat(
+  { ports, state, room, storages, licences, pendingStarts }: Parts,
+  sequence: number,
+): Heartbeat {
+  // A hardware watchdog that was armed once stays armed, also while its process is being restarted.
+  if (ports.watchdog.armed() !== 'none') state.armed = ports.watchdog.armed()
+  const configuration = storages.configuration()
+  return {
+    session: ports.session,
+    bootId: ports.bootId,
+    sequence,
+    armed: state.armed,
+    facts: ports.facts,
+    machines: [...room.reports()],
+    pendingStarts: pendingStarts.list(),
+    storages: (configuration?.storages ?? []).map(({ storageId }) => ({
+      storageId,
+      probeAgeMs: storages.probeAgeMs(storageId),
+      pill: licences.hasPill(storageId),
+    })),
+    configurationRevision: configuration?.revision ?? 0,
+    highestKnownRevision: state.newest.revision,
+    highestKnownEpoch: room.highestEpoch(),
+    storeIncarnation: state.newest.incarnation,
+  }
+}
+
+type Sent = { readonly heartbeat: Heartbeat; readonly sentAtMs: number }
+
+function takeIn(
+  { ports, state, room, storages, licences, pendingStarts }: Parts,
+  acknowledgement: Acknowledgement,
+  { heartbeat, sentAtMs }: Sent,
+): void {
+  const { configuration, storeIncarnation: incarnation, storeRevision: revision, verdict } = acknowledgement
+  if (configuration !== null) {
+    storages.configure(configuration)
+    state.beats?.beatSoon()
+    ports
+      .keepConfiguration(configuration)
+      .catch((error: unknown) => ports.logger.error('configuration.not-kept', { error }))
+  }
+  const isSameHistory = incarnation === state.newest.incarnation
+  state.newest = { incarnation, revision: isSameHistory ? Math.max(revision, state.newest.revision) : revision }
+  if (verdict === 'admitted') licences.acknowledged(sentAtMs)
+  if (verdict === 'fenced') {
+    // What could not be reaped loses its licence, and then the watchdog resets the host.
+    const broke = (error: unknown) => ports.logger.error('host.could-not-let-go', { error })
+    room.releaseLeased(`this host is fenced: ${acknowledgement.reason}`).catch(broke)
+  }
+  pendingStarts.answered(heartbeat.pendingStarts, acknowledgement)
 }
 
 /** Its hardware should be known as armed in the first heartbeat; a host without one goes on after a moment. */

@@ -1,31 +1,22 @@
 /** The agent's side of the contract with the leader: each order is checked for its authority, then carried out; all are safe to repeat. */
 import type { AgentContract, Inventory } from '../model/agent-protocol/agent-contract.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
-import type { HostId, StorageId } from '../model/ids.ts'
+import type { HostId } from '../model/ids.ts'
 import { formatPill } from '../model/protection/pill.ts'
 import type { Handlers } from '../transport/mount-contract.ts'
-import type { AgentPorts } from './agent.ts'
+import type { AgentPorts } from './agent-ports.ts'
+import type { HostStorages } from './host-storages.ts'
 import { numberOfTap } from './machines/machine-names.ts'
 import type { MachineRoom } from './machines/machine-room.ts'
-import type { Storage } from './storage/storage.ts'
-
-type Storages = ReadonlyMap<StorageId, { readonly storage: Storage; readonly isShared: boolean }>
 
 export type OrderContext = {
   readonly hostId: HostId
   readonly room: MachineRoom
-  readonly storages: Storages
+  readonly storages: HostStorages
   readonly ports: Pick<AgentPorts, 'hostName' | 'cgroups' | 'rootDisk' | 'network' | 'records'>
 }
 
 export function handleOrders({ hostId, room, ports, storages }: OrderContext): Handlers<AgentContract> {
-  const storageOf = (storageId: StorageId): Storage => {
-    const known = storages.get(storageId)
-    if (known === undefined)
-      throw new DialtoneError('storage-failed', `${ports.hostName} doesn't have the storage ${storageId}`)
-    return known.storage
-  }
-
   return {
     startMachine: ({ body }) => ({ report: room.start(body.machine, body) }),
     async stopMachine({ params, body }) {
@@ -58,7 +49,7 @@ export function handleOrders({ hostId, room, ports, storages }: OrderContext): H
           : { base: { version: body.baseVersion, path: await ports.rootDisk(body.baseVersion) } }
       const cgroupDirectory = await ports.cgroups.makeForTools()
       const { volumeId } = params
-      await storageOf(body.storageId).createVolume({
+      await storages.storage(body.storageId).createVolume({
         volumeId,
         format: body.format,
         sizeMiB: body.sizeMiB,
@@ -69,12 +60,12 @@ export function handleOrders({ hostId, room, ports, storages }: OrderContext): H
     },
     async deleteVolume({ params, body }) {
       room.checkAuthority(body.authority)
-      await storageOf(body.storageId).deleteVolume(params.volumeId)
+      await storages.storage(body.storageId).deleteVolume(params.volumeId)
       return {}
     },
     async writePill({ params, body }) {
       room.checkAuthority(body.authority)
-      await storageOf(params.storageId).writeSlot(params.slot, body.pill === null ? '' : formatPill(body.pill))
+      await storages.storage(params.storageId).writeSlot(params.slot, body.pill === null ? '' : formatPill(body.pill))
       return {}
     },
     inventory: () => takeInventory({ hostId, room, ports, storages }),
@@ -86,7 +77,7 @@ async function takeInventory({ hostId, room, ports, storages }: OrderContext): P
   const taps = await ports.network.listTaps()
   const volumes: Inventory['volumes'] = []
   const usages: Inventory['storages'] = []
-  for (const [storageId, { storage }] of storages) {
+  for (const [storageId, storage] of storages.all()) {
     try {
       for (const volumeId of await storage.listVolumes()) volumes.push({ storageId, volumeId })
       usages.push({ storageId, ...(await storage.usage()), error: null })

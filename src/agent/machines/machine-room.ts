@@ -33,21 +33,7 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
   const keepers = new Map<VmId, MachineKeeper>()
   /** Starts up to this epoch are void here, whatever order may still be under way. */
   const releasedUpTo = new Map<VmId, number>()
-  let highestTerm = 0
-
-  const checkAuthority = (authority: OrderAuthority) => {
-    if (authority.session !== session)
-      throw new DialtoneError(
-        'session-void',
-        `this order is for session ${authority.session}; the agent's session is ${session}`,
-      )
-    if (authority.term < highestTerm)
-      throw new DialtoneError(
-        'session-void',
-        `this order is of term ${authority.term}; term ${highestTerm} has been heard of`,
-      )
-    highestTerm = authority.term
-  }
+  const checkAuthority = createAuthorityCheck(session)
 
   const forget = async (vmId: VmId, keeper: MachineKeeper, detail: string) => {
     await keeper.release(detail)
@@ -58,23 +44,15 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
   return {
     session,
     checkAuthority,
-    async adoptAll() {
-      const records = await ports.records.readAll()
-      const current = records.filter((record) => record.bootId === ports.bootId)
-      for (const record of records) if (record.bootId !== ports.bootId) await ports.records.remove(record.machine.vmId)
-      await ports.network.adopt(current.map((record) => cardOf(record.machine)))
-      await Promise.all(current.map((record) => adoptOne(record, keepers, ports)))
-    },
+    adoptAll: () => adoptAll(keepers, ports),
     reports: () => [...keepers.values()].map((keeper) => keeper.report()),
     highestEpoch: () => Math.max(0, ...[...keepers.values()].map((keeper) => keeper.epoch()), ...releasedUpTo.values()),
     start(machine, { authority, epoch }) {
       checkAuthority(authority)
       const { vmId } = machine
-      if (epoch <= (releasedUpTo.get(vmId) ?? 0))
-        throw new DialtoneError(
-          'stale-epoch',
-          `${machine.name} was released here up to epoch ${releasedUpTo.get(vmId)}`,
-        )
+      const released = releasedUpTo.get(vmId) ?? 0
+      if (epoch <= released)
+        throw new DialtoneError('stale-epoch', `${machine.name} was released here up to epoch ${released}`)
       const existing = keepers.get(vmId)
       const held = existing?.epoch() ?? 0
       if (epoch < held) throw new DialtoneError('stale-epoch', `${machine.name} is held here under epoch ${held}`)
@@ -105,6 +83,8 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
     },
     async releaseLeased(detail) {
       const leased = [...keepers].filter(([, keeper]) => keeper.record().machine.leased)
+      // The leader takes it as a proof: an order up to these epochs that arrives late is void.
+      for (const [vmId, keeper] of leased) releasedUpTo.set(vmId, Math.max(keeper.epoch(), releasedUpTo.get(vmId) ?? 0))
       await Promise.all(leased.map(([vmId, keeper]) => forget(vmId, keeper, detail)))
     },
     async applyLicences() {
@@ -119,6 +99,34 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
       // The watchdog process sees the same facts and acts if this did not.
       ports.logger.error('machine.licence-not-applied', { vmId, error })
     }
+  }
+}
+
+async function adoptAll(keepers: Map<VmId, MachineKeeper>, ports: MachinePorts): Promise<void> {
+  const records = await ports.records.readAll()
+  const current = records.filter((record) => record.bootId === ports.bootId)
+  for (const record of records) if (record.bootId !== ports.bootId) await ports.records.remove(record.machine.vmId)
+  await ports.network.adopt(current.map((record) => cardOf(record.machine)))
+  await Promise.all(current.map((record) => adoptOne(record, keepers, ports)))
+}
+
+/** Orders count only for this session, and never of an older term than was heard of. */
+function createAuthorityCheck(session: SessionId): (authority: OrderAuthority) => void {
+  let highestTerm = 0
+  return (authority) => {
+    if (authority.session !== session) {
+      throw new DialtoneError(
+        'session-void',
+        `this order is for session ${authority.session}; the agent's session is ${session}`,
+      )
+    }
+    if (authority.term < highestTerm) {
+      throw new DialtoneError(
+        'session-void',
+        `this order is of term ${authority.term}; term ${highestTerm} has been heard of`,
+      )
+    }
+    highestTerm = authority.term
   }
 }
 

@@ -1,0 +1,37 @@
+/** What an agent depends on: `main.ts` gives it the real ones, the simulator simulated ones. */
+import type { Acknowledgement, AgentConfiguration, Heartbeat, HostFacts } from '../model/agent-protocol/heartbeat.ts'
+import type { Clock } from '../model/clock.ts'
+import type { HostId, SessionId } from '../model/ids.ts'
+import type { Logger } from '../model/logger.ts'
+import type { MachineOrder } from '../model/machine-order.ts'
+import type { Hypervisor } from './hypervisor/hypervisor.ts'
+import type { BootFiles, MachineCgroups } from './machines/machine-ports.ts'
+import type { MachineRecords } from './machines/machine-record.ts'
+import type { Network } from './network/network.ts'
+import type { Storage } from './storage/storage.ts'
+import type { WatchdogLink } from './watchdog/watchdog-link.ts'
+
+export type AgentPorts = {
+  readonly hostName: string
+  readonly hostId: HostId
+  readonly session: SessionId
+  readonly bootId: string
+  readonly facts: HostFacts
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly hypervisor: Hypervisor
+  readonly records: MachineRecords
+  readonly cgroups: MachineCgroups
+  readonly network: Network
+  readonly watchdog: WatchdogLink
+  /** Opens a storage that the cluster's configuration names. */
+  openStorage(storage: AgentConfiguration['storages'][number]): Storage
+  bootFiles(machine: MachineOrder): Promise<BootFiles>
+  /** A template's root disk on this host, fetched when it isn't here yet. */
+  rootDisk(version: string): Promise<string>
+  /** The configuration as it was last heard, so that slots are read also while no controller can be reached. */
+  readonly lastConfiguration: AgentConfiguration | undefined
+  keepConfiguration(configuration: AgentConfiguration): Promise<void>
+  post(heartbeat: Heartbeat, timeoutMs: number): Promise<Acknowledgement>
+  readonly signal: AbortSignal
+}

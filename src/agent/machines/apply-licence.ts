@@ -1,0 +1,42 @@
+/** What a machine's licence asks for: freeze when it is about to end, go on when it is back, die when a pill was read. */
+import type { RunningMachine } from '../hypervisor/hypervisor.ts'
+import { become, enqueue, type Keeping, whenStill } from './keeping.ts'
+import { sharedStoragesOf } from './launch-machine.ts'
+import { release } from './machine-life.ts'
+
+export async function applyLicence(keeping: Keeping): Promise<void> {
+  const { record, ports, phase } = keeping
+  if (!record.machine.leased || keeping.running === undefined || keeping.isReleased) return
+  const verdict = ports.licences.judge(sharedStoragesOf(record.machine, ports), ports.clock.bootTimeMs())
+  if (verdict.kind === 'kill') return release(keeping, verdict.reason)
+  if (verdict.kind === 'freeze' && phase === 'running') {
+    return enqueue(keeping, () => whenStill(keeping, 'running', (machine) => freeze(keeping, machine)))
+  }
+  if (verdict.kind === 'licensed' && phase === 'frozen') {
+    return enqueue(keeping, () => whenStill(keeping, 'frozen', (machine) => thaw(keeping, machine)))
+  }
+}
+
+/** Puts it under the watchdog's guard, as frozen or not; resolves when the watchdog knows. */
+export async function guardMachine({ vmId, record, ports }: Keeping, isFrozen: boolean): Promise<void> {
+  const storageIds = sharedStoragesOf(record.machine, ports)
+  await ports.licences.guard(vmId, { storageIds, cgroupDirectory: ports.cgroups.directory(vmId), isFrozen })
+}
+
+/** First it stands still with no write in flight, then the watchdog is told that it needs no licence. */
+async function freeze(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  await machine.pause()
+  await guardMachine(keeping, true)
+  become(
+    keeping,
+    'frozen',
+    'the lease has run out and a slot cannot be read: its vCPUs stand still until one of them is back',
+  )
+}
+
+/** The watchdog hears first: from here on the machine needs its licence again. */
+async function thaw(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  await guardMachine(keeping, false)
+  await machine.resume()
+  become(keeping, 'running', '')
+}
