@@ -78,7 +78,7 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
   })
   void repeat(ports, licenceEveryMs, () => room.applyLicences())
   void repeat(ports, watchdogEveryMs, () => licences.tellWatchdog())
-  return { room, handlers: handleOrders({ hostId: ports.hostId, room, ports, storages }) }
+  return { room, handlers: handleOrders({ hostId: ports.hostId, room, ports, storages, licences }) }
 }
 
 function composeHeartbeat(

@@ -8,15 +8,18 @@ import type { AgentPorts } from './agent-ports.ts'
 import type { HostStorages } from './host-storages.ts'
 import { numberOfTap } from './machines/machine-names.ts'
 import type { MachineRoom } from './machines/machine-room.ts'
+import type { LicenceKeeper } from './protection/licence-keeper.ts'
 
 export type OrderContext = {
   readonly hostId: HostId
   readonly room: MachineRoom
   readonly storages: HostStorages
-  readonly ports: Pick<AgentPorts, 'hostName' | 'cgroups' | 'rootDisk' | 'network' | 'records'>
+  readonly licences: LicenceKeeper
+  readonly ports: Pick<AgentPorts, 'clock' | 'hostName' | 'cgroups' | 'rootDisk' | 'network' | 'records'>
 }
 
-export function handleOrders({ hostId, room, ports, storages }: OrderContext): Handlers<AgentContract> {
+export function handleOrders(context: OrderContext): Handlers<AgentContract> {
+  const { room, ports, storages, licences } = context
   return {
     startMachine: ({ body }) => ({ report: room.start(body.machine, body) }),
     async stopMachine({ params, body }) {
@@ -63,12 +66,15 @@ export function handleOrders({ hostId, room, ports, storages }: OrderContext): H
       await storages.storage(body.storageId).deleteVolume(params.volumeId)
       return {}
     },
-    async writePill({ params, body }) {
+    async writePill({ params: { storageId, slot }, body }) {
       room.checkAuthority(body.authority)
-      await storages.storage(params.storageId).writeSlot(params.slot, body.pill === null ? '' : formatPill(body.pill))
+      const clearsOwn = body.pill === null && storages.slotOf(storageId) === slot
+      if (clearsOwn) licences.ownSlotCleared(storageId, null)
+      await storages.storage(storageId).writeSlot(slot, body.pill === null ? '' : formatPill(body.pill))
+      if (clearsOwn) licences.ownSlotCleared(storageId, ports.clock.bootTimeMs())
       return {}
     },
-    inventory: () => takeInventory({ hostId, room, ports, storages }),
+    inventory: () => takeInventory(context),
   }
 }
 

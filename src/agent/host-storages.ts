@@ -14,6 +14,8 @@ export type HostStorages = {
   /** Throws `storage-failed` when this host doesn't have it. */
   storage(storageId: StorageId): Storage
   isShared(storageId: StorageId): boolean
+  /** This host's slot on it. */
+  slotOf(storageId: StorageId): number | undefined
   all(): readonly (readonly [StorageId, Storage])[]
   /** Age of the last good probe: of a shared one the newest read of its slot; null when there was none. */
   probeAgeMs(storageId: StorageId): number | null
@@ -51,6 +53,7 @@ export function createHostStorages(ports: AgentPorts, licences: LicenceKeeper): 
       return known.storage
     },
     isShared,
+    slotOf: (storageId) => configuration?.storages.find((entry) => entry.storageId === storageId)?.slot,
     all: () => [...opened].map(([storageId, { storage }]) => [storageId, storage] as const),
     probeAgeMs: (storageId) => (isShared(storageId) ? (slots?.probeAgeMs(storageId) ?? null) : 0),
   }

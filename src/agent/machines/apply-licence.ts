@@ -6,7 +6,9 @@ import { release } from './machine-life.ts'
 
 export async function applyLicence(keeping: Keeping): Promise<void> {
   const { record, ports, phase } = keeping
-  if (!record.machine.leased || keeping.running === undefined || keeping.isReleased) return
+  if (!record.machine.leased || keeping.running === undefined) return
+  // A release that could not reap it is tried again: what was released is not to live.
+  if (keeping.isReleased) return release(keeping, 'its release was tried again')
   const verdict = ports.licences.judge(sharedStoragesOf(record.machine, ports), ports.clock.bootTimeMs())
   if (verdict.kind === 'kill') return release(keeping, verdict.reason)
   if (verdict.kind === 'freeze' && phase === 'running') {
@@ -23,20 +25,25 @@ export async function guardMachine({ vmId, record, ports }: Keeping, isFrozen: b
   await ports.licences.guard(vmId, { storageIds, cgroupDirectory: ports.cgroups.directory(vmId), isFrozen })
 }
 
-/** First it stands still with no write in flight, then the watchdog is told that it needs no licence. */
+/**
+ * First it stands still with no write in flight, then the watchdog is told that it needs no licence. It is frozen also when the watchdog
+ * does not answer: that is told again and again, and only a thaw, which takes it back first, lets the vCPUs run.
+ */
 async function freeze(keeping: Keeping, machine: RunningMachine): Promise<void> {
   await machine.pause()
-  await guardMachine(keeping, true)
   become(
     keeping,
     'frozen',
     'the lease has run out and a slot cannot be read: its vCPUs stand still until one of them is back',
   )
+  await guardMachine(keeping, true)
 }
 
 /** The watchdog hears first: from here on the machine needs its licence again. */
 async function thaw(keeping: Keeping, machine: RunningMachine): Promise<void> {
   await guardMachine(keeping, false)
   await machine.resume()
-  become(keeping, 'running', '')
+  if (keeping.record.wanted === 'running') return become(keeping, 'running', '')
+  await machine.pressPowerButton()
+  become(keeping, 'stopping', 'its power button was pressed')
 }

@@ -22,11 +22,14 @@ export type Keeping = {
   queue: Promise<unknown>
   /** It was released and nothing has ordered it since: nothing of it starts here. */
   isReleased: boolean
+  /** The release that is under way. */
+  releasing: Promise<void> | undefined
   /** The newest epoch it was ordered to start under, from the moment of the order on. */
   orderedEpoch: number
 }
 
-export function beginKeeping(record: MachineRecord, ports: MachinePorts): Keeping {
+/** Its first change waits until `after` is settled. */
+export function beginKeeping(record: MachineRecord, ports: MachinePorts, after: Promise<unknown>): Keeping {
   return {
     vmId: record.machine.vmId,
     ports,
@@ -37,8 +40,9 @@ export function beginKeeping(record: MachineRecord, ports: MachinePorts): Keepin
     running: undefined,
     crashTimesMs: [],
     crashes: 0,
-    queue: Promise.resolve(),
+    queue: after,
     isReleased: false,
+    releasing: undefined,
     orderedEpoch: record.epoch,
   }
 }

@@ -7,8 +7,17 @@ import type { MachineOrder } from '../../model/machine-order.ts'
 import type { MachineReport } from '../../model/vm.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import { applyLicence, guardMachine } from './apply-licence.ts'
-import { become, beginKeeping, enqueue, type Keeping, reportOf, whenStill, writeRecord } from './keeping.ts'
-import { afterCrash, followToItsEnd, release, startByOrder } from './machine-life.ts'
+import {
+  become,
+  beginKeeping,
+  enqueue,
+  type Keeping,
+  reportOf,
+  tidyAfterDeath,
+  whenStill,
+  writeRecord,
+} from './keeping.ts'
+import { afterCrash, followToItsEnd, inBackground, release, startByOrder } from './machine-life.ts'
 import type { MachinePorts } from './machine-ports.ts'
 import type { MachineRecord } from './machine-record.ts'
 
@@ -36,8 +45,13 @@ export type MachineKeeper = {
   applyLicence(): Promise<void>
 }
 
-export function createMachineKeeper(record: MachineRecord, ports: MachinePorts): MachineKeeper {
-  const keeping = beginKeeping(record, ports)
+/** `after`: what was still going on here about this machine; the keeper changes nothing before that is settled. */
+export function createMachineKeeper(
+  record: MachineRecord,
+  ports: MachinePorts,
+  after: Promise<unknown> = Promise.resolve(),
+): MachineKeeper {
+  const keeping = beginKeeping(record, ports, after)
   let isApplying = false
   return {
     report: () => reportOf(keeping),
@@ -48,9 +62,7 @@ export function createMachineKeeper(record: MachineRecord, ports: MachinePorts):
     start: (machine, epoch) => start(keeping, machine, epoch),
     adopt: (running) => enqueue(keeping, () => adopt(keeping, running)),
     restartOnTheSpot: () =>
-      void enqueue(keeping, () => afterCrash(keeping, 'it was dead when the agent came back')).catch(
-        noteBroken(keeping),
-      ),
+      inBackground(keeping, () => enqueue(keeping, () => afterCrash(keeping, 'it was dead when the agent came back'))),
     shutDown: () => enqueue(keeping, () => shutDown(keeping)),
     release: (detail) => release(keeping, detail),
     pause: () => enqueue(keeping, () => whenStill(keeping, 'running', (machine) => pause(keeping, machine))),
@@ -69,15 +81,10 @@ export function createMachineKeeper(record: MachineRecord, ports: MachinePorts):
 function start(keeping: Keeping, machine: MachineOrder, epoch: number): void {
   keeping.orderedEpoch = epoch
   keeping.isReleased = false
+  // What is released from here on is this order, not the life before it.
+  keeping.releasing = undefined
   become(keeping, 'starting', 'ordered')
-  void enqueue(keeping, () => startByOrder(keeping, machine, epoch)).catch(noteBroken(keeping))
-}
-
-function noteBroken(keeping: Keeping): (error: unknown) => void {
-  return (error) => {
-    become(keeping, 'failed', error instanceof Error ? error.message : String(error))
-    keeping.ports.logger.error('machine.start-broke', { vmId: keeping.vmId, error })
-  }
+  inBackground(keeping, () => enqueue(keeping, () => startByOrder(keeping, machine, epoch)))
 }
 
 async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
@@ -93,10 +100,15 @@ async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
 async function shutDown(keeping: Keeping): Promise<void> {
   await writeRecord(keeping, { wanted: 'stopped' })
   const { running } = keeping
-  if (running === undefined) return become(keeping, 'stopped', 'stopped by order')
+  if (running === undefined) {
+    // The leader takes a stop as a proof: also what an earlier attempt could not reap has to be gone.
+    await tidyAfterDeath(keeping)
+    return become(keeping, 'stopped', 'stopped by order')
+  }
   if (keeping.phase === 'paused') await running.resume()
   await running.pressPowerButton()
-  become(keeping, 'stopping', 'its power button was pressed')
+  // A frozen guest can't listen: the button is pressed again when it thaws.
+  if (keeping.phase !== 'frozen') become(keeping, 'stopping', 'its power button was pressed')
 }
 
 async function pause(keeping: Keeping, machine: RunningMachine): Promise<void> {

@@ -28,7 +28,7 @@ export function followToItsEnd(keeping: Keeping, machine: RunningMachine): void 
     if (machine === keeping.running && event.kind === 'guest-panicked')
       keeping.ports.logger.warn('machine.guest-panicked', { vmId: keeping.vmId })
   })
-  void machine.exited.then((exit) => enqueue(keeping, () => afterExit(keeping, machine, exit)))
+  inBackground(keeping, () => machine.exited.then((exit) => enqueue(keeping, () => afterExit(keeping, machine, exit))))
 }
 
 /** Its process is dead though it is wanted: it is restarted here after a pause that grows, until it has died too often. */
@@ -47,19 +47,36 @@ export async function afterCrash(keeping: Keeping, why: string): Promise<void> {
     )
   }
   become(keeping, 'restarting', `its process died (${why}); restarts here in ${waitMs} ms`)
-  const epoch = keeping.orderedEpoch
+  // Of the life that died, not of an order that came in meanwhile: that one starts by itself, and only with the leader's word.
+  const { epoch } = keeping.record
   if (waitMs === 0) return restart(keeping, epoch)
-  void ports.clock.sleep(waitMs).then(() => enqueue(keeping, () => restart(keeping, epoch)))
+  inBackground(keeping, () => ports.clock.sleep(waitMs).then(() => enqueue(keeping, () => restart(keeping, epoch))))
 }
 
-/** Kills it and forgets it durably; when this resolves, it is reaped and no agent of this host starts it by itself. */
+/**
+ * Kills it and forgets it durably; when this resolves, it is reaped and no agent of this host starts it by itself. One that is asked for
+ * while another is under way is the same one: nothing of it may come after the first has answered and touch a later life.
+ */
 export function release(keeping: Keeping, why: string): Promise<void> {
   keeping.isReleased = true
-  return enqueue(keeping, async () => {
+  if (keeping.releasing !== undefined) return keeping.releasing
+  const releasing = enqueue(keeping, async () => {
     if (keeping.running !== undefined) await keeping.running.kill(reapWithinMs)
     await tidyAfterDeath(keeping)
     await keeping.ports.records.remove(keeping.vmId)
     become(keeping, 'stopped', why)
+  }).finally(() => {
+    if (keeping.releasing === releasing) keeping.releasing = undefined
+  })
+  keeping.releasing = releasing
+  return releasing
+}
+
+/** What nobody waits for: when it breaks, the machine has failed, and the other machines' agent goes on. */
+export function inBackground(keeping: Keeping, work: () => Promise<void>): void {
+  work().catch((error: unknown) => {
+    become(keeping, 'failed', error instanceof Error ? error.message : String(error))
+    keeping.ports.logger.error('machine.broke', { vmId: keeping.vmId, error })
   })
 }
 
@@ -90,12 +107,12 @@ function retryWithLicence(keeping: Keeping, epoch: number): void {
   const again = async () => {
     if (isWanted(keeping, epoch) && keeping.running === undefined) await launch(keeping, false)
   }
-  void keeping.ports.clock.sleep(licenceRetryMs).then(() => enqueue(keeping, again))
+  inBackground(keeping, () => keeping.ports.clock.sleep(licenceRetryMs).then(() => enqueue(keeping, again)))
 }
 
-/** Under an unchanged placement only: an order that came in between has taken over. */
+/** Under an unchanged placement only: an order that came in between has taken over, and only an epoch that ran once goes on by itself. */
 async function restart(keeping: Keeping, epoch: number): Promise<void> {
-  if (!isWanted(keeping, epoch) || keeping.running !== undefined) return
+  if (!isWanted(keeping, epoch) || keeping.running !== undefined || !keeping.record.confirmed) return
   await keeping.ports.cgroups.kill(keeping.vmId, reapWithinMs)
   await writeRecord(keeping, { incarnation: keeping.record.incarnation + 1 })
   await launch(keeping, false)

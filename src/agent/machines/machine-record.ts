@@ -50,7 +50,7 @@ export function createMachineRecords(directory: string): MachineRecords {
       await rm(runDirectory(vmId), { recursive: true, force: true })
     },
     async readAll() {
-      const names = await readdir(directory).catch(() => [])
+      const names = await readdir(directory).catch(ifMissing([]))
       const records = await Promise.all(names.map((name) => readRecord(join(directory, name), name)))
       return records.filter((record) => record !== undefined)
     },
@@ -59,9 +59,17 @@ export function createMachineRecords(directory: string): MachineRecords {
 
 async function readRecord(folder: string, name: string): Promise<MachineRecord | undefined> {
   if (!vmIdSchema.safeParse(name).success) return undefined
-  const text = await readFile(join(folder, recordFile), 'utf8').catch(() => undefined)
+  const text = await readFile(join(folder, recordFile), 'utf8').catch(ifMissing(undefined))
   if (text === undefined) return undefined
   return machineRecordSchema.parse(JSON.parse(text))
+}
+
+/** Only what is not there is no record: an agent that can't read one must not believe that nothing runs. */
+function ifMissing<T>(fallback: T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return fallback
+    throw error
+  }
 }
 
 async function syncDirectory(folder: string): Promise<void> {

@@ -3,6 +3,7 @@ import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { SessionId, VmId } from '../../model/ids.ts'
 import type { MachineOrder, OrderAuthority } from '../../model/machine-order.ts'
 import type { MachineReport } from '../../model/vm.ts'
+import { reapWithinMs } from './keeping.ts'
 import { cardOf } from './launch-machine.ts'
 import { createMachineKeeper, type MachineKeeper } from './machine-keeper.ts'
 import type { MachinePorts } from './machine-ports.ts'
@@ -34,6 +35,7 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
   /** Starts up to this epoch are void here, whatever order may still be under way. */
   const releasedUpTo = new Map<VmId, number>()
   const checkAuthority = createAuthorityCheck(session)
+  const clearing = createClearing(ports)
 
   const forget = async (vmId: VmId, keeper: MachineKeeper, detail: string) => {
     await keeper.release(detail)
@@ -57,7 +59,8 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
       const held = existing?.epoch() ?? 0
       if (epoch < held) throw new DialtoneError('stale-epoch', `${machine.name} is held here under epoch ${held}`)
       if (existing !== undefined && epoch === held) return existing.report()
-      const keeper = existing ?? createMachineKeeper(newRecord(machine, epoch, ports.bootId), ports)
+      const keeper =
+        existing ?? createMachineKeeper(newRecord(machine, epoch, ports.bootId), ports, clearing.underWay(vmId))
       keepers.set(vmId, keeper)
       keeper.start(machine, epoch)
       return keeper.report()
@@ -79,7 +82,7 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
         throw new DialtoneError('stale-epoch', `${vmId} is held here under the newer epoch ${keeper.epoch()}`)
       }
       if (keeper !== undefined) await forget(vmId, keeper, detail)
-      else await ports.records.remove(vmId)
+      else await clearing.clear(vmId)
     },
     async releaseLeased(detail) {
       const leased = [...keepers].filter(([, keeper]) => keeper.record().machine.leased)
@@ -88,7 +91,8 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
       await Promise.all(leased.map(([vmId, keeper]) => forget(vmId, keeper, detail)))
     },
     async applyLicences() {
-      await Promise.all([...keepers].map(([vmId, keeper]) => applyOne(vmId, keeper)))
+      // Nobody waits for it: a machine that takes long to stand still keeps no other one from being frozen in time.
+      for (const [vmId, keeper] of keepers) void applyOne(vmId, keeper)
     },
   }
 
@@ -99,6 +103,26 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
       // The watchdog process sees the same facts and acts if this did not.
       ports.logger.error('machine.licence-not-applied', { vmId, error })
     }
+  }
+}
+
+/**
+ * Ends what may be left of a machine that no keeper holds: its release is a proof as much as any other. A start that is ordered meanwhile
+ * waits for it, so that it never clears away a newer life.
+ */
+function createClearing(ports: MachinePorts) {
+  const underWay = new Map<VmId, Promise<void>>()
+  const clearNow = async (vmId: VmId) => {
+    await ports.cgroups.kill(vmId, reapWithinMs)
+    await ports.records.remove(vmId)
+  }
+  return {
+    underWay: (vmId: VmId) => underWay.get(vmId),
+    clear(vmId: VmId): Promise<void> {
+      const clearing = underWay.get(vmId) ?? clearNow(vmId).finally(() => underWay.delete(vmId))
+      underWay.set(vmId, clearing)
+      return clearing
+    },
   }
 }
 
@@ -140,8 +164,10 @@ async function adoptOne(record: MachineRecord, keepers: Map<VmId, MachineKeeper>
     })
   if (!record.confirmed) {
     // Its vCPUs never ran and its order belonged to an earlier session: the leader will order anew.
-    await ports.cgroups.kill(vmId, 10_000)
+    await ports.cgroups.kill(vmId, reapWithinMs)
     running?.detach()
+    await ports.network.disconnect({ vmId, tapName: cardOf(record.machine).tapName })
+    await ports.cgroups.remove(vmId)
     await ports.records.remove(vmId)
     return
   }
@@ -149,7 +175,7 @@ async function adoptOne(record: MachineRecord, keepers: Map<VmId, MachineKeeper>
   keepers.set(vmId, keeper)
   if (running !== undefined) return keeper.adopt(running)
   // A process that could not be reached is not a process that is gone: only an empty cgroup says so.
-  await ports.cgroups.kill(vmId, 10_000)
+  await ports.cgroups.kill(vmId, reapWithinMs)
   if (record.wanted === 'running') keeper.restartOnTheSpot()
 }
 

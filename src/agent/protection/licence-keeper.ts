@@ -19,6 +19,11 @@ export type LicenceKeeper = {
   acknowledged(sentAtMs: number): void
   pillFreeRead(storageId: StorageId, startedAtMs: number): void
   pillRead(storageId: StorageId, readAtMs: number): void
+  /**
+   * This host clears its own slot. Until an acknowledgement of a heartbeat that was sent after `finishedAtMs` has arrived, its slot counts
+   * for nothing: the write may have erased a pill that was put there meanwhile. Null while the write is under way.
+   */
+  ownSlotCleared(storageId: StorageId, finishedAtMs: number | null): void
   setTimings(timings: Timings): void
   timings(): Timings
   /** Whether a machine on these shared storages may run at this moment. */
@@ -43,8 +48,10 @@ export function createLicenceKeeper(options: {
   let acknowledgedHeartbeatSentAtMs: number | null = null
   const reads = new Map<StorageId, number>()
   /** When each pill was first read, on the host's clock. */
-  const pills = new Map<StorageId, number>()
+  const pills = new Map<StorageId, number | null>()
   const guarded = new Map<VmId, GuardEntry>()
+  /** Slots that this host itself has cleared, until the leader has been heard since. */
+  const cleared = new Map<StorageId, number | null>()
 
   const facts = () => ({ acknowledgedHeartbeatSentAtMs, pillFreeReadStartedAtMs: reads, pills: new Set(pills.keys()) })
   const tellWatchdog = () =>
@@ -62,17 +69,22 @@ export function createLicenceKeeper(options: {
   return {
     acknowledged(sentAtMs) {
       acknowledgedHeartbeatSentAtMs = Math.max(sentAtMs, acknowledgedHeartbeatSentAtMs ?? sentAtMs)
-      const settled = [...pills].filter(([, readAtMs]) => readAtMs < sentAtMs).map(([storageId]) => storageId)
-      for (const storageId of settled) pills.delete(storageId)
-      if (settled.length > 0) tellSoon()
+      settleBefore(cleared, sentAtMs)
+      const settled = settleBefore(pills, sentAtMs)
+      if (settled > 0) tellSoon()
     },
     pillFreeRead(storageId, startedAtMs) {
-      if (!pills.has(storageId)) reads.set(storageId, startedAtMs)
+      if (!pills.has(storageId) && !cleared.has(storageId)) reads.set(storageId, startedAtMs)
     },
     pillRead(storageId, readAtMs) {
       if (pills.has(storageId)) return
       options.logger.warn('licence.pill-read', { storageId })
       pills.set(storageId, readAtMs)
+      reads.delete(storageId)
+      tellSoon()
+    },
+    ownSlotCleared(storageId, finishedAtMs) {
+      cleared.set(storageId, finishedAtMs)
       reads.delete(storageId)
       tellSoon()
     },
@@ -99,4 +111,11 @@ export function createLicenceKeeper(options: {
     },
     tellWatchdog,
   }
+}
+
+/** Takes out what was noted before this moment; null is a moment that hasn't come yet. Gives how many that were. */
+function settleBefore(noted: Map<StorageId, number | null>, sentAtMs: number): number {
+  const settled = [...noted].filter(([, atMs]) => atMs !== null && atMs < sentAtMs)
+  for (const [storageId] of settled) noted.delete(storageId)
+  return settled.length
 }

@@ -34,10 +34,7 @@ export function createHostGuard(options: HostGuardOptions): HostGuard {
   let killedAgentPid: number | undefined
 
   const lookBeforeFirstWord = () => {
-    const anyMachine = subdirectories(options.machinesCgroup).some((name) =>
-      isPopulated(join(options.machinesCgroup, name)),
-    )
-    if (!anyMachine) options.hardware?.pet()
+    if (!holdsAnyMachine(options.machinesCgroup)) options.hardware?.pet()
   }
 
   const restartStalledAgent = (pid: number) => {
@@ -55,6 +52,7 @@ export function createHostGuard(options: HostGuardOptions): HostGuard {
     update(next) {
       state = next
       lastWordAtMs = options.clock.bootTimeMs()
+      killedAgentPid = undefined
     },
     timings: () => state?.timings ?? defaultTimings,
     look() {
@@ -83,17 +81,22 @@ function killNow(machine: WatchdogState['machines'][number], logger: Logger): bo
 function isPopulated(cgroupDirectory: string): boolean {
   try {
     return readFileSync(join(cgroupDirectory, 'cgroup.events'), 'utf8').includes('populated 1')
-  } catch {
-    return false
+  } catch (error) {
+    return !isGone(error)
   }
 }
 
-function subdirectories(directory: string): string[] {
+function holdsAnyMachine(machinesCgroup: string): boolean {
   try {
-    return readdirSync(directory, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => entry.name)
-  } catch {
-    return []
+    return readdirSync(machinesCgroup, { withFileTypes: true }).some(
+      (entry) => entry.isDirectory() && isPopulated(join(machinesCgroup, entry.name)),
+    )
+  } catch (error) {
+    return !isGone(error)
   }
+}
+
+/** A cgroup that can't be looked at may hold a machine: only one that isn't there holds none. */
+function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENODEV')
 }

@@ -40,7 +40,7 @@ createServer((socket) => {
   // An agent that has just started learns at once how the host is armed.
   answer(0)
   createInterface({ input: socket }).on('line', (line) => {
-    const state = watchdogStateSchema.safeParse(JSON.parse(line))
+    const state = parseState(line)
     if (!state.success) return logger.error('watchdog.unintelligible', { reason: state.error.message })
     guard.update(state.data)
     guard.look()
@@ -49,3 +49,12 @@ createServer((socket) => {
 }).listen(config.watchdogSocket)
 flushCompileCache()
 logger.info('watchdog.started', { armed })
+
+/** The last line of an agent that was killed may be torn: that must not end this process too. */
+function parseState(line: string) {
+  try {
+    return watchdogStateSchema.safeParse(JSON.parse(line))
+  } catch {
+    return watchdogStateSchema.safeParse(undefined)
+  }
+}

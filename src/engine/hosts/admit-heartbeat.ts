@@ -30,24 +30,38 @@ export function createHeartbeatDesk(options: HeartbeatDeskOptions): HeartbeatDes
   const readmission = createReadmission(options)
   const machinesBefore = new Map<HostId, string>()
 
+  const receive = async ({ hostId, heartbeat }: Received): Promise<Acknowledgement> => {
+    const host = hostOf(options, hostId)
+    order.check(host, heartbeat, table.heartbeat(hostId))
+    const isStored = await storeHeartbeat(leader, host, heartbeat)
+    table.heard(hostId, heartbeat)
+    const machines = JSON.stringify([heartbeat.session, heartbeat.machines])
+    if (isStored !== 'known' || machinesBefore.get(hostId) !== machines) options.wake(hostId)
+    machinesBefore.set(hostId, machines)
+    const verdict = isStored === 'failed' ? unstored : await judge(options, readmission, { hostId, heartbeat })
+    if (verdict.kind === 'admitted') {
+      table.acknowledged(hostId, leader.clock.bootTimeMs())
+      readmission.clearLatePill(hostId, heartbeat)
+    }
+    return answer(options, { hostId, heartbeat, verdict })
+  }
+
+  // One after the other for each host: a session that is replaced while its heartbeat is being stored must not overtake the new one.
+  const turns = new Map<HostId, Promise<unknown>>()
   return {
-    async receive(hostId, heartbeat) {
-      const host = hostOf(options, hostId)
-      order.check(host, heartbeat, table.heartbeat(hostId))
-      if (await storeHeartbeat(leader, host, heartbeat)) options.wake(hostId)
-      table.heard(hostId, heartbeat)
-      const machines = JSON.stringify([heartbeat.session, heartbeat.machines])
-      if (machinesBefore.get(hostId) !== machines) options.wake(hostId)
-      machinesBefore.set(hostId, machines)
-      const verdict = await judge(options, readmission, { hostId, heartbeat })
-      if (verdict.kind === 'admitted') {
-        table.acknowledged(hostId, leader.clock.bootTimeMs())
-        readmission.clearLatePill(hostId, heartbeat)
-      }
-      return answer(options, { hostId, heartbeat, verdict })
+    receive(hostId, heartbeat) {
+      const turn = (turns.get(hostId) ?? Promise.resolve()).then(() => receive({ hostId, heartbeat }))
+      turns.set(
+        hostId,
+        turn.catch(() => undefined),
+      )
+      return turn
     },
   }
 }
+
+/** What it told is not written down, so nothing may be promised on it. */
+const unstored: Verdict = { kind: 'hold', reason: 'what this host told could not be stored yet' }
 
 type Received = { readonly hostId: HostId; readonly heartbeat: Heartbeat }
 

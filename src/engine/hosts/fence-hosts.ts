@@ -60,7 +60,12 @@ export function createHostFencer(options: HostFencerOptions): HostFencer {
       // Every host is counted from the first look on: one that this leader never hears is as silent as the others.
       for (const hostId of state.hosts.keys()) table.observation(hostId, nowMs)
       if (nowMs - leader.startedAtMs < newLeaderWaitsMs(state.cluster.timings)) return
-      for (const hostId of state.hosts.keys()) await lookAt(fencer, hostId)
+      for (const hostId of state.hosts.keys()) {
+        // A host whose status can't be written at the moment doesn't keep the others from being looked at.
+        await lookAt(fencer, hostId).catch((error: unknown) => {
+          if (!leader.signal.aborted) leader.logger.error('fence.look-failed', { hostId, error })
+        })
+      }
     },
     async acceptWord(hostId, user) {
       const hostName = nameOf(leader, hostId)

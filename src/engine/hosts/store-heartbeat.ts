@@ -6,8 +6,12 @@ import type { Leader } from '../leader.ts'
 import type { NewEvent } from '../state/ledger-of-events.ts'
 import { writeHostStatus } from './write-host-status.ts'
 
-/** True when something was new. */
-export async function storeHeartbeat(leader: Leader, host: HostRecord, heartbeat: Heartbeat): Promise<boolean> {
+/** `stored`: something was new and is written. `failed`: it could not be written, so the heartbeat must not be acknowledged. */
+export async function storeHeartbeat(
+  leader: Leader,
+  host: HostRecord,
+  heartbeat: Heartbeat,
+): Promise<'known' | 'stored' | 'failed'> {
   const storageIds = heartbeat.storages.map((storage) => storage.storageId).sort()
   const seen: Partial<HostStatus> = {
     session: heartbeat.session,
@@ -17,12 +21,14 @@ export async function storeHeartbeat(leader: Leader, host: HostRecord, heartbeat
     ...heartbeat.facts,
   }
   const isKnown = (status: HostStatus) => JSON.stringify({ ...status, ...seen }) === JSON.stringify(status)
-  if (isKnown(host.status)) return false
-  return writeHostStatus(leader, host.spec.id, (status) => {
+  if (isKnown(host.status)) return 'known'
+  await writeHostStatus(leader, host.spec.id, (status) => {
     if (isKnown(status)) return undefined
     const event = eventOf(host, status, heartbeat)
     return { status: { ...status, ...seen }, ...(event === undefined ? {} : { event }) }
   })
+  const stored = leader.index.state().hosts.get(host.spec.id)?.status
+  return stored !== undefined && isKnown(stored) ? 'stored' : 'failed'
 }
 
 function eventOf(host: HostRecord, before: HostStatus, heartbeat: Heartbeat): NewEvent | undefined {

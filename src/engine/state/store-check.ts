@@ -24,7 +24,7 @@ export function createStoreCheck(leader: Leader, table: HostTable): StoreCheck {
       const isOtherHistory =
         heartbeat.storeIncarnation !== null && heartbeat.storeIncarnation !== leader.store.incarnation
       const isAhead = heartbeat.highestKnownRevision > leader.index.revision()
-      if (!isOtherHistory && !isAhead) return
+      if (wentBack === undefined && !isOtherHistory && !isAhead) return
       highestEpochOutside = Math.max(highestEpochOutside, heartbeat.highestKnownEpoch)
       if (wentBack === undefined)
         leader.logger.error('store.went-back', {
@@ -32,7 +32,7 @@ export function createStoreCheck(leader: Leader, table: HostTable): StoreCheck {
           known: heartbeat.highestKnownRevision,
           here: leader.index.revision(),
         })
-      wentBack = `the store went back in time (a host knows revision ${heartbeat.highestKnownRevision}, here is ${leader.index.revision()})`
+      wentBack ??= `the store went back in time (a host knows revision ${heartbeat.highestKnownRevision}, here is ${leader.index.revision()})`
     },
     startsOnHold() {
       if (wentBack === undefined) return undefined
