@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { createMachineHost, webId } from './machine-host.fixture.ts'
+
+const starts = (history: readonly string[]) => history.filter((entry) => entry.startsWith('start '))
+
+describe('after a restart of the agent a machine', () => {
+  test('that lives is found again untouched, guarded, and followed to its end', async () => {
+    const host = await createMachineHost()
+    await host.start(1)
+    const pid = host.living()?.pid
+    host.watchdog = undefined
+    await host.restartAgent()
+    assert.equal(host.report()?.phase, 'running')
+    assert.equal(host.report()?.pid, pid)
+    assert.equal(host.isGuarded(), true)
+    host.renewLease()
+    await host.crash()
+    assert.deepEqual(host.living()?.definition.life, { vmId: webId, epoch: 1, incarnation: 1 })
+  })
+
+  test('that does not answer is found, guarded and can be released all the same', async () => {
+    const host = await createMachineHost()
+    await host.start(1)
+    const machine = host.living()
+    assert.ok(machine)
+    machine.isDeaf = true
+    await host.restartAgent()
+    assert.equal(host.isGuarded(), true)
+    await host.release(1)
+    assert.equal(host.living(), undefined)
+  })
+
+  test('that died meanwhile restarts on the spot, once there is a licence', async () => {
+    const host = await createMachineHost()
+    await host.start(1)
+    await host.restartAgent({ meanwhile: () => host.world.crash(`/run/${webId}`, 'SIGSEGV') })
+    assert.equal(host.report()?.phase, 'restarting')
+    assert.equal(host.living(), undefined)
+    host.renewLease()
+    await host.clock.advance(100)
+    assert.deepEqual(host.living()?.definition.life, { vmId: webId, epoch: 1, incarnation: 1 })
+  })
+
+  test('that was never confirmed is killed and forgotten with its card: the leader orders anew', async () => {
+    const host = await createMachineHost()
+    host.answerToStarts = undefined
+    await host.start(1)
+    assert.equal(host.living()?.state, 'paused')
+    await host.restartAgent()
+    assert.equal(host.living(), undefined)
+    assert.equal(host.report(), undefined)
+    assert.equal(host.records.size, 0)
+    assert.deepEqual(await host.network.listTaps(), [])
+    assert.deepEqual(host.network.dhcpCards(), [])
+  })
+
+  test('of another boot is forgotten and not started', async () => {
+    const host = await createMachineHost()
+    await host.start(1)
+    await host.restartAgent({ bootId: 'boot-2' })
+    host.renewLease()
+    await host.clock.advance(10_000)
+    assert.equal(host.report(), undefined)
+    assert.equal(host.records.size, 0)
+    assert.deepEqual(starts(host.history), ['start 1.0'])
+  })
+
+  test('takes orders of the new session only', async () => {
+    const host = await createMachineHost()
+    await host.start(1)
+    const { session } = host
+    await host.restartAgent()
+    assert.throws(() => host.room.keeperFor(webId, { authority: { term: 1, session }, epoch: 1 }), {
+      code: 'session-void',
+    })
+  })
+
+  test('that was released stays forgotten', async () => {
+    const host = await createMachineHost()
+    await host.start(1)
+    await host.release(1)
+    await host.restartAgent()
+    host.renewLease()
+    await host.clock.advance(10_000)
+    assert.equal(host.report(), undefined)
+    assert.deepEqual(starts(host.history), ['start 1.0'])
+  })
+})

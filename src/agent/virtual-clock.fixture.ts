@@ -1,0 +1,52 @@
+/** Time that stands still until a test lets it pass; whoever sleeps wakes in the order of time, then of going to sleep. */
+import type { Clock } from '../model/clock.ts'
+
+export type VirtualClock = Clock & {
+  /** Lets that much time pass; what wakes on the way has run when it resolves. */
+  advance(milliseconds: number): Promise<void>
+  /** Runs everything that is ready, without letting time pass. */
+  settle(): Promise<void>
+}
+
+type Sleeper = { readonly atMs: number; readonly wake: () => void }
+
+/** Turns of the event loop that no chain of promises in these tests outlasts. */
+const settlingTurns = 3
+
+export function createVirtualClock(startMs = 1_000_000): VirtualClock {
+  let nowMs = startMs
+  let sleepers: readonly Sleeper[] = []
+
+  const settle = async () => {
+    for (let turn = 0; turn < settlingTurns; turn += 1) await new Promise<void>((resolve) => setImmediate(resolve))
+  }
+
+  return {
+    bootTimeMs: () => nowMs,
+    wallTime: () => new Date(Date.UTC(2026, 0, 1) + nowMs),
+    sleep(milliseconds, signal) {
+      if (signal?.aborted === true) return Promise.resolve()
+      return new Promise((resolve) => {
+        const wake = () => {
+          sleepers = sleepers.filter((one) => one !== sleeper)
+          signal?.removeEventListener('abort', wake)
+          resolve()
+        }
+        const sleeper = { atMs: nowMs + Math.max(0, milliseconds), wake }
+        sleepers = [...sleepers, sleeper].sort((left, right) => left.atMs - right.atMs)
+        signal?.addEventListener('abort', wake, { once: true })
+      })
+    },
+    settle,
+    async advance(milliseconds) {
+      const untilMs = nowMs + milliseconds
+      await settle()
+      for (let [first] = sleepers; first !== undefined && first.atMs <= untilMs; [first] = sleepers) {
+        nowMs = Math.max(nowMs, first.atMs)
+        first.wake()
+        await settle()
+      }
+      nowMs = untilMs
+    },
+  }
+}
