@@ -4,7 +4,6 @@
  */
 import type { AgentContract } from '../model/agent-protocol/agent-contract.ts'
 import type { Acknowledgement, Heartbeat } from '../model/agent-protocol/heartbeat.ts'
-import type { Armed } from '../model/host.ts'
 import { defaultTimings } from '../model/timings.ts'
 import type { Handlers } from '../transport/mount-contract.ts'
 import type { AgentPorts } from './agent-ports.ts'
@@ -31,7 +30,6 @@ type AgentState = {
   beats: HeartbeatSender | undefined
   /** The newest state of the store that was heard of: a store that knows less went back in time. */
   newest: { readonly incarnation: string | null; readonly revision: number }
-  armed: Armed
 }
 
 type Parts = {
@@ -45,7 +43,7 @@ type Parts = {
 
 /** Finds its machines again, then begins to report. */
 export async function startAgent(ports: AgentPorts): Promise<Agent> {
-  const state: AgentState = { beats: undefined, newest: { incarnation: null, revision: 0 }, armed: 'none' }
+  const state: AgentState = { beats: undefined, newest: { incarnation: null, revision: 0 } }
   const pendingStarts = createPendingStarts(ports.clock)
   const timings = ports.lastConfiguration?.timings ?? defaultTimings
   const licences = createLicenceKeeper({ link: ports.watchdog, logger: ports.logger, timings })
@@ -85,14 +83,12 @@ function composeHeartbeat(
   { ports, state, room, storages, licences, pendingStarts }: Parts,
   sequence: number,
 ): Heartbeat {
-  // A hardware watchdog that was armed once stays armed, also while its process is being restarted.
-  if (ports.watchdog.armed() !== 'none') state.armed = ports.watchdog.armed()
   const configuration = storages.configuration()
   return {
     session: ports.session,
     bootId: ports.bootId,
     sequence,
-    armed: state.armed,
+    armed: ports.watchdog.armed(),
     facts: ports.facts,
     machines: [...room.reports()],
     pendingStarts: pendingStarts.list(),

@@ -22,7 +22,7 @@ export type HostGuard = {
 export type HostGuardOptions = {
   readonly clock: Clock
   readonly logger: Logger
-  readonly hardware: HardwareWatchdog | undefined
+  readonly hardware: Pick<HardwareWatchdog, 'pet'> | undefined
   /** Folder of the machines' cgroups, to know after a restart whether anything runs before the agent has spoken. */
   readonly machinesCgroup: string
 }

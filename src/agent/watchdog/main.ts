@@ -23,7 +23,9 @@ const guard = createHostGuard({
   hardware,
   machinesCgroup: join(config.cgroupDirectory, 'machines'),
 })
-const armed: WatchdogAnswer['armed'] = hardware === undefined ? 'none' : 'hard'
+/** A reset that comes later than W, or that can be called off, is none that a proof may count on. */
+const armed = (): WatchdogAnswer['armed'] =>
+  hardware?.isFinal === true && hardware.timeoutMs <= guard.timings().watchdogMs ? 'hard' : 'none'
 
 guard.look()
 const tick = () => {
@@ -36,7 +38,8 @@ await mkdir(dirname(config.watchdogSocket), { recursive: true })
 await rm(config.watchdogSocket, { force: true })
 createServer((socket) => {
   socket.on('error', () => socket.destroy())
-  const answer = (sequence: number) => socket.write(`${JSON.stringify({ sequence, armed } satisfies WatchdogAnswer)}\n`)
+  const answer = (sequence: number) =>
+    socket.write(`${JSON.stringify({ sequence, armed: armed() } satisfies WatchdogAnswer)}\n`)
   // An agent that has just started learns at once how the host is armed.
   answer(0)
   createInterface({ input: socket }).on('line', (line) => {
@@ -48,7 +51,7 @@ createServer((socket) => {
   })
 }).listen(config.watchdogSocket)
 flushCompileCache()
-logger.info('watchdog.started', { armed })
+logger.info('watchdog.started', { armed: armed() })
 
 /** The last line of an agent that was killed may be torn: that must not end this process too. */
 function parseState(line: string) {

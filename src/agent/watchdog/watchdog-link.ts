@@ -9,7 +9,7 @@ import { type WatchdogState, watchdogAnswerSchema } from './watchdog-message.ts'
 export type WatchdogLink = AsyncDisposable & {
   /** Sends the state; resolves when the watchdog answered it, throws `deadline-exceeded` when it doesn't. */
   tell(state: Omit<WatchdogState, 'sequence'>): Promise<void>
-  /** What the watchdog last said of its hardware; `none` while it doesn't answer. */
+  /** What the watchdog last said of its hardware, which stays armed while its process is being restarted; `none` before its first word. */
   armed(): Armed
 }
 
@@ -44,7 +44,6 @@ export function createWatchdogLink(
     attempt.on('error', () => attempt.destroy())
     attempt.once('close', () => {
       if (socket === attempt) socket = undefined
-      armed = 'none'
       void options.clock.sleep(50, closing.signal).then(reconnect)
     })
   }
