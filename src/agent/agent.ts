@@ -64,6 +64,7 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
 
   if (ports.lastConfiguration !== undefined) storages.configure(ports.lastConfiguration)
   await waitForWatchdog(ports)
+  await waitForSlots(ports, storages)
   await room.adoptAll()
   state.beats = sendHeartbeats({
     clock: ports.clock,
@@ -136,6 +137,17 @@ async function waitForWatchdog(ports: AgentPorts): Promise<void> {
   while (ports.watchdog.armed() === 'none' && ports.clock.bootTimeMs() < givesUpAtMs && !ports.signal.aborted) {
     await ports.clock.sleep(20, ports.signal)
   }
+}
+
+/**
+ * The watchdog counts with what this agent tells it from its first word on: until then the last word of the agent before it holds. So the
+ * slots are read before machines are taken over, or they would be seen without any licence. A slot that hangs is not waited for long.
+ */
+async function waitForSlots(ports: AgentPorts, storages: HostStorages): Promise<void> {
+  const givesUpAtMs = ports.clock.bootTimeMs() + 1_000
+  const isUnread = () => storages.all().some(([storageId]) => storages.probeAgeMs(storageId) === null)
+  while (isUnread() && ports.clock.bootTimeMs() < givesUpAtMs && !ports.signal.aborted)
+    await ports.clock.sleep(10, ports.signal)
 }
 
 async function repeat(ports: AgentPorts, milliseconds: number, work: () => Promise<void>): Promise<void> {
