@@ -1,5 +1,5 @@
 /** What to do next for one VM, from what its owner wants, where it is, and what its host says. Pure; carried out by the engine. */
-import type { ClusterState, HostRecord, VmRecord } from '../model/cluster-state.ts'
+import { type ClusterState, type HostRecord, isAnswering, type VmRecord } from '../model/cluster-state.ts'
 import type { Proof } from '../model/proof.ts'
 import { proofReaches } from '../model/proof-reaches.ts'
 import type { MachineReport, VmPlacement } from '../model/vm.ts'
@@ -24,13 +24,9 @@ export function decideVm(cluster: ClusterState, vm: VmRecord, question: VmQuesti
   const host = cluster.hosts.get(placement.hostId)
   const current = question.report?.epoch === placement.epoch ? question.report : undefined
   if (vm.spec.desired === 'stopped') return decideStop(vm, { host, placement, report: question.report })
-  if (host !== undefined && answers(host))
+  if (host !== undefined && isAnswering(host))
     return decideOnAnsweringHost(cluster, vm, { host, placement, current, question })
   return decideOnSilentHost(cluster, vm, { host, placement, question })
-}
-
-function answers(host: HostRecord): boolean {
-  return (host.status.state === 'online' || host.status.state === 'maintenance') && host.status.fencing === null
 }
 
 type Placed = { readonly host: HostRecord | undefined; readonly placement: VmPlacement }
@@ -45,7 +41,7 @@ function decideStop(
   vm: VmRecord,
   { host, placement, report }: Placed & { readonly report: MachineReport | undefined },
 ): VmDecision {
-  if (report === undefined || report.phase === 'stopped' || host === undefined || !answers(host))
+  if (report === undefined || report.phase === 'stopped' || host === undefined || !isAnswering(host))
     return { kind: 'settled' }
   const { hostId } = placement
   // A life under another epoch has nobody's wish any more; it is not asked politely.

@@ -1,5 +1,5 @@
 /** What people see of a VM, from what is stored and what its host says. Pure. */
-import type { HostRecord, VmRecord } from '../model/cluster-state.ts'
+import { type HostRecord, isAnswering, type VmRecord } from '../model/cluster-state.ts'
 import { proofReaches } from '../model/proof-reaches.ts'
 import type { MachineReport, VmState, VmStatus } from '../model/vm.ts'
 
@@ -56,10 +56,6 @@ export function deriveStatus(vm: VmRecord, facts: StatusFacts): DerivedStatus | 
       ? `${report.detail}; ${facts.waitReason}`
       : report.detail
   return { ...seen, state: report.phase, detail }
-}
-
-function isAnswering(host: HostRecord): boolean {
-  return (host.status.state === 'online' || host.status.state === 'maintenance') && host.status.fencing === null
 }
 
 function silentStatus(

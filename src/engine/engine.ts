@@ -54,7 +54,7 @@ export type EngineOptions = {
 export async function startEngine(options: EngineOptions): Promise<Engine> {
   const { store, clock, logger, agents, signal } = options
   const term = await takeTerm(store)
-  const index = await openClusterIndex(store, { signal, logger })
+  const index = await openClusterIndex(store, { signal })
   const events = createEventLedger(store, { clock, logger })
   const leader: Leader = {
     term,

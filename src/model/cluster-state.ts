@@ -43,3 +43,8 @@ export function isOnSharedStorage(vm: VmSpec, storages: ClusterState['storages']
 export function isLeased(vm: VmSpec, storages: ClusterState['storages']): boolean {
   return vm.ha && isOnSharedStorage(vm, storages)
 }
+
+/** True for a host that answers and isn't being fenced: what it reports counts, and it takes orders. */
+export function isAnswering({ status }: HostRecord): boolean {
+  return (status.state === 'online' || status.state === 'maintenance') && status.fencing === null
+}

@@ -17,7 +17,6 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from '../../model/ids.ts'
-import type { Logger } from '../../model/logger.ts'
 import { storageSpecSchema, volumeSpecSchema } from '../../model/storage.ts'
 import { vmPlacementSchema, vmSpecSchema, vmStatusSchema } from '../../model/vm.ts'
 import type { Change, KeyValue, Revision, Store } from '../../store/store.ts'
@@ -47,10 +46,7 @@ type MutableState = {
 }
 
 /** Loads everything and follows the store until the signal aborts. */
-export async function openClusterIndex(
-  store: Store,
-  options: { readonly signal: AbortSignal; readonly logger: Logger },
-): Promise<ClusterIndex> {
+export async function openClusterIndex(store: Store, options: { readonly signal: AbortSignal }): Promise<ClusterIndex> {
   const state: MutableState = {
     cluster: undefined,
     network: undefined,
