@@ -8,6 +8,20 @@ export type Figure = {
   readonly samples: readonly number[]
   /** What it was measured under: machine, sizes, settings. */
   readonly conditions: string
+  /** What it is compared with, measured in the same run. */
+  readonly peer?: { readonly name: string; readonly median: number }
+  /** Above 1 is better than the peer. */
+  readonly ratio?: number
+}
+
+/** The figure by itself, and once for each peer of which there are samples. For figures of which less is better. */
+export function figuresWithPeers(figure: Figure, peers: ReadonlyMap<string, readonly number[]>): readonly Figure[] {
+  const ours = summarise(figure.samples).median
+  const compared = [...peers].map(([name, samples]) => {
+    const { median } = summarise(samples)
+    return { ...figure, peer: { name, median }, ratio: median / ours }
+  })
+  return [figure, ...compared]
 }
 
 export function figureJson(figure: Figure): string {
@@ -16,7 +30,7 @@ export function figureJson(figure: Figure): string {
 }
 
 export function figureRows(figures: readonly Figure[]): string {
-  const header = ['bench', 'case', 'figure', 'n', 'min', 'median', 'p99', 'max']
+  const header = ['bench', 'case', 'figure', 'n', 'min', 'median', 'p99', 'max', 'peer']
   const rows = figures.map((one) => {
     const { n, min, median, p99, max } = summarise(one.samples)
     return [
@@ -25,6 +39,9 @@ export function figureRows(figures: readonly Figure[]): string {
       one.figure,
       String(n),
       ...[min, median, p99, max].map((value) => `${format(value)} ${one.unit}`),
+      one.peer === undefined
+        ? ''
+        : `${one.peer.name} ${format(one.peer.median)} ${one.unit}: ${format(one.ratio ?? 0)} ×`,
     ]
   })
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)))

@@ -1,11 +1,14 @@
 /** `npm run bench -- NAME [CASE…] [--runs N] [--json] [--list]`: each bench measures on a laboratory of its own and takes it down again. */
 import { parseArgs } from 'node:util'
 import type { Bench } from './bench.ts'
+import { checkpoint } from './checkpoint.ts'
+import { clone } from './clone.ts'
 import { failover } from './failover.ts'
 import { figureJson, figureRows } from './figure.ts'
 import { footprint } from './footprint.ts'
+import { recover } from './recover.ts'
 
-const benches: readonly Bench[] = [failover, footprint]
+const benches: readonly Bench[] = [recover, failover, clone, checkpoint, footprint]
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {

@@ -236,6 +236,9 @@ async function startDriver(
     kill,
     network: {
       connect: (card) => call('connect', card),
+      prepareTap: (tapName) => call('prepareTap', tapName),
+      plug: (card) => call('plug', card),
+      removeTap: (tapName) => call('removeTap', tapName),
       disconnect: (card) => call('disconnect', card),
       listTaps: () => call('listTaps'),
       adopt: (cards) => call('adopt', cards),

@@ -11,14 +11,36 @@ import { type ContractClient, createContractClient } from '../src/transport/cont
 
 export type OpenLaboratory = AsyncDisposable & {
   readonly name: string
+  /** Where its files are. */
+  readonly folder: string
   readonly api: ContractClient<typeof apiContract>
   /** A verb of the laboratory, such as ['power-off', 'h1']. */
   lab(words: readonly string[]): Promise<void>
   /** Makes a VM and waits until it answers over HTTP. */
-  deploy(name: string, wishes?: { readonly ha?: boolean }): Promise<VmView>
+  deploy(name: string, wishes?: Deployment): Promise<VmView>
+  /** Everything that a recovery from memory needs stands ready: it serves, image, spare, and with HA the standby. */
+  untilReady(name: string): Promise<VmView>
+  /** Another process runs it. */
+  untilPid(name: string, isNot: number): Promise<VmView>
+  untilOn(name: string, host: string): Promise<VmView>
+  untilImageIsNot(name: string, imageId: string): Promise<VmView>
+  /** Throws when it failed. */
+  untilTaskEnds(taskId: string): Promise<void>
   untilHostIs(host: string, state: string): Promise<void>
   /** What `status --json` tells: processes and their ids. */
   status(): Promise<z.infer<typeof statusSchema>>
+}
+
+export type Deployment = {
+  readonly ha?: boolean
+  readonly recovery?: VmView['recovery']
+  readonly memoryMiB?: number
+  /** Further disks of 64 MiB. */
+  readonly disks?: number
+  readonly drillable?: boolean
+  /** Instead of the template's readiness check. */
+  readonly probe?: VmView['probe']
+  readonly host?: string
 }
 
 const pid = z.number().nullable()
@@ -40,10 +62,14 @@ export async function openLaboratory(name: string, options: readonly string[]): 
   const api = createContractClient(apiContract, { baseUrl: record.apiUrl, token, timeoutMs: 20_000 })
   return {
     name,
+    folder: join(home, 'labs', name),
     api,
     lab: async (words) => void (await laboratory([...words, '--name', name])),
-    async deploy(vmName, { ha = false } = {}) {
-      const { vm } = await api.call('createVm', { body: { name: vmName, template: 'tiny', ha } })
+    ...waits(api),
+    async deploy(vmName, { disks = 0, ...wishes } = {}) {
+      const further = Array.from({ length: disks }, () => ({ sizeMiB: 64 }))
+      const body = { name: vmName, template: 'tiny', disks: further, ...wishes }
+      const { vm } = await api.call('createVm', { body })
       await waitForAnswer({ address: vm.address, name: vmName }, { deadlineMs: 120_000 })
       return api.call('getVm', { params: { vm: vmName } })
     },
@@ -60,6 +86,48 @@ export async function openLaboratory(name: string, options: readonly string[]): 
       await laboratory(['down', '--name', name])
     },
   }
+}
+
+/** Waits for what the API tells. Each gives up after two minutes and says how it was then. */
+function waits(api: OpenLaboratory['api']) {
+  const until = async (name: string, isSo: (vm: VmView) => boolean): Promise<VmView> => {
+    const givesUpAtMs = performance.now() + 120_000
+    for (;;) {
+      const vm = await api.call('getVm', { params: { vm: name } })
+      if (isSo(vm)) return vm
+      if (performance.now() > givesUpAtMs)
+        throw new Error(`${name} did not become what was waited for: ${JSON.stringify([vm.status, vm.standby])}`)
+      await delay(20)
+    }
+  }
+  return {
+    untilReady: (name: string) => until(name, isReady),
+    untilPid: (name: string, isNot: number) =>
+      until(name, ({ status }) => status.state === 'running' && status.pid !== null && status.pid !== isNot),
+    untilOn: (name: string, host: string) =>
+      until(name, ({ status, hostName }) => status.state === 'running' && hostName === host),
+    untilImageIsNot: (name: string, imageId: string) =>
+      until(name, ({ status }) => (status.recovery?.image?.imageId ?? imageId) !== imageId),
+    async untilTaskEnds(taskId: string) {
+      const givesUpAtMs = performance.now() + 300_000
+      for (;;) {
+        const task = await api.call('getTask', { params: { task: taskId } })
+        if (task.state === 'succeeded') return
+        if (task.endedAt !== null)
+          throw new Error(`${task.kind} ${task.subject} ${task.state}: ${task.error?.message ?? ''}`)
+        if (performance.now() > givesUpAtMs)
+          throw new Error(`${task.kind} ${task.subject} did not end: ${task.message}`)
+        await delay(50)
+      }
+    },
+  }
+}
+
+function isReady({ status, ha, standby, standbyReport }: VmView): boolean {
+  const { recovery } = status
+  const isHere =
+    status.state === 'running' && recovery?.service === 'correct' && recovery.spare === 'ready' && recovery.note === ''
+  return isHere && (!ha || (standby?.imageId === recovery.image?.imageId && standbyReport?.state === 'ready'))
 }
 
 function laboratory(words: readonly string[]): Promise<string> {

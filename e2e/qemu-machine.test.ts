@@ -2,55 +2,34 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { createConnection } from 'node:net'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { MachineDefinition, MachineEvent, RunningMachine } from '../src/agent/hypervisor/hypervisor.ts'
-import { createQemuHypervisor } from '../src/agent/hypervisor/qemu/qemu-hypervisor.ts'
-import { sampleDefinition } from '../src/agent/hypervisor/sample-definition.ts'
-import { findCgroupMount, killCgroupAndWait, makeCgroup, removeCgroup } from '../src/linux/cgroup.ts'
-import { runCommand } from '../src/linux/run-command.ts'
+import { bootTimeoutMs, type GuestHost, openGuestHost, template } from './open-guest-host.ts'
 
-const home = process.env['DIALTONE_HOME'] ?? '/var/lib/dialtone'
-const template = (await readdir(join(home, 'templates')).catch(() => [])).find((name) => name.startsWith('tiny-'))
-const tapName = `dte${process.pid}`
-const subnet = `10.251.${process.pid % 256}`
-const guestAddress = `${subnet}.2`
-const bootTimeoutMs = 20_000
 const timeout = 60_000
-
-let directory = ''
-let cgroup = ''
-let disposeNetwork: () => Promise<void> = async () => undefined
+let host: GuestHost
 
 describe('a Linux machine on QEMU', { skip: template === undefined && 'the template tiny is not built' }, () => {
   before(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'dialtone-e2e-'))
-    cgroup = join((await findCgroupMount()) ?? '', tapName)
-    disposeNetwork = await makeNetwork()
+    host = await openGuestHost()
   })
-  after(async () => {
-    await killCgroupAndWait(cgroup, 5000)
-    await removeCgroup(cgroup)
-    await disposeNetwork()
-    await rm(directory, { recursive: true, force: true })
-  })
+  after(() => host.close())
 
   test('boots until it answers HTTP, offers a login, reboots itself, and shuts down by its power button', {
     timeout,
   }, async (t) => {
-    const definition = await defineMachine(t, 'boots')
+    const definition = await host.define('boots')
     const startedAt = performance.now()
-    const machine = await createQemuHypervisor({ cacheDirectory: directory }).start(definition)
+    const machine = await host.hypervisor().start(definition)
     const readyMs = performance.now() - startedAt
     const console = await machine.openConsole()
     await machine.resume()
     const prompt = waitForText(console, 'login:')
-    await untilHttpAnswers()
+    await host.untilHttpAnswers()
     const httpMs = performance.now() - startedAt
     await prompt
     const memory = await readFile(`/proc/${machine.pid}/smaps_rollup`, 'utf8')
@@ -71,16 +50,16 @@ describe('a Linux machine on QEMU', { skip: template === undefined && 'the templ
   }, async (t) => {
     for (const kind of ['own', 'adopted'] as const) {
       const latencies: number[] = []
-      for (let round = 0; round < 5; round += 1) latencies.push(await measureDeath(t, `${kind}${round}`, kind))
+      for (let round = 0; round < 5; round += 1) latencies.push(await measureDeath(`${kind}${round}`, kind))
       t.diagnostic(`SIGKILL → exited, ${kind}: ${latencies.map((ms) => ms.toFixed(1)).join(' ')} ms`)
     }
   })
 
   test('goes on serving while its agent dies, and is adopted by the next one', { timeout }, async (t) => {
-    const definition = await defineMachine(t, 'adopted')
+    const definition = await host.define('adopted')
     const agent = await earlierAgent(definition)
     const pid = await agent.firstLine
-    await untilHttpAnswers()
+    await host.untilHttpAnswers()
     let answers = 0
     let failures = 0
     const asking = new AbortController()
@@ -90,10 +69,7 @@ describe('a Linux machine on QEMU', { skip: template === undefined && 'the templ
     })
     agent.kill()
     const startedAt = performance.now()
-    const machine = await createQemuHypervisor({ cacheDirectory: directory }).adopt(
-      definition.runDirectory,
-      definition.cgroupDirectory,
-    )
+    const machine = await host.hypervisor().adopt(definition.runDirectory, definition.cgroupDirectory)
     t.diagnostic(`adopted in ${(performance.now() - startedAt).toFixed(1)} ms`)
     assert.ok(machine)
     assert.equal(`${machine.pid}`, pid)
@@ -144,61 +120,6 @@ async function assertPanicIsTold(machine: RunningMachine, t: TestContext): Promi
   assert.equal(await machine.state(), 'paused')
 }
 
-/** Nothing of the machine is left when the test is over. */
-async function defineMachine(t: TestContext, name: string): Promise<MachineDefinition> {
-  const folder = join(home, 'templates', template ?? '')
-  const manifest: unknown = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8'))
-  assert.ok(typeof manifest === 'object' && manifest !== null && 'commandLineTcg' in manifest)
-  const runDirectory = join(directory, name)
-  const cgroupDirectory = join(cgroup, name)
-  const disk = join(directory, `${name}.qcow2`)
-  await mkdir(runDirectory, { mode: 0o700 })
-  await makeCgroup(cgroupDirectory)
-  t.after(() => killCgroupAndWait(cgroupDirectory, 5000))
-  await command('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', join(folder, 'root.qcow2'), disk])
-  const facts = await createQemuHypervisor({ cacheDirectory: directory }).facts()
-  return sampleDefinition({
-    hardware: { ...facts, qemuVersion: facts.version },
-    memoryMiB: 128,
-    tapName,
-    disks: [{ volumeId: 'vol-root2345', path: disk, format: 'qcow2' }],
-    kernel: {
-      vmlinux: join(folder, 'vmlinux'),
-      initrd: join(folder, 'initrd.img'),
-      commandLine: String(manifest.commandLineTcg),
-    },
-    runDirectory,
-    cgroupDirectory,
-  })
-}
-
-/** A tap with an address and a DHCP server on it. Returns what takes them down. */
-async function makeNetwork(): Promise<() => Promise<void>> {
-  await command('ip', ['tuntap', 'add', tapName, 'mode', 'tap'])
-  await command('ip', ['addr', 'add', `${subnet}.1/30`, 'dev', tapName])
-  await command('ip', ['link', 'set', tapName, 'up'])
-  // Otherwise the seconds between ARP requests would be measured, not the guest.
-  const { macAddress } = sampleDefinition()
-  await command('ip', ['neigh', 'replace', guestAddress, 'lladdr', macAddress, 'dev', tapName, 'nud', 'permanent'])
-  const server = spawn(
-    'dnsmasq',
-    [
-      ...['--keep-in-foreground', '--conf-file=/dev/null', '--port=0', `--interface=${tapName}`, '--bind-interfaces'],
-      ...[`--dhcp-range=${guestAddress},${guestAddress},1h`, '--dhcp-authoritative', '--no-ping', '--leasefile-ro'],
-      '--pid-file=',
-    ],
-    { stdio: 'ignore' },
-  )
-  return async () => {
-    server.kill()
-    await command('ip', ['link', 'delete', tapName])
-  }
-}
-
-async function command(program: string, args: readonly string[]): Promise<void> {
-  await runCommand(program, args, { timeoutMs: 10_000 })
-}
-
 async function earlierAgent(definition: MachineDefinition): Promise<{ firstLine: Promise<string>; kill(): void }> {
   const driver = join(import.meta.dirname, 'qemu-machine.driver.ts')
   const agent = spawn(process.execPath, [driver, JSON.stringify(definition)], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -209,13 +130,12 @@ async function earlierAgent(definition: MachineDefinition): Promise<{ firstLine:
 }
 
 /** From the signal to `exited`. The guest has run for a moment. */
-async function measureDeath(t: TestContext, name: string, kind: 'own' | 'adopted'): Promise<number> {
-  const definition = await defineMachine(t, name)
-  const own = await createQemuHypervisor({ cacheDirectory: directory }).start(definition)
+async function measureDeath(name: string, kind: 'own' | 'adopted'): Promise<number> {
+  const definition = await host.define(name)
+  const own = await host.hypervisor().start(definition)
   await own.resume()
   await delay(300)
-  const adopt = () =>
-    createQemuHypervisor({ cacheDirectory: directory }).adopt(definition.runDirectory, definition.cgroupDirectory)
+  const adopt = () => host.hypervisor().adopt(definition.runDirectory, definition.cgroupDirectory)
   const machine = kind === 'own' ? own : await adopt()
   assert.ok(machine)
   const startedAt = performance.now()
@@ -226,35 +146,11 @@ async function measureDeath(t: TestContext, name: string, kind: 'own' | 'adopted
   return latency
 }
 
-async function untilHttpAnswers(): Promise<void> {
-  const givesUpAt = performance.now() + bootTimeoutMs
-  while (!(await isHttpAnswered())) {
-    assert.ok(performance.now() < givesUpAt, `${guestAddress} did not answer within ${bootTimeoutMs} ms`)
-    await delay(10)
-  }
-}
-
 async function askUntil(signal: AbortSignal, tell: (isAnswered: boolean) => void): Promise<void> {
   while (!signal.aborted) {
-    tell(await isHttpAnswered())
+    tell(await host.isHttpAnswered())
     await delay(20)
   }
-}
-
-/** A connection of its own for each question. */
-function isHttpAnswered(): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection(80, guestAddress)
-    let answer = ''
-    socket.setTimeout(500, () => socket.destroy())
-    socket.setEncoding('utf8')
-    socket.on('connect', () => socket.write('GET / HTTP/1.0\r\n\r\n'))
-    socket.on('data', (chunk: string) => {
-      answer += chunk
-    })
-    socket.on('error', () => undefined)
-    socket.on('close', () => resolve(/^HTTP\/1\.[01] 200/.test(answer)))
-  })
 }
 
 async function waitForText(stream: NodeJS.ReadableStream, text: string): Promise<void> {

@@ -52,7 +52,7 @@ export async function buildTemplate(options: BuildOptions): Promise<BuiltTemplat
     recipe.kernelPackage,
     () => report('lists', 0, 'fetching the package lists'),
   )
-  const version = await recipeVersion(recipeDirectory, packages)
+  const version = await recipeVersion(recipe, recipeDirectory, packages)
   const into = resolve(options.into)
   await mkdir(into, { recursive: true })
   const directory = join(into, `${recipe.name}-${version}`)
@@ -130,6 +130,8 @@ function manifestOf(recipe: Recipe, version: string, kernelVersion: string): Omi
     defaultCpus,
     ports: recipe.ports,
     guestAgent: recipe.guestAgent,
+    residentAgent: recipe.residentAgent,
+    readiness: recipe.readiness,
     reseedsOnResume: recipe.reseedsOnResume,
   }
 }

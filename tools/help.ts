@@ -12,6 +12,8 @@ const sentences: Readonly<Record<string, string>> = {
   scenario: 'the scenarios of scenarios/',
   e2e: 'tests with real machines, one after the other; needs root',
   bench: 'measures: npm run bench -- --list',
+  soak: 'drills of mixed kind in a row, hundreds of them, and a look at what they left: npm run soak -- --drills 500',
+  'soak:load': 'every processor busy for an hour, and no host may be fenced: npm run soak:load -- --minutes 60',
   format: 'puts sources into the form that check asks for',
   help: 'this list',
 }

@@ -58,6 +58,8 @@ async function writeManifest(): Promise<void> {
     defaultCpus: 1,
     ports: [80],
     guestAgent: true,
+    residentAgent: true,
+    readiness: { kind: 'http', port: 80, path: '/health', status: 200, body: 'ok' },
     reseedsOnResume: true,
   }
   await writeFile(join(directory, 'manifest.json'), JSON.stringify(manifest))

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { runCommand } from '../../src/linux/run-command.ts'
 import { type ArchiveEntry, cpioArchive } from './cpio-archive.ts'
 import { type KernelModule, ModuleLibrary } from './kernel-modules.ts'
-import type { Recipe } from './recipe.ts'
+import { type Recipe, sourcesDirectory } from './recipe.ts'
 
 export type RootMaterial = {
   readonly recipe: Recipe
@@ -73,22 +73,22 @@ async function programs({ recipe, recipeDirectory, packageRoot, scratch }: RootM
   const libraries = join(packageRoot, 'usr/lib/x86_64-linux-musl')
   const compiler = join(packageRoot, 'usr/lib/x86_64-linux-gnu/tcc')
   const entries: ArchiveEntry[] = []
-  for (const { sources, to } of recipe.programs) {
-    const directory = join(recipeDirectory, sources)
+  for (const program of recipe.programs) {
+    const directory = sourcesDirectory(recipeDirectory, program)
     const files = (await readdir(directory)).filter((name) => name.endsWith('.c')).sort()
-    const program = join(scratch, sources.replaceAll('/', '-'))
+    const compiled = join(scratch, program.to.replaceAll('/', '-'))
     await runCommand(
       join(packageRoot, 'usr/bin/tcc'),
       [
         ...['-Wall', '-Werror', '-static', '-nostdinc', '-nostdlib', `-B${compiler}`, `-I${join(compiler, 'include')}`],
         `-I${join(packageRoot, 'usr/include/x86_64-linux-musl')}`,
-        ...['-o', program, join(libraries, 'crt1.o'), join(libraries, 'crti.o')],
+        ...['-o', compiled, join(libraries, 'crt1.o'), join(libraries, 'crti.o')],
         ...files.map((name) => join(directory, name)),
         ...[join(libraries, 'libc.a'), join(compiler, 'libtcc1.a'), join(libraries, 'crtn.o')],
       ],
       { timeoutMs: compileTimeoutMs },
     )
-    entries.push(await fileEntry(program, to))
+    entries.push(await fileEntry(compiled, program.to))
   }
   return entries
 }

@@ -1,8 +1,9 @@
 /** What a recipe says: packages, modules, programs and files of one machine, and how it is started. */
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { DialtoneError } from '../../src/model/dialtone-error.ts'
+import { nameSchema } from '../../src/model/ids.ts'
 import { templateManifestSchema } from '../../src/model/template-manifest.ts'
 
 const packageNameSchema = z.string().regex(/^[a-z0-9][a-z0-9.+-]+$/)
@@ -19,6 +20,8 @@ const recipeSchema = z.strictObject({
     defaultCpus: true,
     ports: true,
     guestAgent: true,
+    residentAgent: true,
+    readiness: true,
     reseedsOnResume: true,
   }).shape,
   /** Debian packages that are downloaded and unpacked, never installed. */
@@ -40,7 +43,14 @@ const recipeSchema = z.strictObject({
     }),
   ),
   /** Folders of C sources, each compiled into one static program. */
-  programs: z.array(z.strictObject({ sources: innerPathSchema, to: innerPathSchema })),
+  programs: z.array(
+    z.strictObject({
+      /** The recipe whose program it is; absent: this one. */
+      recipe: nameSchema.optional(),
+      sources: innerPathSchema,
+      to: innerPathSchema,
+    }),
+  ),
   packageFiles: z.array(z.strictObject({ from: innerPathSchema, to: innerPathSchema })),
   folders: z.array(innerPathSchema),
   links: z.array(z.strictObject({ at: innerPathSchema, to: z.string() })),
@@ -60,4 +70,9 @@ export async function readRecipe(directory: string): Promise<Recipe> {
   const parsed = recipeSchema.safeParse(JSON.parse(text))
   if (parsed.success) return parsed.data
   throw new DialtoneError('invalid-input', `the recipe ${path} is wrong: ${z.prettifyError(parsed.error)}`)
+}
+
+/** The folder of a program's sources, in the recipe of DIRECTORY or in another beside it. */
+export function sourcesDirectory(directory: string, { recipe, sources }: Recipe['programs'][number]): string {
+  return join(recipe === undefined ? directory : join(dirname(directory), recipe), sources)
 }

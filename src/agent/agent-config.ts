@@ -26,6 +26,13 @@ export const agentConfigSchema = z.object({
   ]),
   /** What machines may use here; the whole machine by default. */
   capacity: z.object({ memoryMiB: z.number().int(), cpus: z.number().int() }).optional(),
+  /**
+   * Where images of machines' memory are kept: a RAM-backed file system, or a fast local one; never one of the network. Without a directory
+   * one is made in the data directory; without a budget a quarter of the host's memory may be used.
+   */
+  memoryImages: z
+    .object({ directory: z.string().optional(), budgetMiB: z.number().int().min(64).optional() })
+    .default({}),
   qemu: z.object({ fileLocking: z.boolean().default(true) }).default({ fileLocking: true }),
 })
 export type AgentConfig = z.infer<typeof agentConfigSchema>

@@ -7,7 +7,10 @@ import type { MachineOrder } from '../model/machine-order.ts'
 import type { Hypervisor } from './hypervisor/hypervisor.ts'
 import type { BootFiles, MachineCgroups } from './machines/machine-ports.ts'
 import type { MachineRecords } from './machines/machine-record.ts'
+import type { MemoryImageCache } from './memory-images/memory-image-cache.ts'
 import type { Network } from './network/network.ts'
+import type { CheckOnce } from './probes/prober.ts'
+import type { RungOutcomes } from './recovery/rung-outcomes.ts'
 import type { Storage } from './storage/storage.ts'
 import type { WatchdogLink } from './watchdog/watchdog-link.ts'
 
@@ -24,6 +27,12 @@ export type AgentPorts = {
   readonly cgroups: MachineCgroups
   readonly network: Network
   readonly watchdog: WatchdogLink
+  readonly images: MemoryImageCache
+  readonly outcomes: RungOutcomes
+  randomBytes(count: number): Uint8Array
+  sendSignal(pid: number, signal: 'SIGKILL' | 'SIGSTOP'): void
+  checkOnce: CheckOnce
+  readonly guestNetwork: { readonly prefixLength: number; readonly gateway: string }
   /** Opens a storage that the cluster's configuration names. */
   openStorage(storage: AgentConfiguration['storages'][number]): Storage
   bootFiles(machine: MachineOrder): Promise<BootFiles>

@@ -13,6 +13,8 @@ import { type HeartbeatSender, sendHeartbeats } from './heartbeat/send-heartbeat
 import { createHostStorages, type HostStorages } from './host-storages.ts'
 import { createMachineRoom, type MachineRoom } from './machines/machine-room.ts'
 import { createLicenceKeeper, type LicenceKeeper } from './protection/licence-keeper.ts'
+import { createRecoveryJournal, type RecoveryJournal } from './recovery/recovery-journal.ts'
+import { sweepImages } from './recovery/sweep-images.ts'
 
 export type Agent = {
   readonly room: MachineRoom
@@ -24,6 +26,8 @@ const licenceEveryMs = 80
 /** How often the watchdog process hears from the agent when nothing has changed. */
 const watchdogEveryMs = 200
 const confirmWithinMs = 5_000
+/** How often copies of images are looked through for those of machines that were deleted. */
+const sweepEveryMs = 10_000
 
 /** What changes while the agent lives. */
 type AgentState = {
@@ -38,6 +42,7 @@ type Parts = {
   readonly room: MachineRoom
   readonly storages: HostStorages
   readonly licences: LicenceKeeper
+  readonly journal: RecoveryJournal
   readonly pendingStarts: PendingStarts
 }
 
@@ -48,9 +53,11 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
   const timings = ports.lastConfiguration?.timings ?? defaultTimings
   const licences = createLicenceKeeper({ link: ports.watchdog, logger: ports.logger, timings })
   const storages = createHostStorages(ports, licences)
+  const journal = createRecoveryJournal(() => state.beats?.beatSoon())
   const room = createMachineRoom(ports.session, {
     ...ports,
     licences,
+    journal,
     storage: storages.storage,
     isShared: storages.isShared,
     confirmStart(life) {
@@ -60,7 +67,7 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
     },
     reportSoon: () => state.beats?.beatSoon(),
   })
-  const parts: Parts = { ports, state, room, storages, licences, pendingStarts }
+  const parts: Parts = { ports, state, room, storages, licences, journal, pendingStarts }
 
   if (ports.lastConfiguration !== undefined) storages.configure(ports.lastConfiguration)
   await waitForWatchdog(ports)
@@ -77,11 +84,18 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
   })
   void repeat(ports, licenceEveryMs, () => room.applyLicences())
   void repeat(ports, watchdogEveryMs, () => licences.tellWatchdog())
+  void repeat(ports, sweepEveryMs, () =>
+    sweepImages(
+      ports.images,
+      storages.all().map(([, storage]) => storage),
+      ports.logger,
+    ),
+  )
   return { room, handlers: handleOrders({ hostId: ports.hostId, room, ports, storages, licences }) }
 }
 
 function composeHeartbeat(
-  { ports, state, room, storages, licences, pendingStarts }: Parts,
+  { ports, state, room, storages, licences, journal, pendingStarts }: Parts,
   sequence: number,
 ): Heartbeat {
   const configuration = storages.configuration()
@@ -98,6 +112,8 @@ function composeHeartbeat(
       probeAgeMs: storages.probeAgeMs(storageId),
       pill: licences.hasPill(storageId),
     })),
+    standbys: [...room.standbys.reports()],
+    records: [...journal.pending()],
     configurationRevision: configuration?.revision ?? 0,
     highestKnownRevision: state.newest.revision,
     highestKnownEpoch: room.highestEpoch(),
@@ -108,7 +124,7 @@ function composeHeartbeat(
 type Sent = { readonly heartbeat: Heartbeat; readonly sentAtMs: number }
 
 function takeIn(
-  { ports, state, room, storages, licences, pendingStarts }: Parts,
+  { ports, state, room, storages, licences, journal, pendingStarts }: Parts,
   acknowledgement: Acknowledgement,
   { heartbeat, sentAtMs }: Sent,
 ): void {
@@ -122,6 +138,7 @@ function takeIn(
   }
   const isSameHistory = incarnation === state.newest.incarnation
   state.newest = { incarnation, revision: isSameHistory ? Math.max(revision, state.newest.revision) : revision }
+  journal.stored(acknowledgement.recordsStoredUpTo)
   if (verdict === 'admitted') licences.acknowledged(sentAtMs)
   if (verdict === 'fenced') {
     // What could not be reaped loses its licence, and then the watchdog resets the host.

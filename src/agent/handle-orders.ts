@@ -1,7 +1,7 @@
 /** The agent's side of the contract with the leader: each order is checked for its authority, then carried out; all are safe to repeat. */
 import type { AgentContract, Inventory } from '../model/agent-protocol/agent-contract.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
-import type { HostId } from '../model/ids.ts'
+import { type HostId, imageIdSchema, vmIdSchema } from '../model/ids.ts'
 import { formatPill } from '../model/protection/pill.ts'
 import type { Handlers } from '../transport/mount-contract.ts'
 import type { AgentPorts } from './agent-ports.ts'
@@ -9,13 +9,18 @@ import type { HostStorages } from './host-storages.ts'
 import { numberOfTap } from './machines/machine-names.ts'
 import type { MachineRoom } from './machines/machine-room.ts'
 import type { LicenceKeeper } from './protection/licence-keeper.ts'
+import { recoveryOrders } from './recovery/recovery-orders.ts'
+import type { VolumeRequest } from './storage/storage.ts'
 
 export type OrderContext = {
   readonly hostId: HostId
   readonly room: MachineRoom
   readonly storages: HostStorages
   readonly licences: LicenceKeeper
-  readonly ports: Pick<AgentPorts, 'clock' | 'hostName' | 'cgroups' | 'rootDisk' | 'network' | 'records'>
+  readonly ports: Pick<
+    AgentPorts,
+    'clock' | 'hostName' | 'cgroups' | 'images' | 'outcomes' | 'rootDisk' | 'network' | 'records'
+  >
 }
 
 export function handleOrders(context: OrderContext): Handlers<AgentContract> {
@@ -46,10 +51,7 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
     },
     async createVolume({ params, body }) {
       room.checkAuthority(body.authority)
-      const base =
-        body.baseVersion === null
-          ? {}
-          : { base: { version: body.baseVersion, path: await ports.rootDisk(body.baseVersion) } }
+      const base = body.baseVersion === null ? {} : { base: await baseOf(body.baseVersion, ports) }
       const cgroupDirectory = await ports.cgroups.makeForTools()
       const { volumeId } = params
       await storages.storage(body.storageId).createVolume({
@@ -74,8 +76,15 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
       if (clearsOwn) licences.ownSlotCleared(storageId, ports.clock.bootTimeMs())
       return {}
     },
+    ...recoveryOrders(room),
     inventory: () => takeInventory(context),
   }
+}
+
+/** A template's root disk is brought here; what was published of a memory image is on the storage already. */
+async function baseOf(version: string, ports: OrderContext['ports']): Promise<NonNullable<VolumeRequest['base']>> {
+  const isPublished = imageIdSchema.safeParse(version).success
+  return { version, path: isPublished ? undefined : await ports.rootDisk(version) }
 }
 
 async function takeInventory({ hostId, room, ports, storages }: OrderContext): Promise<Inventory> {
@@ -100,9 +109,19 @@ async function takeInventory({ hostId, room, ports, storages }: OrderContext): P
     runDirectories: records.map((record) => record.machine.vmId),
     taps: taps.map((tapName) => ({
       tapName,
-      vmId: records.find((record) => record.machine.number === numberOfTap(tapName))?.machine.vmId ?? null,
+      vmId:
+        records.find((record) => record.machine.number === numberOfTap(tapName))?.machine.vmId ??
+        room.standbys.vmWithNumber(numberOfTap(tapName)) ??
+        null,
     })),
     volumes,
+    statistics: ports.outcomes.statistics(),
+    spares: (await ports.cgroups.listSpares()).map(({ name, pids }) => ({ vmId: vmIdSchema.parse(name), pids })),
+    images: (await ports.images.list()).map(({ manifest, usedBytes }) => ({
+      imageId: manifest.id,
+      vmId: manifest.vmId,
+      usedMiB: Math.ceil(usedBytes / 2 ** 20),
+    })),
     storages: usages,
   }
 }

@@ -17,12 +17,16 @@ import { listen, makeServer } from '../transport/serve.ts'
 import { identifyByCertificate } from '../transport/tls-identity.ts'
 import { startAgent } from './agent.ts'
 import { type AgentConfig, readAgentConfig } from './agent-config.ts'
+import { limitStarts } from './hypervisor/limit-starts.ts'
 import { createQemuHypervisor } from './hypervisor/qemu/qemu-hypervisor.ts'
 import { obtainIdentity } from './identity.ts'
 import { createImageCache } from './images/image-cache.ts'
 import { createMachineCgroups } from './machines/machine-cgroups.ts'
 import { createMachineRecords } from './machines/machine-record.ts'
+import { createMemoryImageCache } from './memory-images/memory-image-cache.ts'
 import { createBridgeNetwork } from './network/bridge/bridge-network.ts'
+import { checkOnce } from './probes/check-once.ts'
+import { openRungOutcomes } from './recovery/rung-outcomes.ts'
 import { createDirectoryStorage } from './storage/directory/directory-storage.ts'
 import { rememberedUuid } from './storage/directory/remembered-uuid.ts'
 import { createWatchdogLink } from './watchdog/watchdog-link.ts'
@@ -42,12 +46,13 @@ const controller = createContractClient(hostContract, {
   connectTimeoutMs: 500,
   maximumConnections: 4,
 })
-const hypervisor = createQemuHypervisor({
+const qemu = createQemuHypervisor({
   fileLocking: config.qemu.fileLocking,
   cacheDirectory: join(config.dataDirectory, 'cache'),
   logger,
 })
 const facts = await hostFacts(config)
+const hypervisor = limitStarts(qemu, Math.max(2, facts.cpus))
 const images = createImageCache({
   directory: join(config.dataDirectory, 'images'),
   fetchFile: async (version, file) =>
@@ -64,7 +69,7 @@ const agent = await startAgent({
   clock,
   logger,
   hypervisor,
-  records: createMachineRecords(join(config.dataDirectory, 'run', 'machines')),
+  records: createMachineRecords(join(config.dataDirectory, 'run')),
   cgroups: createMachineCgroups(config.cgroupDirectory),
   network: createBridgeNetwork({
     bridge: config.bridge,
@@ -77,6 +82,16 @@ const agent = await startAgent({
     leaseSeconds: 3600,
     logger,
   }),
+  images: createMemoryImageCache({
+    directory: config.memoryImages.directory ?? join(config.dataDirectory, 'memory-images'),
+    budgetMiB: config.memoryImages.budgetMiB ?? Math.floor(facts.memoryMiB / 4),
+    logger,
+  }),
+  outcomes: await openRungOutcomes(join(config.dataDirectory, 'rung-outcomes.json'), logger),
+  randomBytes,
+  sendSignal: (pid, signal) => void process.kill(pid, signal),
+  checkOnce,
+  guestNetwork: { prefixLength: config.network.prefixLength, gateway: config.network.gateway },
   watchdog: createWatchdogLink(config.watchdogSocket, { clock, deadlineMs: 500 }),
   openStorage: ({ storageId, path, shared }) => {
     const expectedUuid = rememberedUuid(config.dataDirectory, { storageId, path })
@@ -114,14 +129,14 @@ logger.info('agent.serves', { hostId: identity.hostId, session: agent.room.sessi
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(0))
 
 async function hostFacts({ capacity }: AgentConfig): Promise<HostFacts> {
-  const qemu = await hypervisor.facts()
+  const found = await qemu.facts()
   return {
     cpus: capacity?.cpus ?? cpus().length,
     memoryMiB: capacity?.memoryMiB ?? Math.floor(totalmem() / 1_048_576),
-    accelerator: qemu.accelerator,
-    qemuVersion: qemu.version,
-    machineType: qemu.machineType,
-    cpuModel: qemu.cpuModel,
+    accelerator: found.accelerator,
+    qemuVersion: found.version,
+    machineType: found.machineType,
+    cpuModel: found.cpuModel,
   }
 }
 

@@ -13,12 +13,16 @@ type Sleeper = { readonly atMs: number; readonly wake: () => void }
 /** Turns of the event loop that no chain of promises in these tests outlasts. */
 const settlingTurns = 3
 
-export function createVirtualClock(startMs = 1_000_000): VirtualClock {
+/** `isBusy`: whether something outside of this time is under way that has to end before time goes on, such as a program. */
+export function createVirtualClock(startMs = 1_000_000, isBusy: () => boolean = () => false): VirtualClock {
   let nowMs = startMs
   let sleepers: readonly Sleeper[] = []
 
   const settle = async () => {
-    for (let turn = 0; turn < settlingTurns; turn += 1) await new Promise<void>((resolve) => setImmediate(resolve))
+    for (let turn = 0; turn < settlingTurns; turn += 1) {
+      await new Promise<void>((resolve) => setImmediate(resolve))
+      if (isBusy()) turn = -1
+    }
   }
 
   return {

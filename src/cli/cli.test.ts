@@ -71,7 +71,7 @@ test('a list is a table without colours in a pipe, and exits with 0', async () =
   assert.equal(code, 0)
   assert.equal(err, '')
   assert.match(out, /^NAME +STATE +SINCE +HOST/)
-  assert.match(out, /\ndatabase +running .* 128 MiB +no +tiny\n$/)
+  assert.match(out, /\ndatabase +running .* 128 MiB +no +boot +tiny\n$/)
   assert.ok(!out.includes('\x1b'))
 })
 

@@ -28,6 +28,18 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'what happened',
     load: async () => (await import('./event-commands.ts')).addEventCommands,
   },
+  outage: {
+    summary: 'when services were away, why, and for how long',
+    load: async () => (await import('./ledger-commands.ts')).addOutageCommands,
+  },
+  availability: {
+    summary: 'how many nines a service really has',
+    load: async () => (await import('./ledger-commands.ts')).addAvailabilityCommand,
+  },
+  drill: {
+    summary: 'make a machine fail on purpose, and measure its recovery',
+    load: async () => (await import('./drill-commands.ts')).addDrillCommand,
+  },
   cluster: {
     summary: 'the cluster as a whole',
     load: async () => (await import('./cluster-commands.ts')).addClusterCommands,

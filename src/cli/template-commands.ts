@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { formatAge } from './age.ts'
 import { formatSize } from './byte-size.ts'
+import { addWarmTemplateCommand } from './clone-commands.ts'
 import { followTask, writeBegun } from './follow-task.ts'
 import { printableText } from './printable-text.ts'
 import { writeJson, writeListing } from './screen.ts'
@@ -13,6 +14,7 @@ export function addTemplateCommands(template: Command): void {
     .command('list')
     .description('list all templates')
     .action((_options: object, command: Command) => withSession(command, listTemplates))
+  addWarmTemplateCommand(template)
   template
     .command('build')
     .description('build a template from the recipe of this name, or take the built one')
@@ -45,6 +47,7 @@ async function listTemplates({ api, screen }: Session): Promise<void> {
       ['ROOT DISK', (template) => formatSize(template.rootDiskMiB)],
       ['KERNEL', (template) => template.kernelVersion],
       ['BUILT', (template) => formatAge(template.builtAt, nowMs)],
+      ['WARM', (template) => (template.warm === null ? 'no' : formatSize(template.warm.memoryMiB))],
       ['DESCRIPTION', (template) => template.description],
     ],
   })

@@ -3,17 +3,22 @@ import type { Command } from 'commander'
 import type { TaskView, VmView } from '../model/api/views.ts'
 import { formatAge } from './age.ts'
 import { formatSize } from './byte-size.ts'
+import { addCloneCommand, createFromMemory } from './clone-commands.ts'
 import { confirmByName } from './confirm.ts'
 import { followTask, writeBegun } from './follow-task.ts'
 import { type DiskOption, diskOption, secondsOption, sizeOption, wholeNumberOption } from './option-parsers.ts'
 import { printableText } from './printable-text.ts'
+import { addRecoverCommand } from './recover-commands.ts'
+import { addRecoveryOptions, probeOf, type RecoveryOptions, recoveryOf } from './recovery-options.ts'
 import { type Listing, writeDetails, writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 import { vmStateCell } from './state-cells.ts'
 import { describeVm } from './vm-details.ts'
+import { addVmRecoveryCommands } from './vm-recovery-commands.ts'
 
-type CreateOptions = {
+type CreateOptions = RecoveryOptions & {
   readonly template: string
+  readonly fromMemory?: boolean
   readonly cpus?: number
   readonly memory?: number
   readonly storage?: string
@@ -48,6 +53,9 @@ export function addVmCommands(vm: Command): void {
       withSession(command, (session) => showVm(session, name)),
     )
   addPowerVerbs(vm)
+  addVmRecoveryCommands(vm)
+  addCloneCommand(vm)
+  addRecoverCommand(vm)
   vm.command('reset')
     .description('press its reset button')
     .argument('<vm>')
@@ -87,9 +95,7 @@ export function addVmCommands(vm: Command): void {
 }
 
 function addCreate(vm: Command): void {
-  vm.command('create')
-    .description('make a VM from a template and start it')
-    .argument('<name>')
+  addRecoveryOptions(vm.command('create').description('make a VM from a template and start it').argument('<name>'))
     .requiredOption('--template <template>', 'the template that it is made from')
     .option('--cpus <number>', 'virtual CPUs', wholeNumberOption)
     .option('--memory <size>', 'memory, such as 128MiB or 2G', sizeOption)
@@ -98,7 +104,9 @@ function addCreate(vm: Command): void {
     .option('--address <address>', 'IPv4 address; assigned when left out')
     .option('--host <host>', 'start on this host')
     .option('--ha', 'restart it on another host when its own is proven dead')
+    .option('--drillable', 'failures may be injected into it without asking')
     .option('--no-autostart', 'do not start it again after an outage of its host')
+    .option('--from-memory', "start it from the template's warm image: it runs at once")
     .option('--start-order <number>', 'lower starts first', wholeNumberOption)
     .option('--no-start', 'only make it')
     .option(
@@ -108,6 +116,7 @@ function addCreate(vm: Command): void {
     .option(...detachOption)
     .action((name: string, options: CreateOptions, command: Command) =>
       withSession(command, async (session) => {
+        if (options.fromMemory === true) return createFromMemory(session, { name, ...options })
         const begun = await session.api.call('createVm', {
           body: {
             name,
@@ -123,6 +132,9 @@ function addCreate(vm: Command): void {
             startOrder: options.startOrder,
             start: options.start,
             extraCommandLine: options.append,
+            recovery: recoveryOf(options),
+            probe: probeOf(options),
+            drillable: options.drillable,
           },
         })
         await finish(session, begun, options)
@@ -178,10 +190,19 @@ function vmListing(nowMs: number): Listing<VmView> {
       ['CPUS', (vm) => String(vm.cpus)],
       ['MEMORY', (vm) => formatSize(vm.memoryMiB)],
       ['HA', (vm) => (vm.ha ? 'yes' : 'no')],
+      ['RECOVERY', (vm) => recoveryCell(vm)],
       ['TEMPLATE', (vm) => vm.templateName],
       ['NOTE', (vm) => vm.status.detail],
     ],
   }
+}
+
+/** How it would come back, and whether all is ready for that. */
+function recoveryCell({ recovery, status }: VmView): string {
+  if (recovery.mode === 'boot') return 'boot'
+  const image = status.recovery?.image ?? null
+  if (image === null) return `${recovery.mode}, no image yet`
+  return status.recovery?.spare === 'ready' ? `${recovery.mode}, ready` : recovery.mode
 }
 
 async function showVm({ api, screen }: Session, name: string): Promise<void> {

@@ -41,11 +41,53 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
     ],
     ['Generation id', vm.generationId],
     ['HA', vm.ha ? 'yes: restarted elsewhere when its host is proven dead' : 'no'],
+    ...recoveryOf(vm, surroundings),
     ['Autostart', vm.autostart ? `yes, order ${vm.startOrder}` : 'no'],
     ['Bound to', boundTo(vm, surroundings.hosts)],
     ['Created', formatInstant(vm.createdAt, surroundings.nowMs)],
     ['Revision', String(vm.revision)],
   ]
+}
+
+function recoveryOf(
+  { recovery, probe, status, standby, standbyHostName, standbyReport, recoverySentence }: VmView,
+  { nowMs }: VmSurroundings,
+): Entry[] {
+  const ready = status.recovery
+  const every = recovery.mode === 'checkpoint' ? `, every ${recovery.everySeconds} s, ${recovery.keep} kept` : ''
+  const image = ready?.image ?? null
+  const imageLine =
+    image === null
+      ? ready?.note || 'none'
+      : `${image.imageId}, ${formatSize(image.sizeMiB)}, captured ${formatInstant(image.capturedAt, nowMs)} in ${image.pauseMs.toFixed(1)} ms${image.isLive ? '' : ' (the machine stood still)'}`
+  const entries: Entry[] = [
+    ['Recovery', `${recovery.mode}${every}: ${recoverySentence}`],
+    ['Service', probe === null ? 'not probed' : `${ready?.service ?? 'unknown'} (${describeProbe(probe)})`],
+  ]
+  if (recovery.mode === 'boot') return entries
+  return [
+    ...entries,
+    ['Image', imageLine],
+    ['Spare process', ready?.spare ?? 'none'],
+    [
+      'Standby',
+      standby === null
+        ? 'none'
+        : `${standbyHostName}, image ${standby.imageId} ${standbyReport?.state ?? 'ordered'}${standbyReport?.detail ? `: ${standbyReport.detail}` : ''}`,
+    ],
+  ]
+}
+
+function describeProbe({ check, everyMs, maxLatencyMs }: NonNullable<VmView['probe']>): string {
+  const rhythm = `every ${everyMs} ms, at most ${maxLatencyMs} ms`
+  switch (check.kind) {
+    case 'tcp':
+      return `TCP port ${check.port}, ${rhythm}`
+    case 'http':
+      return `HTTP ${check.status} at :${check.port}${check.path}${check.body === undefined ? '' : ` with "${check.body}"`}, ${rhythm}`
+    case 'exec':
+      return `${check.command.join(' ')} in the guest, ${rhythm}`
+  }
 }
 
 function stateOf({ status, desired, lifecycle }: VmView, { nowMs }: VmSurroundings): Entry[] {

@@ -3,10 +3,12 @@ import { test } from 'node:test'
 import {
   type ClusterParts,
   hostIdOf,
+  imageIdOf,
   makeCluster,
   makeHost,
   makeStorage,
   makeVm,
+  sharedId,
   someTime,
   storageIdOf,
   vmIdOf,
@@ -30,6 +32,8 @@ const wish: VmWish = {
   startOrder: 100,
   start: true,
   extraCommandLine: '',
+  recovery: { mode: 'boot' },
+  drillable: false,
 }
 const admit = (changes: Partial<VmWish> = {}, parts: ClusterParts = {}) =>
   admitVm(makeCluster({ hosts: [makeHost('ada'), makeHost('bob')], ...parts }), { ...wish, ...changes }, identity)
@@ -120,4 +124,42 @@ test('an address becomes a number and back', () => {
   for (const address of ['0.0.0.0', '10.0.0.255', '192.168.1.7', '255.255.255.255'])
     assert.equal(numberToAddress(addressToNumber(address)), address)
   assert.equal(numberToAddress(addressToNumber('10.0.0.255') + 1), '10.0.1.0')
+})
+
+const warm = { mode: 'warm' } as const
+const checkpoint = { mode: 'checkpoint', everySeconds: 300, keep: 2 } as const
+const specOf = (...given: Parameters<typeof admit>) => {
+  const answer = admit(...given)
+  assert.ok(answer.kind === 'admitted', JSON.stringify(answer))
+  return answer.spec
+}
+
+test('the template says when the service is up; one that recovers from memory is asked more often; nobody is asked by choice', () => {
+  assert.deepEqual([specOf().probe?.check.kind, specOf().probe?.everyMs], ['http', 1_000])
+  assert.equal(specOf({ recovery: warm }).probe?.everyMs, 250)
+  assert.equal(specOf({ probe: null }).probe, null)
+})
+
+test('recovery from memory is refused without a probe, and checkpoints of a disk that can’t be part of one', () => {
+  const raw = [{ sizeMiB: 50, format: 'raw' }] as const
+  assert.equal(refusal({ recovery: warm, probe: null }), 'invalid-input')
+  assert.equal(refusal({ recovery: checkpoint, disks: raw }), 'invalid-input')
+  assert.equal(refusal({ recovery: warm, disks: raw }), 'admitted')
+  assert.equal(refusal({ recovery: checkpoint, disks: [{ sizeMiB: 50, format: 'qcow2' }] }), 'admitted')
+})
+
+test('a template whose guest can’t be given new random numbers is refused as a memory to recover from', () => {
+  const cluster = makeCluster({ hosts: [makeHost('ada')] })
+  const templates = new Map([...cluster.templates].map(([id, template]) => [id, { ...template, canResume: false }]))
+  const answer = (recovery: VmWish['recovery']) => admitVm({ ...cluster, templates }, { ...wish, recovery }, identity)
+  const refused = answer(warm)
+  assert.equal(refused.kind === 'refused' && refused.code, 'image-unfit')
+  assert.equal(answer({ mode: 'boot' }).kind, 'admitted')
+})
+
+test('a clone from memory has the hardware and the root disk that its memory was captured with', () => {
+  const hardware = { machineType: 'pc-q35-7.1', cpuModel: 'max', accelerator: 'tcg', qemuVersion: '7.1.0' } as const
+  const clonedFrom = { imageId: imageIdOf('one'), volumeId: volumeIdOf('src'), storageId: sharedId }
+  const spec = specOf({ origin: { clonedFrom, hardware, rootDiskMiB: 777 } })
+  assert.deepEqual([spec.hardware, spec.clonedFrom, spec.disks[0]?.sizeMiB], [hardware, clonedFrom, 777])
 })

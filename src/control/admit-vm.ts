@@ -5,7 +5,9 @@ import { type ClusterState, isOnSharedStorage } from '../model/cluster-state.ts'
 import type { ErrorCode } from '../model/dialtone-error.ts'
 import type { PinnedHardware } from '../model/hardware.ts'
 import type { HostId, VmId, VolumeId } from '../model/ids.ts'
-import type { DiskFormat } from '../model/machine-order.ts'
+import type { CloneOrigin, DiskFormat } from '../model/machine-order.ts'
+import { type Probe, probeSchema } from '../model/recovery/probe.ts'
+import type { Recovery } from '../model/recovery/recovery-policy.ts'
 import type { StorageSpec } from '../model/storage.ts'
 import type { VmSpec } from '../model/vm.ts'
 import { addressToNumber, numberToAddress } from './ipv4.ts'
@@ -25,6 +27,16 @@ export type VmWish = {
   readonly startOrder: number
   readonly start: boolean
   readonly extraCommandLine: string
+  readonly recovery: Recovery
+  /** Undefined: what the template says. */
+  readonly probe?: Probe | null | undefined
+  readonly drillable: boolean
+  /** For a clone from memory: its machine has to be like the one that the memory was captured of. */
+  readonly origin?: {
+    readonly clonedFrom: CloneOrigin
+    readonly hardware: PinnedHardware
+    readonly rootDiskMiB: number
+  }
 }
 
 export type NewIdentity = {
@@ -54,6 +66,8 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
       'invalid-input',
       `${template.name} needs at least ${template.minimumMemoryMiB} MiB of memory, ${memoryMiB} MiB were asked for`,
     )
+  const unfit = refuseRecovery(wish, template)
+  if (unfit !== undefined) return unfit
   const host =
     wish.host === undefined
       ? undefined
@@ -61,7 +75,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
   if (wish.host !== undefined && host === undefined) return refuse('not-found', `there is no host ${wish.host}`)
   const storage = chooseStorage(cluster, { wish, hostId: host?.spec.id })
   if ('kind' in storage && storage.kind === 'refused') return storage
-  const hardware = chooseHardware(cluster)
+  const hardware = wish.origin?.hardware ?? chooseHardware(cluster)
   if (hardware === undefined) return refuse('no-host-fits', 'no host is online', { verdicts: [] })
   const address = chooseAddress(cluster, wish.address)
   if (typeof address !== 'string') return address
@@ -84,10 +98,37 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     startOrder: wish.startOrder,
     desired: wish.start ? 'running' : 'stopped',
     stopMode: 'shutdown',
+    recovery: wish.recovery,
+    probe: probeOf(wish, template),
+    drillable: wish.drillable,
+    clonedFrom: wish.origin?.clonedFrom ?? null,
     lifecycle: 'creating',
     createdAt: identity.createdAt,
   }
   return admitOnStorage(cluster, base, { wish, template, storage, identity, requiredHost: host?.spec.id })
+}
+
+/** Without the owner's word the template knows when its service is up; a machine that merely boots is asked less often. */
+function probeOf({ probe, recovery }: VmWish, template: TemplateSpec): Probe | null {
+  if (probe !== undefined) return probe
+  return probeSchema.parse({ check: template.readiness, everyMs: recovery.mode === 'boot' ? 1_000 : 250 })
+}
+
+/** What can't be recovered from memory, with the reason. */
+function refuseRecovery(wish: VmWish, template: TemplateSpec): Refusal | undefined {
+  const { recovery, probe, disks } = wish
+  if (recovery.mode === 'boot') return undefined
+  if (!template.canResume) {
+    return refuse(
+      'image-unfit',
+      `${template.name} can't be resumed from memory: no agent in it could give a resumed machine new random numbers`,
+    )
+  }
+  if (probe === null)
+    return refuse('invalid-input', 'a machine that recovers from memory needs a probe that says when it serves')
+  if (recovery.mode === 'checkpoint' && disks.some(({ format }) => format !== 'qcow2'))
+    return refuse('invalid-input', 'checkpoints take all disks, and only qcow2 disks can be part of one')
+  return undefined
 }
 
 type StorageChoice = StorageSpec | { readonly localName: string }
@@ -124,7 +165,7 @@ function admitOnStorage(
 }
 
 function disksOn(storage: StorageSpec, { wish, template, identity }: StorageQuestion): VmSpec['disks'] {
-  const sizes = [{ sizeMiB: template.rootDiskMiB, format: 'qcow2' as const }, ...wish.disks]
+  const sizes = [{ sizeMiB: wish.origin?.rootDiskMiB ?? template.rootDiskMiB, format: 'qcow2' as const }, ...wish.disks]
   return sizes.flatMap((disk, index) => {
     const volumeId = identity.volumeIds[index]
     return volumeId === undefined ? [] : [{ volumeId, storageId: storage.id, ...disk }]

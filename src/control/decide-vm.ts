@@ -2,7 +2,7 @@
 import { type ClusterState, type HostRecord, isAnswering, type VmRecord } from '../model/cluster-state.ts'
 import type { Proof } from '../model/proof.ts'
 import { proofReaches } from '../model/proof-reaches.ts'
-import type { MachineReport, VmPlacement } from '../model/vm.ts'
+import { configurationOf, type MachineReport, type VmPlacement } from '../model/vm.ts'
 import { placeAnew } from './place-anew.ts'
 import type { VmDecision, VmQuestion } from './vm-decision.ts'
 
@@ -63,6 +63,10 @@ function decideStop(
 function decideOnAnsweringHost(cluster: ClusterState, vm: VmRecord, situation: Situation): VmDecision {
   const { host, placement, current, question } = situation
   if (!question.hostHasReported) return { kind: 'wait', reason: `waits for ${host.spec.name} to report` }
+  if (current !== undefined && current.phase !== 'stopped')
+    return decideByReport(cluster, vm, { ...situation, current })
+  // It was let go there because it had failed: it goes on elsewhere, though its host has nothing to say of it any more.
+  if (question.released !== undefined && question.failures.count > 0) return placeAfterFailure(cluster, vm, situation)
   if (current !== undefined) return decideByReport(cluster, vm, { ...situation, current })
   if (placement.session === host.status.session) return decideOnOrder(cluster, vm, situation)
   if (placement.bootId !== host.status.bootId) return decideAfterReboot(cluster, vm, situation)
@@ -109,7 +113,10 @@ function decideByReport(
     case 'frozen':
       return { kind: 'settled' }
     case 'running':
-      return vm.spec.desired === 'paused' ? { kind: 'change', ...order, change: 'pause' } : { kind: 'settled' }
+      if (vm.spec.desired === 'paused') return { kind: 'change', ...order, change: 'pause' }
+      return current.recovery.configuration === configurationOf(vm.spec)
+        ? { kind: 'settled' }
+        : { kind: 'configure', ...order }
     case 'paused':
       return vm.spec.desired === 'running' ? { kind: 'change', ...order, change: 'resume' } : { kind: 'settled' }
     case 'stopping':
@@ -124,13 +131,15 @@ function decideByReport(
   }
 }
 
-/** After two failures on one host another one is tried, if the machine may move and another takes it; else the same again. */
-function placeAfterFailure(cluster: ClusterState, vm: VmRecord, { placement, question }: Situation): VmDecision {
+/** After two failures on one host, or when its ladder asks for it, another one is tried, if the machine may move and another takes it; else the same again. */
+function placeAfterFailure(
+  cluster: ClusterState,
+  vm: VmRecord,
+  { placement, question, current }: Situation,
+): VmDecision {
   const base = { question, oldPlacement: placement, isRecovery: true }
-  const elsewhere =
-    question.failures.count < 2 || !vm.spec.ha
-      ? undefined
-      : placeAnew(cluster, vm, { ...base, avoided: placement.hostId })
+  const isToMove = question.failures.count >= 2 || current?.wantsOtherHost === true || question.released !== undefined
+  const elsewhere = vm.spec.ha && isToMove ? placeAnew(cluster, vm, { ...base, avoided: placement.hostId }) : undefined
   if (elsewhere !== undefined && !(elsewhere.kind === 'wait' && elsewhere.verdicts !== undefined)) return elsewhere
   return placeAnew(cluster, vm, { ...base, preferred: placement.hostId })
 }

@@ -22,6 +22,7 @@ export function deriveStatus(vm: VmRecord, facts: StatusFacts): DerivedStatus | 
     incarnation: 0,
     pid: null,
     crashes: 0,
+    recovery: null,
   }
   const of = (state: VmState, detail: string): DerivedStatus => ({ ...base, state, detail })
   if (spec.lifecycle !== 'live') return of(spec.lifecycle, 'a task works on it')
@@ -48,7 +49,8 @@ export function deriveStatus(vm: VmRecord, facts: StatusFacts): DerivedStatus | 
     vm.status?.state !== 'stopped'
   )
     return undefined
-  const seen = { ...base, incarnation: report.incarnation, pid: report.pid, crashes: report.crashes }
+  const { incarnation, pid, crashes, recovery } = report
+  const seen = { ...base, incarnation, pid, crashes, recovery }
   if ((report.phase === 'failed' || report.phase === 'stopped') && spec.desired === 'stopped')
     return { ...seen, state: 'stopped', detail: report.detail }
   const detail =

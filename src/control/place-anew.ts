@@ -1,6 +1,7 @@
 /** A new placement under a new epoch, or why there is none now. */
 import type { ClusterState, VmRecord } from '../model/cluster-state.ts'
 import type { HostId } from '../model/ids.ts'
+import type { StartKind } from '../model/machine-order.ts'
 import type { Proof } from '../model/proof.ts'
 import type { VmPlacement } from '../model/vm.ts'
 import { describeVerdicts, placeVm } from './place-vm.ts'
@@ -28,7 +29,14 @@ export function placeAnew(cluster: ClusterState, vm: VmRecord, options: PlaceAne
   const obstacle = findObstacle(vm, question)
   if (obstacle !== undefined) return { kind: 'wait', reason: obstacle }
   const excluded = options.avoided === undefined ? undefined : new Map([[options.avoided, 'it failed to start there']])
-  const choice = placeVm(cluster, vm.spec, { preferred: options.preferred, required: options.stayOn, excluded })
+  // The host that has its image already takes over at once.
+  const preferred = options.preferred ?? (options.isRecovery === true ? vm.standby?.hostId : undefined)
+  const choice = placeVm(cluster, vm.spec, {
+    preferred,
+    required: options.stayOn,
+    excluded,
+    takesOver: options.isRecovery === true,
+  })
   if (choice.kind === 'no-host-fits') {
     return { kind: 'wait', reason: `no host fits: ${describeVerdicts(choice.verdicts)}`, verdicts: choice.verdicts }
   }
@@ -41,8 +49,19 @@ export function placeAnew(cluster: ClusterState, vm: VmRecord, options: PlaceAne
     epoch: Math.max((vm.placement?.epoch ?? 0) + 1, question.epochFloor),
     proof: options.proof ?? question.released ?? null,
     isRecovery: options.isRecovery ?? false,
+    start: startOf(vm, options),
     reason: choice.reason,
   }
+}
+
+/** How often a recovery is begun from memory before it is tried by booting. */
+const resumesTried = 2
+
+/** A recovery resumes; what its owner starts by hand boots from its disk as it is; a clone has to become a machine of its own first. */
+function startOf({ spec }: VmRecord, { isRecovery, question }: PlaceAnewOptions): StartKind {
+  if (spec.clonedFrom !== null) return 'clone'
+  const isDeclared = spec.recovery.mode !== 'boot'
+  return isRecovery === true && isDeclared && question.failures.count < resumesTried ? 'resume' : 'boot'
 }
 
 function findObstacle(vm: VmRecord, { startsOnHold, failures, startOrderDue }: VmQuestion): string | undefined {

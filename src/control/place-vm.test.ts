@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import {
   type HostChanges,
   hostIdOf,
+  imageIdOf,
   makeCluster,
   makeHost,
   makeStorage,
   makeVm,
+  sessionIdOf,
   sharedId,
+  someTime,
   storageIdOf,
 } from '../model/cluster-state.fixture.ts'
+import type { VmSpec } from '../model/vm.ts'
 import { describeVerdicts, type PlacementWishes, placeVm, usageOf } from './place-vm.ts'
 
 const vm = makeVm('web')
@@ -99,3 +103,52 @@ test('the same cluster gives the same answer, in whatever order hosts joined', (
 })
 
 test('without any host the sentence says so', () => assert.equal(describeVerdicts([]), 'no host has joined'))
+
+describe('memory that is kept free for take-overs', () => {
+  const standby = {
+    hostId: hostIdOf('ada'),
+    session: sessionIdOf('ada'),
+    imageId: imageIdOf('one'),
+    chosenAt: someTime,
+  }
+  const guarded = (name: string, on: string, memoryMiB = 952) =>
+    makeVm(name, { on, spec: { memoryMiB }, standby: { ...standby, reason: '' } })
+  /** Ada has 3000 MiB. */
+  const fits = (vms: readonly ReturnType<typeof makeVm>[], spec: VmSpec, wishes: PlacementWishes = {}) =>
+    placeVm(makeCluster({ hosts: [makeHost('ada', { status: { memoryMiB: 3000 } })], vms }), spec, wishes).kind ===
+    'placed'
+  const newcomer = (memoryMiB: number) => makeVm('new', { spec: { memoryMiB } }).spec
+
+  test('keeps another machine away', () => {
+    assert.equal(fits([guarded('app', 'bob')], newcomer(1952)), true)
+    assert.equal(fits([guarded('app', 'bob')], newcomer(1953)), false)
+    assert.equal(fits([guarded('app', 'bob'), guarded('db', 'bob')], newcomer(953)), false)
+  })
+
+  test('is that of the one host whose failure would bring most: not every host fails at once', () => {
+    assert.equal(fits([guarded('app', 'bob'), guarded('db', 'cyd')], newcomer(1952)), true)
+  })
+
+  test('is not kept for a machine that is stopped, or that has arrived', () => {
+    const stopped = makeVm('app', {
+      on: 'bob',
+      spec: { desired: 'stopped', memoryMiB: 952 },
+      standby: { ...standby, reason: '' },
+    })
+    assert.equal(fits([stopped], newcomer(2900)), true)
+    assert.equal(fits([guarded('app', 'ada')], newcomer(1952)), true)
+  })
+
+  test('is there for the machine that takes over, whatever the failure of yet another host would bring', () => {
+    const app = guarded('app', 'bob')
+    const others = [guarded('db', 'cyd', 1452), makeVm('here', { on: 'ada', spec: { memoryMiB: 1452 } })]
+    assert.equal(fits([app, ...others], app.spec, { takesOver: true }), true)
+    assert.equal(fits([app, ...others], newcomer(952)), false)
+  })
+
+  test('is not given twice to machines that come from the same host', () => {
+    const app = guarded('app', 'bob')
+    assert.equal(fits([app, guarded('db', 'bob', 1952)], app.spec, { takesOver: true }), true)
+    assert.equal(fits([app, guarded('db', 'bob', 1953)], app.spec, { takesOver: true }), false)
+  })
+})

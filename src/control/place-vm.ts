@@ -34,6 +34,8 @@ export type PlacementWishes = {
   readonly required?: HostId | undefined
   /** Hosts that are out of the question now, with the reason. */
   readonly excluded?: ReadonlyMap<HostId, string> | undefined
+  /** It takes over from the host where it is placed now: what is kept free for that host's machines is kept for it too. */
+  readonly takesOver?: boolean | undefined
 }
 
 export function placeVm(cluster: ClusterState, vm: VmSpec, wishes: PlacementWishes = {}): PlacementChoice {
@@ -55,7 +57,7 @@ function judgeHost(host: HostRecord, vm: VmSpec, question: Question): HostVerdic
   const { id: hostId, name: hostName } = host.spec
   const obstacle = findObstacle(host, vm, question)
   if (obstacle !== undefined) return { hostId, hostName, fits: false, reason: obstacle, score: 0 }
-  const used = usageOf(hostId, vm, question.cluster)
+  const used = takenOf(hostId, vm, question)
   const freeShare = (host.status.memoryMiB - used.memoryMiB - vm.memoryMiB) / Math.max(1, host.status.memoryMiB)
   const bonus = question.wishes.preferred === hostId ? 10 : 0
   const score = bonus + Math.max(0, freeShare) + 1 / (1 + used.machines)
@@ -64,7 +66,8 @@ function judgeHost(host: HostRecord, vm: VmSpec, question: Question): HostVerdic
 }
 
 /** The first thing that speaks against the host, in a sentence; undefined when it fits. */
-function findObstacle(host: HostRecord, vm: VmSpec, { cluster, wishes }: Question): string | undefined {
+function findObstacle(host: HostRecord, vm: VmSpec, question: Question): string | undefined {
+  const { cluster, wishes } = question
   const { spec, status } = host
   const excluded = wishes.excluded?.get(spec.id)
   if (excluded !== undefined) return excluded
@@ -82,11 +85,11 @@ function findObstacle(host: HostRecord, vm: VmSpec, { cluster, wishes }: Questio
   if (isLeased(vm, cluster.storages) && status.armed === 'none' && spec.fence === null) {
     return 'it has neither an armed watchdog nor a power fence, so nothing could prove a machine with HA dead there'
   }
-  return findShortage(host, vm, cluster)
+  return findShortage(host, vm, question)
 }
 
-function findShortage({ spec, status }: HostRecord, vm: VmSpec, cluster: ClusterState): string | undefined {
-  const used = usageOf(spec.id, vm, cluster)
+function findShortage({ spec, status }: HostRecord, vm: VmSpec, question: Question): string | undefined {
+  const used = takenOf(spec.id, vm, question)
   const neededMiB = vm.memoryMiB + processOverheadMiB
   const freeMiB = status.memoryMiB - used.memoryMiB
   if (neededMiB > freeMiB)
@@ -113,6 +116,32 @@ export function usageOf(
     usage.machines += 1
   }
   return usage
+}
+
+/** What is used there, and what is kept free for machines that it would take over. */
+function takenOf(hostId: HostId, vm: VmSpec, { cluster, wishes }: Question): ReturnType<typeof usageOf> {
+  const used = usageOf(hostId, vm, cluster)
+  return { ...used, memoryMiB: used.memoryMiB + reservedFor(hostId, vm, { cluster, wishes }) }
+}
+
+/**
+ * Memory that is kept free there for machines that it would take over. One host is expected to fail at a time: reserved is what the host
+ * whose loss would bring most here would bring.
+ */
+function reservedFor(hostId: HostId, vm: VmSpec, { cluster, wishes }: Question): number {
+  const byFailingHost = new Map<HostId, number>()
+  for (const { spec, placement, standby } of cluster.vms.values()) {
+    if (standby?.hostId !== hostId || placement === undefined || spec.id === vm.id) continue
+    if (placement.hostId === hostId || spec.desired === 'stopped') continue
+    const before = byFailingHost.get(placement.hostId) ?? 0
+    byFailingHost.set(placement.hostId, before + spec.memoryMiB + processOverheadMiB)
+  }
+  const failingHost = wishes.takesOver === true ? cluster.vms.get(vm.id)?.placement?.hostId : undefined
+  if (failingHost === undefined) return Math.max(0, ...byFailingHost.values())
+  // What others would bring is not needed beside what it brings itself, only instead of it.
+  const besideIt = byFailingHost.get(failingHost) ?? 0
+  const insteadOfIt = Math.max(0, ...byFailingHost.values()) - vm.memoryMiB - processOverheadMiB
+  return Math.max(besideIt, insteadOfIt)
 }
 
 function byScoreThenName(left: HostVerdict, right: HostVerdict): number {

@@ -1,5 +1,6 @@
 /** The decisions that can fall for one VM, and what they are made from beside the stored state. */
 import type { HostId } from '../model/ids.ts'
+import type { StartKind } from '../model/machine-order.ts'
 import type { Proof } from '../model/proof.ts'
 import type { MachineReport } from '../model/vm.ts'
 import type { HostVerdict } from './place-vm.ts'
@@ -14,11 +15,15 @@ export type VmDecision =
       readonly epoch: number
       readonly proof: Proof | null
       readonly isRecovery: boolean
+      /** From memory where its owner wants that and nothing speaks against it. */
+      readonly start: StartKind
       readonly reason: string
     }
   | { readonly kind: 'start'; readonly hostId: HostId; readonly epoch: number }
   | { readonly kind: 'stop'; readonly hostId: HostId; readonly epoch: number; readonly mode: 'shutdown' | 'kill' }
   | { readonly kind: 'change'; readonly hostId: HostId; readonly epoch: number; readonly change: 'pause' | 'resume' }
+  /** It runs, and its owner has changed how it recovers or what its service is. */
+  | { readonly kind: 'configure'; readonly hostId: HostId; readonly epoch: number }
   /** Ask a host for the proof that it let go: of the present placement, or of a life that nobody knows of. */
   | { readonly kind: 'release'; readonly hostId: HostId; readonly upToEpoch: number; readonly reason: string }
   /** It is down, and that is now what its owner wants: its guest switched itself off, or it has no autostart. */

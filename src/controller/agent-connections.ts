@@ -60,6 +60,29 @@ export function connectToAgents(tls: ControllerTls, clusterId: string): AgentCon
     async writePill(host, { storageId, slot, ...order }) {
       await client(host).call('writePill', { params: { storageId, slot }, body: order }, { timeoutMs: pillTimeoutMs })
     },
+    async configureMachine(host, { vmId, ...order }) {
+      await client(host).call('configureMachine', { params: { vmId }, body: order }, { timeoutMs: orderTimeoutMs })
+    },
+    async keepStandby(host, { vmId, ...order }) {
+      await client(host).call('keepStandby', { params: { vmId }, body: order }, { timeoutMs: orderTimeoutMs })
+    },
+    async dropStandby(host, { vmId, ...order }) {
+      await client(host).call('dropStandby', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
+    },
+    async captureMachine(host, { vmId, ...order }) {
+      const answer = await client(host).call(
+        'captureMachine',
+        { params: { vmId }, body: order },
+        { timeoutMs: diskTimeoutMs },
+      )
+      return answer.imageId
+    },
+    async recoverMachine(host, { vmId, ...order }) {
+      await client(host).call('recoverMachine', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
+    },
+    async injectFailure(host, { vmId, ...order }) {
+      await client(host).call('injectFailure', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
+    },
     inventory: (host) => client(host).call('inventory', {}, { timeoutMs: orderTimeoutMs }),
     async close() {
       await Promise.all([...clients.values()].map((one) => one.close()))

@@ -15,11 +15,17 @@ import { listen, makeServer } from '../transport/serve.ts'
 import { identifyByCertificate } from '../transport/tls-identity.ts'
 import { connectToAgents } from './agent-connections.ts'
 import { identifyByToken } from './authenticate.ts'
+import { cloneHandlers } from './clones/clone-handlers.ts'
+import { cloneVmSaga } from './clones/clone-vm-saga.ts'
+import { warmTemplateSaga } from './clones/warm-template-saga.ts'
 import { readControllerConfig } from './controller-config.ts'
 import { ensureAdministrator, ensureAuthority, ensureCluster, issueControllerTls } from './first-start.ts'
 import { agentHandlers } from './handlers/agent-handlers.ts'
 import { clusterHandlers } from './handlers/cluster-handlers.ts'
+import { drillHandlers } from './handlers/drill-handlers.ts'
 import { hostHandlers } from './handlers/host-handlers.ts'
+import { ledgerHandlers } from './handlers/ledger-handlers.ts'
+import { recoveryHandlers } from './handlers/recovery-handlers.ts'
 import { vmHandlers } from './handlers/vm-handlers.ts'
 import { fenceAgents } from './run-fence-agent.ts'
 import { buildTemplateSaga, enterTemplate } from './templates/build-template-saga.ts'
@@ -45,7 +51,11 @@ const engine = await startEngine({
   agents,
   fences: fenceAgents,
   signal: stopping.signal,
-  moreSagas: (leader) => [buildTemplateSaga(leader, config.templatesDirectory)],
+  moreSagas: (leader, tasks) => [
+    buildTemplateSaga(leader, config.templatesDirectory),
+    cloneVmSaga(leader, agents, tasks),
+    warmTemplateSaga(leader, agents, tasks),
+  ],
 })
 await enterBuiltTemplates()
 
@@ -63,6 +73,10 @@ const apiHandlers = {
   ...vmHandlers(context),
   ...hostHandlers({ ...context, authorityPem: authority.certificatePem }),
   ...clusterHandlers(context),
+  ...cloneHandlers(context),
+  ...drillHandlers(context),
+  ...recoveryHandlers(context),
+  ...ledgerHandlers(context),
 }
 mountContract(apiServer, apiContract, apiHandlers, { identify: identifyByToken(store) })
 const port = await listen(apiServer, config.apiListen)

@@ -23,11 +23,17 @@ export const fenceAgents: FencePort = {
         `${fence.agent} says that ${host.name} is still on (status ${status.code}): ${status.words}`,
       )
   },
+  async switchOn({ fence, name }: HostSpec): Promise<void> {
+    if (fence === null) throw new DialtoneError('invalid-input', `${name} has no power fence`)
+    const on = await runFenceAgent(fence, 'on')
+    if (on.code !== 0)
+      throw new DialtoneError('machine-setup', `${fence.agent} could not switch ${name} on: ${on.words}`)
+  },
 }
 
 async function runFenceAgent(
   fence: FenceConfiguration,
-  action: 'off' | 'status',
+  action: 'on' | 'off' | 'status',
 ): Promise<{ readonly code: number; readonly words: string }> {
   const program = fence.agent.startsWith('/') ? fence.agent : `/usr/sbin/${fence.agent}`
   const child = spawn(program, [], { stdio: ['pipe', 'pipe', 'pipe'], timeout: actionTimeoutMs, killSignal: 'SIGKILL' })

@@ -1,9 +1,11 @@
 /** What the engine asks of agents, fence devices and chance. The controller connects it to the network; the simulator to simulated hosts. */
 import type { Inventory } from '../model/agent-protocol/agent-contract.ts'
 import type { HostSpec } from '../model/host.ts'
-import type { SessionId, StorageId, VmId, VolumeId } from '../model/ids.ts'
+import type { ImageId, SessionId, StorageId, VmId, VolumeId } from '../model/ids.ts'
 import type { DiskFormat, MachineOrder, OrderAuthority } from '../model/machine-order.ts'
 import type { Pill } from '../model/protection/pill.ts'
+import type { InjectedFailure } from '../model/recovery/drill.ts'
+import type { Rung } from '../model/recovery/recovery-policy.ts'
 
 /** Every call has a deadline and throws DialtoneError: `host-unreachable`, `deadline-exceeded`, or what the agent refused with. */
 export type AgentPort = {
@@ -36,6 +38,22 @@ export type AgentPort = {
       readonly pill: Pill | null
     },
   ): Promise<void>
+  configureMachine(host: HostSpec, order: MachineOrderHead & Pick<MachineOrder, 'recovery' | 'probe'>): Promise<void>
+  /** Keeps a machine's image there, with a process that waits. Answers when it has begun. */
+  keepStandby(
+    host: HostSpec,
+    order: {
+      readonly vmId: VmId
+      readonly authority: OrderAuthority
+      readonly machine: MachineOrder
+      readonly imageId: ImageId
+    },
+  ): Promise<void>
+  dropStandby(host: HostSpec, order: { readonly vmId: VmId; readonly authority: OrderAuthority }): Promise<void>
+  /** Answers when the new image is whole. */
+  captureMachine(host: HostSpec, order: MachineOrderHead & { readonly kind: 'recovery' | 'template' }): Promise<ImageId>
+  recoverMachine(host: HostSpec, order: MachineOrderHead & { readonly rung: Rung }): Promise<void>
+  injectFailure(host: HostSpec, order: MachineOrderHead & { readonly failure: InjectedFailure }): Promise<void>
   inventory(host: HostSpec): Promise<Inventory>
 }
 
@@ -53,6 +71,8 @@ export type VolumeOrder = {
 export type FencePort = {
   /** Switches the host off and reads the state back; throws when it isn't off. Bounded in time. */
   switchOff(host: HostSpec): Promise<void>
+  /** Switches the host on again; throws when the device refuses. */
+  switchOn(host: HostSpec): Promise<void>
 }
 
 /** Random bytes, as an argument. */

@@ -9,11 +9,13 @@ import type { Timings } from '../model/timings.ts'
 import type { VmSpec } from '../model/vm.ts'
 import { openMemoryStore } from '../store/memory/memory-store.ts'
 import type { Store, Write } from '../store/store.ts'
+import type { AgentPort } from './agent-port.ts'
 import { type Engine, startEngine } from './engine.ts'
 import { createFakeAgents, type FakeAgents } from './fake-agents.fixture.ts'
 import { type Leader, put } from './leader.ts'
 import { keys } from './state/keys.ts'
 import type { RunnableSaga } from './tasks/saga.ts'
+import type { TaskRunner } from './tasks/task-runner.ts'
 import { createVirtualClock, type VirtualClock } from './virtual-clock.fixture.ts'
 
 export type HostWish = { readonly name: string; readonly armed?: Armed; readonly hasPowerFence?: boolean }
@@ -22,7 +24,7 @@ export type CloudOptions = {
   readonly hosts: readonly HostWish[]
   readonly storages?: readonly string[]
   readonly timings?: Partial<Timings>
-  moreSagas?(leader: Leader): readonly RunnableSaga[]
+  moreSagas?(leader: Leader, tasks: () => TaskRunner, agents: AgentPort): readonly RunnableSaga[]
 }
 
 export type Cloud = AsyncDisposable & {
@@ -157,7 +159,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         agents: agents.port,
         fences: agents.fences,
         signal: leading.signal,
-        moreSagas: options.moreSagas ?? (() => []),
+        moreSagas: (leader, tasks) => options.moreSagas?.(leader, tasks, agents.port) ?? [],
       })
       engine = started
       agents.receive = (hostId, heartbeat) => started.receiveHeartbeat(hostId, heartbeat)

@@ -1,26 +1,37 @@
 /** Puts the engine together: one leader's term, from its first look to its last. The controller feeds it heartbeats and wishes. */
-import type { Acknowledgement, AgentConfiguration, Heartbeat } from '../model/agent-protocol/heartbeat.ts'
+import type {
+  Acknowledgement,
+  AgentConfiguration,
+  Heartbeat,
+  StandbyReport,
+} from '../model/agent-protocol/heartbeat.ts'
 import type { Clock } from '../model/clock.ts'
 import type { HostObservation } from '../model/cluster-state.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
-import { type HostId, hostIdSchema, vmIdSchema } from '../model/ids.ts'
+import { type HostId, hostIdSchema, type VmId, vmIdSchema } from '../model/ids.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Proof } from '../model/proof.ts'
 import type { Store } from '../store/store.ts'
 import type { AgentPort, FencePort, RandomBytes } from './agent-port.ts'
+import { drillSaga } from './drills/drill-saga.ts'
 import { createHeartbeatDesk } from './hosts/admit-heartbeat.ts'
 import { createHostFencer, type HostFencer } from './hosts/fence-hosts.ts'
 import { createHostTable, type HostTable } from './hosts/host-table.ts'
 import { type Leader, takeTerm } from './leader.ts'
+import { createLedgerKeeper, type LedgerKeeper } from './ledger/keep-ledger.ts'
+import { noteTransitions } from './ledger/note-transitions.ts'
 import { openClusterIndex } from './state/cluster-index.ts'
 import { createEventLedger } from './state/ledger-of-events.ts'
 import { createStoreCheck } from './state/store-check.ts'
 import type { RunnableSaga } from './tasks/saga.ts'
 import { createTaskRunner, type TaskRunner } from './tasks/task-runner.ts'
+import { captureSaga } from './vms/capture-task.ts'
 import { createVmSaga } from './vms/create-vm.ts'
 import { deleteVmSaga } from './vms/delete-vm.ts'
+import { createStandbyKeeper, type StandbyKeeper } from './vms/keep-standbys.ts'
 import { powerSagas } from './vms/power-task.ts'
 import { createVmReconciler, type VmReconciler } from './vms/reconcile-vms.ts'
+import { recoverSaga } from './vms/recover-task.ts'
 import { waitOrAbort } from './wait-or-abort.ts'
 
 /** How often silence is counted and hosts are looked at. */
@@ -29,6 +40,9 @@ const lookEveryMs = 50
 export type Engine = {
   readonly leader: Leader
   readonly tasks: TaskRunner
+  readonly ledger: LedgerKeeper
+  /** What the chosen host says of the machine that it would take over. */
+  standbyReport(vmId: VmId): StandbyReport | undefined
   receiveHeartbeat(hostId: HostId, heartbeat: Heartbeat): Promise<Acknowledgement>
   confirmHostDead(hostId: HostId, user: string): Promise<Proof>
   observation(hostId: HostId): HostObservation
@@ -47,26 +61,13 @@ export type EngineOptions = {
   readonly fences: FencePort
   readonly signal: AbortSignal
   /** Sagas of the controller's own, such as the building of templates. */
-  moreSagas(leader: Leader): readonly RunnableSaga[]
+  moreSagas(leader: Leader, tasks: () => TaskRunner): readonly RunnableSaga[]
 }
 
 /** Takes the next term and leads until the signal aborts. The cluster has to be in the store already. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
-  const { store, clock, logger, agents, signal } = options
-  const term = await takeTerm(store)
-  const index = await openClusterIndex(store, { signal })
-  const events = createEventLedger(store, { clock, logger })
-  const leader: Leader = {
-    term,
-    startedAtMs: clock.bootTimeMs(),
-    store,
-    index,
-    events,
-    clock,
-    logger,
-    randomBytes: options.randomBytes,
-    signal,
-  }
+  const { clock, logger, agents, signal } = options
+  const leader = await takeTheLead(options)
   const table = createHostTable(leader.startedAtMs)
   const check = createStoreCheck(leader, table)
   const wakeUp = createBell()
@@ -82,6 +83,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     reconciler.touchHost(hostId)
     wakeUp.ring()
   }
+  const ledger = createLedgerKeeper(leader)
   const fencer = createHostFencer({ leader, table, agents, fences: options.fences, wake: touchHost })
   const configurationFor = (hostId: HostId) => configurationOf(leader, hostId)
   const desk = createHeartbeatDesk({
@@ -92,21 +94,26 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     fencingEnded: fencer.fencingEnded,
     configurationFor,
     startsOnHold: check.startsOnHold,
+    storeRecords: ledger.storeRecords,
     wake: touchHost,
   })
-  const tasks = createTaskRunner(leader, [
-    createVmSaga(leader, agents),
-    deleteVmSaga(leader, agents),
-    ...powerSagas(leader),
-    ...options.moreSagas(leader),
+  const tasks: TaskRunner = createTaskRunner(leader, [
+    ...sagasOf(leader, options, ledger),
+    ...options.moreSagas(leader, () => tasks),
   ])
-
-  follow({ leader, tasks, table, fencer, reconciler, bell: wakeUp })
-  logger.info('leader.began', { term })
+  const standbys = createStandbyKeeper({ leader, table, agents })
+  noteTransitions({ leader, ledger, table })
+  follow({ leader, tasks, table, fencer, reconciler, standbys, bell: wakeUp })
+  logger.info('leader.began', { term: leader.term })
 
   return {
     leader,
     tasks,
+    ledger,
+    standbyReport(vmId) {
+      const hostId = leader.index.state().vms.get(vmId)?.standby?.hostId
+      return hostId === undefined ? undefined : table.heartbeat(hostId)?.standbys.find((report) => report.vmId === vmId)
+    },
     async receiveHeartbeat(hostId, heartbeat) {
       if (signal.aborted) throw new DialtoneError('not-leader', 'this controller leads no more')
       check.note(hostId, heartbeat)
@@ -120,17 +127,36 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   }
 }
 
+async function takeTheLead({ store, clock, logger, randomBytes, signal }: EngineOptions): Promise<Leader> {
+  const term = await takeTerm(store)
+  const index = await openClusterIndex(store, { signal })
+  const events = createEventLedger(store, { clock, logger })
+  return { term, startedAtMs: clock.bootTimeMs(), store, index, events, clock, logger, randomBytes, signal }
+}
+
+function sagasOf(leader: Leader, { agents, fences }: EngineOptions, ledger: LedgerKeeper): readonly RunnableSaga[] {
+  return [
+    createVmSaga(leader, agents),
+    deleteVmSaga(leader, agents),
+    captureSaga(leader, agents),
+    recoverSaga(leader, agents, ledger),
+    drillSaga(leader, { agents, fences, ledger }),
+    ...powerSagas(leader),
+  ]
+}
+
 type Followed = {
   readonly leader: Leader
   readonly tasks: TaskRunner
   readonly table: HostTable
   readonly fencer: HostFencer
   readonly reconciler: VmReconciler
+  readonly standbys: StandbyKeeper
   readonly bell: Bell
 }
 
 /** Sets everything in motion: what changed is looked at, silence is counted, what waits is looked at again, tasks go on. */
-function follow({ leader, tasks, table, fencer, reconciler, bell }: Followed): void {
+function follow({ leader, tasks, table, fencer, reconciler, standbys, bell }: Followed): void {
   const { index } = leader
   index.onChange((touched) => {
     for (const { noun, id } of touched) {
@@ -148,6 +174,7 @@ function follow({ leader, tasks, table, fencer, reconciler, bell }: Followed): v
   void every(500, leader, async () => {
     reconciler.touchWaiting()
     bell.ring()
+    await standbys.look()
   })
   void runWhenRung(leader, bell, () => reconciler.run())
 }

@@ -4,6 +4,7 @@
  */
 import type { Acknowledgement, Heartbeat } from '../model/agent-protocol/heartbeat.ts'
 import type { Clock } from '../model/clock.ts'
+import { makeImage } from '../model/cluster-state.fixture.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
 import type { Armed, HostSpec } from '../model/host.ts'
 import { type HostId, type StorageId, sessionIdSchema, type VmId, type VolumeId } from '../model/ids.ts'
@@ -13,7 +14,7 @@ import type { Pill } from '../model/protection/pill.ts'
 import type { Timings } from '../model/timings.ts'
 import type { MachinePhase } from '../model/vm.ts'
 import type { AgentPort, FencePort } from './agent-port.ts'
-import { type FakeHost, isWriting, type Machine, makeFakeHost, reportOf } from './fake-host.fixture.ts'
+import { type FakeHost, isWriting, type Machine, makeFakeHost, makeMachine, reportOf } from './fake-host.fixture.ts'
 
 export type Call = keyof AgentPort
 export type FakeAgents = {
@@ -30,6 +31,8 @@ export type FakeAgents = {
   intercept: (call: Call, moment: 'before' | 'after', host: FakeHost) => void
   /** Orders that take longer than others before they have their effect. */
   readonly takesMs: Map<Call, number>
+  /** Orders whose answer takes longer than others after their effect. */
+  readonly answersAfterMs: Map<Call, number>
   /** Where heartbeats go; undefined while no controller is there. */
   receive: ((hostId: HostId, heartbeat: Heartbeat) => Promise<Acknowledgement>) | undefined
   host(name: string): FakeHost
@@ -57,6 +60,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
   const twoWriters: string[] = []
   const orders: string[] = []
   let sessions = 0
+  let images = 0
   const newSession = () => sessionIdSchema.parse(`ses-${String((sessions += 1)).padStart(8, '0')}`)
   const pillKey = (storageId: StorageId, slot: number) => `${storageId}/${slot}`
 
@@ -86,6 +90,10 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
         host.isOff = true
         host.machines.clear()
       },
+      switchOn: async (spec) => {
+        const host = hosts.get(spec.id)
+        if (host?.isOff === true) fakes.reboot(host.spec.name)
+      },
     },
     hosts,
     volumes,
@@ -94,6 +102,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     orders,
     intercept: () => undefined,
     takesMs: new Map(),
+    answersAfterMs: new Map(),
     receive: undefined,
     host: (name) => {
       const found = [...hosts.values()].find(({ spec }) => spec.name === name)
@@ -105,6 +114,9 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
       const host = fakes.host(name)
       host.session = newSession()
       host.released.clear()
+      host.records = []
+      host.recordsMade = 0
+      host.standbys.clear()
       host.highestKnownRevision = 0
       host.storeIncarnation = null
       for (const [vmId, { phase }] of host.machines) if (phase === 'starting') host.machines.delete(vmId)
@@ -165,6 +177,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     host.highestKnownRevision = answer.storeRevision
     host.storeIncarnation = answer.storeIncarnation
     host.configurationRevision = answer.configuration?.revision ?? host.configurationRevision
+    host.records = host.records.filter(({ sequence: number }) => number > answer.recordsStoredUpTo)
     if (answer.verdict === 'hold') return undefined
     if (answer.verdict === 'fenced') {
       for (const [vmId, { order }] of host.machines) if (order.leased) host.machines.delete(vmId)
@@ -202,6 +215,8 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
         probeAgeMs: host.isWithoutStorage ? 60_000 : 0,
         pill: seen.has(storageId),
       })),
+      standbys: [...host.standbys].map(([vmId, imageId]) => ({ vmId, imageId, state: 'ready', detail: '' })),
+      records: host.records.slice(0, 100),
       configurationRevision: host.configurationRevision,
       highestKnownRevision: host.highestKnownRevision,
       highestKnownEpoch: Math.max(0, ...machines.map(({ epoch }) => epoch), ...host.released.values()),
@@ -248,7 +263,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     const result = effect(host)
     orders.push(`${call} ${spec.name}`)
     fakes.intercept(call, 'after', host)
-    await clock.sleep(orderTakesMs)
+    await clock.sleep(fakes.answersAfterMs.get(call) ?? orderTakesMs)
     if (host.isCut) throw new DialtoneError('deadline-exceeded', `${spec.name} did not answer in time`)
     return result
   }
@@ -273,7 +288,9 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
         throw new DialtoneError('stale-epoch', `${machine.name} was released here, or is held under ${heldEpoch}`)
       if (epoch === heldEpoch) return
       const phase = host.failsStarts ? 'failed' : 'starting'
-      host.machines.set(machine.vmId, { order: machine, epoch, phase, guestShutdown: false })
+      host.machines.set(machine.vmId, makeMachine(machine, epoch, phase))
+      // Its own agent keeps what it needs from now on.
+      host.standbys.delete(machine.vmId)
     }
     const writePill = (key: string, pill: Pill | null) => {
       if (pill === null) pills.delete(key)
@@ -301,6 +318,29 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
         reach({ spec, call: 'deleteVolume', authority }, () => void volumes.delete(volumeId)),
       writePill: (spec, { authority, storageId, slot, pill }) =>
         reach({ spec, call: 'writePill', authority }, () => writePill(pillKey(storageId, slot), pill)),
+      configureMachine: (spec, { vmId, authority, epoch, recovery, probe }) =>
+        reach({ spec, call: 'configureMachine', authority }, (host) => {
+          const machine = held(host, vmId, epoch)
+          machine.order = { ...machine.order, recovery, probe }
+        }),
+      keepStandby: (spec, { vmId, authority, imageId }) =>
+        reach({ spec, call: 'keepStandby', authority }, (host) => void host.standbys.set(vmId, imageId)),
+      dropStandby: (spec, { vmId, authority }) =>
+        reach({ spec, call: 'dropStandby', authority }, (host) => void host.standbys.delete(vmId)),
+      captureMachine: (spec, { vmId, authority, epoch, kind }) =>
+        reach({ spec, call: 'captureMachine', authority }, (host) => {
+          const machine = held(host, vmId, epoch)
+          const image = makeImage(`i${(images += 1)}`)
+          if (kind === 'recovery') machine.image = image
+          return image.imageId
+        }),
+      recoverMachine: (spec, { vmId, authority, epoch }) =>
+        reach({ spec, call: 'recoverMachine', authority }, (host) => void held(host, vmId, epoch)),
+      injectFailure: (spec, { vmId, authority, epoch }) =>
+        reach(
+          { spec, call: 'injectFailure', authority },
+          (host) => void (held(host, vmId, epoch).phase = 'restarting'),
+        ),
       inventory: () => Promise.reject(new DialtoneError('host-unreachable', 'no inventory is taken here')),
     }
   }

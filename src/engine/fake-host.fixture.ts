@@ -1,14 +1,19 @@
 /** One host as the fake agents keep it: what it holds, and how a test has it misbehave. */
 import type { Armed, HostSpec } from '../model/host.ts'
-import type { SessionId, VmId } from '../model/ids.ts'
+import type { ImageId, SessionId, VmId } from '../model/ids.ts'
 import type { MachineOrder } from '../model/machine-order.ts'
-import type { MachinePhase, MachineReport } from '../model/vm.ts'
+import type { NumberedRecord, RecoveryRecord } from '../model/recovery/recovery-record.ts'
+import { configurationOf, type ImageReport, type MachinePhase, type MachineReport } from '../model/vm.ts'
 
 export type Machine = {
-  readonly order: MachineOrder
+  order: MachineOrder
   readonly epoch: number
   phase: MachinePhase
   guestShutdown: boolean
+  wantsOtherHost: boolean
+  service: MachineReport['recovery']['service']
+  /** What a recovery of it would begin with. */
+  image: ImageReport | null
 }
 
 export type FakeHost = {
@@ -30,6 +35,11 @@ export type FakeHost = {
   readonly machines: Map<VmId, Machine>
   /** Starts up to these epochs are void in this session. */
   readonly released: Map<VmId, number>
+  /** What it would take over, and from which image. */
+  readonly standbys: Map<VmId, ImageId>
+  /** What it saw of failures and recoveries and was not told to be stored yet; numbered in its session. */
+  records: NumberedRecord[]
+  recordsMade: number
 }
 
 export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): FakeHost {
@@ -48,7 +58,16 @@ export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): 
     storeIncarnation: null,
     machines: new Map(),
     released: new Map(),
+    standbys: new Map(),
+    records: [],
+    recordsMade: 0,
   }
+}
+
+/** Just ordered. As soon as it runs, its service answers correctly, if anybody looks. */
+export function makeMachine(order: MachineOrder, epoch: number, phase: MachinePhase): Machine {
+  const service = order.probe === null ? 'unprobed' : 'correct'
+  return { order, epoch, phase, guestShutdown: false, wantsOtherHost: false, service, image: null }
 }
 
 /** True while its vCPUs may write to its disks. */
@@ -56,7 +75,16 @@ export function isWriting(machine: Machine | undefined): boolean {
   return machine?.phase === 'running' || machine?.phase === 'stopping' || machine?.phase === 'restarting'
 }
 
-export function reportOf(vmId: VmId, { epoch, phase, guestShutdown, order }: Machine): MachineReport {
+/** It saw something of a failure or a recovery, and tells it until the leader has stored it. */
+export function observe(host: FakeHost, ...records: readonly RecoveryRecord[]): void {
+  for (const record of records) {
+    host.recordsMade += 1
+    host.records.push({ sequence: host.recordsMade, record })
+  }
+}
+
+export function reportOf(vmId: VmId, machine: Machine): MachineReport {
+  const { epoch, phase, guestShutdown, wantsOtherHost, order } = machine
   return {
     vmId,
     epoch,
@@ -67,5 +95,14 @@ export function reportOf(vmId: VmId, { epoch, phase, guestShutdown, order }: Mac
     guestShutdown,
     leased: order.leased,
     crashes: 0,
+    wantsOtherHost,
+    recovery: {
+      configuration: configurationOf(order),
+      service: phase === 'running' ? machine.service : 'unprobed',
+      startedBy: order.start,
+      image: machine.image,
+      spare: 'none',
+      note: '',
+    },
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DialtoneError } from '../model/dialtone-error.ts'
 import { bootIdPath } from './hardware/boot-host.ts'
 import { hostFolder, type LaboratoryFolders, watchdogSocketOf } from './laboratory-folders.ts'
-import type { LaboratoryHost, LaboratoryRecord } from './laboratory-record.ts'
+import { imageBudgetMiB, type LaboratoryHost, type LaboratoryRecord } from './laboratory-record.ts'
 
 export type HostJoining = { readonly host: LaboratoryHost; readonly joinToken: string }
 
@@ -29,6 +29,7 @@ export async function writeAgentConfiguration(
     hardwareWatchdog: { kind: 'emulated', socket: watchdogSocketOf(folders, host.name) },
     capacity: { memoryMiB: record.memoryPerHostMiB, cpus: record.cpusPerHost },
     storages: [{ name: 'local', path: join(tree, 'storage', 'local') }],
+    memoryImages: { directory: join(tree, 'memory', 'images'), budgetMiB: imageBudgetMiB(record) },
     qemu: { fileLocking: record.fileLocking },
   }
   await writeFile(agentConfigurationPath(tree), `${JSON.stringify(configuration, null, 2)}\n`, { mode: 0o600 })

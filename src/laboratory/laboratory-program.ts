@@ -31,6 +31,7 @@ type UpVerbOptions = CommonOptions & {
   readonly hosts: number
   readonly memoryPerHost?: number
   readonly postDelay: number
+  readonly memoryImages: 'ram' | 'disk'
   readonly timings: TimingOverrides
   readonly fileLocks: boolean
   readonly powerFence: boolean
@@ -93,6 +94,11 @@ function addUp(program: Command): void {
     .option('--post-delay <milliseconds>', 'how long a host’s power-on self test takes', wholeNumber(0, 600_000), 5000)
     .addOption(new Option('--timings <json>', 'times of the protection protocol').argParser(timingsOption).default({}))
     .option('--no-file-locks', 'QEMU’s own image locks off: hosts here share one kernel, whose locks hide mistakes')
+    .addOption(
+      new Option('--memory-images <where>', 'where hosts keep images of machines’ memory')
+        .choices(['ram', 'disk'])
+        .default('ram'),
+    )
     .option('--power-fence', 'tell the controller about the power board', false)
     .addOption(
       new Option('--programs <json>', 'other programs').argParser(programsOption).default(ownPrograms()).hideHelp(),
@@ -115,6 +121,7 @@ async function up(options: UpVerbOptions): Promise<void> {
     postDelayMs: options.postDelay,
     timings: options.timings,
     fileLocking: options.fileLocks,
+    memoryImages: options.memoryImages,
     powerFence: options.powerFence,
     programs: options.programs,
   }

@@ -42,10 +42,17 @@ export const laboratoryRecordSchema = z.object({
   postDelayMs: z.number().int(),
   timings: timingOverridesSchema,
   fileLocking: z.boolean(),
+  /** Where hosts keep memory images: in memory, or on the disk. */
+  memoryImages: z.enum(['ram', 'disk']),
   powerFence: z.boolean(),
   programs: programsSchema,
 })
 export type LaboratoryRecord = z.infer<typeof laboratoryRecordSchema>
+
+/** What memory images may take on each host. */
+export function imageBudgetMiB({ memoryPerHostMiB }: Pick<LaboratoryRecord, 'memoryPerHostMiB'>): number {
+  return Math.floor(memoryPerHostMiB / 2)
+}
 
 /** Undefined when there is no such laboratory. */
 export async function readRecord(home: string, laboratory: string): Promise<LaboratoryRecord | undefined> {

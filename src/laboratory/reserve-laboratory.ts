@@ -27,6 +27,7 @@ export type LaboratoryWish = {
   readonly postDelayMs: number
   readonly timings: TimingOverrides
   readonly fileLocking: boolean
+  readonly memoryImages: LaboratoryRecord['memoryImages']
   readonly powerFence: boolean
   readonly programs: Programs
 }
@@ -73,6 +74,7 @@ export async function reserveLaboratory(wish: LaboratoryWish): Promise<Laborator
     postDelayMs: wish.postDelayMs,
     timings: wish.timings,
     fileLocking: wish.fileLocking,
+    memoryImages: wish.memoryImages,
     powerFence: wish.powerFence,
     programs: wish.programs,
   }

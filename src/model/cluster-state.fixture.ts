@@ -3,6 +3,8 @@ import type { ClusterState, HostObservation, HostRecord, VmRecord } from './clus
 import {
   type HostId,
   hostIdSchema,
+  type ImageId,
+  imageIdSchema,
   type SessionId,
   type StorageId,
   sessionIdSchema,
@@ -15,7 +17,7 @@ import {
 } from './ids.ts'
 import type { StorageSpec } from './storage.ts'
 import { defaultTimings } from './timings.ts'
-import type { MachineReport, VmPlacement, VmStatus } from './vm.ts'
+import { configurationOf, type ImageReport, type MachineReport, type VmPlacement, type VmStatus } from './vm.ts'
 
 export const someTime = '2026-01-01T00:00:00.000Z'
 
@@ -26,6 +28,7 @@ export const vmIdOf = (word: string): VmId => vmIdSchema.parse(`vm-${tail(word)}
 export const volumeIdOf = (word: string): VolumeId => volumeIdSchema.parse(`vol-${tail(word)}`)
 export const storageIdOf = (word: string): StorageId => storageIdSchema.parse(`st-${tail(word)}`)
 export const sessionIdOf = (word: string): SessionId => sessionIdSchema.parse(`ses-${tail(word)}`)
+export const imageIdOf = (word: string): ImageId => imageIdSchema.parse(`img-${tail(word)}`)
 export const templateId = templateIdSchema.parse('tpl-tiny0000')
 export const sharedId = storageIdOf('shared')
 
@@ -87,6 +90,7 @@ export type VmChanges = {
   readonly placement?: Partial<VmPlacement>
   readonly status?: Partial<VmStatus>
   readonly storage?: StorageId
+  readonly standby?: VmRecord['standby']
 }
 
 /** HA, on the shared storage, wanted running, 256 MiB; placed under epoch 5 when `on` names a host. */
@@ -113,6 +117,10 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
     startOrder: 100,
     desired: 'running',
     stopMode: 'shutdown',
+    recovery: { mode: 'boot' },
+    probe: null,
+    drillable: false,
+    clonedFrom: null,
     boundToHostId: null,
     lifecycle: 'live',
     createdAt: someTime,
@@ -121,7 +129,7 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
   const { on } = changes
   const placement = on === undefined ? undefined : { ...placementOn(on), leased: spec.ha, ...changes.placement }
   const status = changes.status === undefined ? undefined : { ...statusOn(on ?? null), ...changes.status }
-  return { spec, placement, status }
+  return { spec, placement, status, standby: changes.standby }
 }
 
 function placementOn(hostName: string): VmPlacement {
@@ -130,6 +138,7 @@ function placementOn(hostName: string): VmPlacement {
     epoch: 5,
     session: sessionIdOf(hostName),
     bootId: `boot-of-${hostName}`,
+    start: 'boot',
     leased: false,
     term: 1,
     placedAt: someTime,
@@ -141,12 +150,41 @@ function placementOn(hostName: string): VmPlacement {
 
 function statusOn(hostName: string | null): VmStatus {
   const hostId = hostName === null ? null : hostIdOf(hostName)
-  return { state: 'running', since: someTime, hostId, epoch: 5, incarnation: 0, pid: 1, detail: '', crashes: 0 }
+  const base = { state: 'running', since: someTime, hostId, epoch: 5, incarnation: 0, pid: 1 } as const
+  return { ...base, detail: '', crashes: 0, recovery: null }
 }
 
 export function makeReport(vmName: string, changes: Partial<MachineReport> = {}): MachineReport {
   const base = { vmId: vmIdOf(vmName), epoch: 5, incarnation: 0, phase: 'running', pid: 1 } as const
-  return { ...base, detail: '', guestShutdown: false, leased: true, crashes: 0, ...changes }
+  const recovery = { ...makeReadiness(), ...changes.recovery }
+  return {
+    ...base,
+    detail: '',
+    guestShutdown: false,
+    leased: true,
+    crashes: 0,
+    wantsOtherHost: false,
+    ...changes,
+    recovery,
+  }
+}
+
+/** A machine that recovers by booting and that nobody probes. */
+export function makeReadiness(): MachineReport['recovery'] {
+  return {
+    configuration: configurationOf({ recovery: { mode: 'boot' }, probe: null }),
+    service: 'unprobed',
+    startedBy: 'boot',
+    image: null,
+    spare: 'none',
+    note: '',
+  }
+}
+
+/** A warm image that was captured without a long pause. */
+export function makeImage(word: string): ImageReport {
+  const base = { imageId: imageIdOf(word), kind: 'warm', capturedAt: someTime } as const
+  return { ...base, pauseMs: 5, isLive: true, sizeMiB: 100, changedMiB: 0 }
 }
 
 export type ClusterParts = {
@@ -193,6 +231,9 @@ const tinyTemplate = {
   defaultMemoryMiB: 128,
   defaultCpus: 1,
   rootDiskMiB: 100,
+  canResume: true,
+  readiness: { kind: 'http' as const, port: 80, path: '/health', status: 200, body: 'ok' },
+  warm: null,
   builtAt: someTime,
   directory: '/srv/templates/tiny-1',
 }

@@ -3,12 +3,13 @@ import type { ClusterSpec, NetworkSpec, Task, TemplateSpec } from './cluster.ts'
 import type { HostSpec, HostStatus } from './host.ts'
 import type { HostId, StorageId, TaskId, TemplateId, VmId, VolumeId } from './ids.ts'
 import type { StorageSpec, VolumeSpec } from './storage.ts'
-import type { MachineReport, VmPlacement, VmSpec, VmStatus } from './vm.ts'
+import type { MachineReport, VmPlacement, VmSpec, VmStandby, VmStatus } from './vm.ts'
 
 export type VmRecord = {
   readonly spec: VmSpec
   readonly placement: VmPlacement | undefined
   readonly status: VmStatus | undefined
+  readonly standby: VmStandby | undefined
 }
 export type HostRecord = { readonly spec: HostSpec; readonly status: HostStatus }
 

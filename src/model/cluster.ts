@@ -2,6 +2,8 @@
 import { z } from 'zod'
 import { ipv4AddressSchema } from './hardware.ts'
 import { hostIdSchema, nameSchema, taskIdSchema, templateIdSchema, vmIdSchema } from './ids.ts'
+import { cloneOriginSchema } from './machine-order.ts'
+import { probeCheckSchema } from './recovery/probe.ts'
 import { timingsSchema } from './timings.ts'
 
 export const clusterSpecSchema = z.object({
@@ -33,6 +35,19 @@ export const templateSpecSchema = z.object({
   defaultMemoryMiB: z.number().int(),
   defaultCpus: z.number().int(),
   rootDiskMiB: z.number().int(),
+  /** A machine of it may be resumed from memory: an agent in it gives it new random numbers and tells it the time. */
+  canResume: z.boolean(),
+  /** When its service is up. */
+  readiness: probeCheckSchema,
+  /** The machine that holds its memory image, which `--from-memory` begins with; null without one. */
+  warm: z
+    .object({
+      ...cloneOriginSchema.shape,
+      vmId: vmIdSchema,
+      cpus: z.number().int(),
+      memoryMiB: z.number().int(),
+    })
+    .nullable(),
   builtAt: z.string(),
   /** Folder of its files on the controller. */
   directory: z.string(),

@@ -62,6 +62,21 @@ export const errorCatalogue = {
   },
   cancelled: { status: 499, retryable: false, next: 'What had begun was undone.' },
   'hypervisor-failed': { status: 502, retryable: true, next: 'Read the log of the machine on its host.' },
+  'guest-silent': {
+    status: 504,
+    retryable: true,
+    next: 'Look at its console: is the guest up, and does its agent run?',
+  },
+  'image-unfit': {
+    status: 409,
+    retryable: false,
+    next: 'Capture a new one: dialtone vm warm VM, or dialtone template warm TEMPLATE.',
+  },
+  'cache-full': {
+    status: 507,
+    retryable: true,
+    next: 'Give memory images more room on that host, or delete machines that recover from memory.',
+  },
   'storage-failed': { status: 502, retryable: true, next: 'Look at the storage: is its path there and writable?' },
   'network-failed': { status: 502, retryable: true, next: 'Look at the host: are its bridge and links up?' },
   'machine-setup': { status: 500, retryable: false, next: 'Install or allow what is named, then repeat.' },

@@ -13,6 +13,8 @@ export const networkIdSchema = idOf('net').brand<'NetworkId'>()
 export const taskIdSchema = idOf('task').brand<'TaskId'>()
 export const userIdSchema = idOf('user').brand<'UserId'>()
 export const sessionIdSchema = idOf('ses').brand<'SessionId'>()
+export const imageIdSchema = idOf('img').brand<'ImageId'>()
+export const layerIdSchema = idOf('layer').brand<'LayerId'>()
 
 export type VmId = z.infer<typeof vmIdSchema>
 export type HostId = z.infer<typeof hostIdSchema>
@@ -21,6 +23,10 @@ export type StorageId = z.infer<typeof storageIdSchema>
 export type TemplateId = z.infer<typeof templateIdSchema>
 export type NetworkId = z.infer<typeof networkIdSchema>
 export type TaskId = z.infer<typeof taskIdSchema>
+/** A memory image: memory, devices and root disk of one instant. */
+export type ImageId = z.infer<typeof imageIdSchema>
+/** One file of a volume's chain of overlays. */
+export type LayerId = z.infer<typeof layerIdSchema>
 export type UserId = z.infer<typeof userIdSchema>
 /** One life of one agent process on one boot of one host. A new session voids every order given to the old one. */
 export type SessionId = z.infer<typeof sessionIdSchema>

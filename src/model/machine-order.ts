@@ -1,7 +1,10 @@
 /** What an agent is told to run: a VM resolved to files, cards and addresses on that host. It carries no decision, only facts. */
 import { z } from 'zod'
 import { ipv4AddressSchema, macAddressSchema, pinnedHardwareSchema } from './hardware.ts'
-import { nameSchema, sessionIdSchema, storageIdSchema, vmIdSchema, volumeIdSchema } from './ids.ts'
+import { imageIdSchema, nameSchema, sessionIdSchema, storageIdSchema, vmIdSchema, volumeIdSchema } from './ids.ts'
+
+import { probeSchema } from './recovery/probe.ts'
+import { recoverySchema } from './recovery/recovery-policy.ts'
 
 export const diskFormatSchema = z.enum(['qcow2', 'raw'])
 export type DiskFormat = z.infer<typeof diskFormatSchema>
@@ -14,6 +17,21 @@ export const machineDiskSchema = z.object({
 export type MachineDisk = z.infer<typeof machineDiskSchema>
 
 export const machineNicSchema = z.object({ macAddress: macAddressSchema, address: ipv4AddressSchema })
+
+/**
+ * How a machine is started. `resume`: from its newest memory image if there is one that fits, else by booting. `clone`: from the image that
+ * it is cloned from, as a new machine with names, keys and addresses of its own; never by booting.
+ */
+export const startKindSchema = z.enum(['boot', 'resume', 'clone'])
+export type StartKind = z.infer<typeof startKindSchema>
+
+/** The memory image that a clone begins with: it lies beside the root volume of the machine that it was captured from. */
+export const cloneOriginSchema = z.object({
+  imageId: imageIdSchema,
+  volumeId: volumeIdSchema,
+  storageId: storageIdSchema,
+})
+export type CloneOrigin = z.infer<typeof cloneOriginSchema>
 
 export const machineOrderSchema = z.object({
   vmId: vmIdSchema,
@@ -34,6 +52,10 @@ export const machineOrderSchema = z.object({
   generationId: z.uuid(),
   /** True for a machine with HA on shared storage: it runs only while the host has a licence for it, and a lease may kill it. */
   leased: z.boolean(),
+  recovery: recoverySchema,
+  probe: probeSchema.nullable(),
+  start: startKindSchema,
+  clonedFrom: cloneOriginSchema.nullable(),
 })
 export type MachineOrder = z.infer<typeof machineOrderSchema>
 

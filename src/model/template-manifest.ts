@@ -1,6 +1,7 @@
 /** The paper that comes with one version of a template: what its files are (to the byte), how its kernel is started and what it needs. */
 import { z } from 'zod'
 import { nameSchema } from './ids.ts'
+import { probeCheckSchema } from './recovery/probe.ts'
 
 /** Names a folder and a file on hosts and storages, so nothing that a path could be built from is let in. */
 export const templateVersionSchema = z
@@ -44,6 +45,10 @@ export const templateManifestSchema = z.object({
   /** TCP ports that it serves once it is up. */
   ports: z.array(z.number().int().min(1).max(65535)),
   guestAgent: z.boolean(),
+  /** True when an agent is resident in it that can tell a resumed machine who it is (agent/hypervisor/resident-protocol.ts). */
+  residentAgent: z.boolean(),
+  /** When its service is up: what a new VM's probe checks unless its owner says otherwise. */
+  readiness: probeCheckSchema,
   /** True when a resumed machine draws new random numbers before its network comes up; without it no warm image may be made. */
   reseedsOnResume: z.boolean(),
 })

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { ipv4AddressSchema, macAddressSchema, pinnedHardwareSchema } from './hardware.ts'
 import {
   hostIdSchema,
+  imageIdSchema,
   nameSchema,
   sessionIdSchema,
   storageIdSchema,
@@ -10,8 +11,11 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from './ids.ts'
-import { diskFormatSchema } from './machine-order.ts'
+import { cloneOriginSchema, diskFormatSchema, startKindSchema } from './machine-order.ts'
 import { proofSchema } from './proof.ts'
+import { imageKindSchema } from './recovery/memory-image.ts'
+import { probeSchema } from './recovery/probe.ts'
+import { recoverySchema } from './recovery/recovery-policy.ts'
 
 export const desiredPowerSchema = z.enum(['running', 'paused', 'stopped'])
 export type DesiredPower = z.infer<typeof desiredPowerSchema>
@@ -46,6 +50,14 @@ export const vmSpecSchema = z.object({
   desired: desiredPowerSchema,
   /** How a wish for `stopped` is carried out. */
   stopMode: z.enum(['shutdown', 'kill']),
+  /** How it is brought back after a failure. */
+  recovery: recoverySchema,
+  /** When its service answers correctly; null: nobody looks, and a running process counts as serving. */
+  probe: probeSchema.nullable(),
+  /** Failures may be injected into it without asking. */
+  drillable: z.boolean(),
+  /** The memory that it begins with, until it has become a machine of its own; null for one that boots. */
+  clonedFrom: cloneOriginSchema.nullable(),
   /** Where its local disks are; null when every disk is on shared storage. */
   boundToHostId: hostIdSchema.nullable(),
   /** `creating` and `deleting` belong to a task; only `live` machines are placed and started. */
@@ -64,6 +76,7 @@ export const vmPlacementSchema = z.object({
   bootId: z.string(),
   /** Whether a lease may kill it there: decided when it was placed, told to its agent, and what every later proof is judged by. */
   leased: z.boolean(),
+  start: startKindSchema,
   term: z.number().int(),
   placedAt: z.iso.datetime(),
   /** One sentence: why there, why now. */
@@ -88,6 +101,43 @@ export const machinePhaseSchema = z.enum([
 ])
 export type MachinePhase = z.infer<typeof machinePhaseSchema>
 
+/** `unprobed`: nobody looks. `unknown`: no answer yet since the probe looks. */
+export const serviceStateSchema = z.enum(['unprobed', 'unknown', 'correct', 'wrong'])
+export type ServiceState = z.infer<typeof serviceStateSchema>
+
+/** The memory image that a recovery would resume, as the agent of the machine's host knows it. */
+export const imageReportSchema = z.object({
+  imageId: imageIdSchema,
+  kind: imageKindSchema,
+  capturedAt: z.iso.datetime(),
+  pauseMs: z.number(),
+  isLive: z.boolean(),
+  /** What its two files occupy. */
+  sizeMiB: z.number().int(),
+  /** What was written to the disks of the image since: all that a recovery would lose of them. */
+  changedMiB: z.number().int(),
+})
+export type ImageReport = z.infer<typeof imageReportSchema>
+
+/** What stands ready for the machine's recovery on its own host. */
+export const readinessReportSchema = z.object({
+  /** How it was told to recover: see `configurationOf`. */
+  configuration: z.string(),
+  service: serviceStateSchema,
+  /** How the present life began. */
+  startedBy: startKindSchema,
+  image: imageReportSchema.nullable(),
+  spare: z.enum(['none', 'preparing', 'ready']),
+  /** What is under way, or why there is no image: a sentence; empty when all is as wished. */
+  note: z.string(),
+})
+export type ReadinessReport = z.infer<typeof readinessReportSchema>
+
+/** What an agent can be told of a machine while it runs, as a text to be compared. */
+export function configurationOf({ recovery, probe }: Pick<VmSpec, 'recovery' | 'probe'>): string {
+  return JSON.stringify([recovery, probe])
+}
+
 export const machineReportSchema = z.object({
   vmId: vmIdSchema,
   epoch: z.number().int(),
@@ -102,6 +152,9 @@ export const machineReportSchema = z.object({
   leased: z.boolean(),
   /** How often its process has died and been restarted on the spot since the order. */
   crashes: z.number().int(),
+  /** It failed here, and its ladder's next rung is another host. */
+  wantsOtherHost: z.boolean(),
+  recovery: readinessReportSchema,
 })
 export type MachineReport = z.infer<typeof machineReportSchema>
 
@@ -133,8 +186,20 @@ export const vmStatusSchema = z.object({
   /** A sentence: why it is as it is, and what it waits for. */
   detail: z.string(),
   crashes: z.number().int(),
+  /** Null while no host tells. */
+  recovery: readinessReportSchema.nullable(),
 })
 export type VmStatus = z.infer<typeof vmStatusSchema>
+
+/** The host that would take the machine over, chosen beforehand; its memory image is kept there. */
+export const vmStandbySchema = z.object({
+  hostId: hostIdSchema,
+  session: sessionIdSchema,
+  imageId: imageIdSchema,
+  chosenAt: z.iso.datetime(),
+  reason: z.string(),
+})
+export type VmStandby = z.infer<typeof vmStandbySchema>
 
 export const vmActionSchema = z.enum(['start', 'stop', 'kill', 'pause', 'resume', 'reset', 'delete', 'console'])
 export type VmAction = z.infer<typeof vmActionSchema>

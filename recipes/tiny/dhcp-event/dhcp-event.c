@@ -57,14 +57,26 @@ static const char *value(const char *name) {
   return text == NULL ? "" : text;
 }
 
+/* What the host has given itself counts, and the machine answers under it already. Returns 1 when there is such an address. */
+static int read_given_address(char *address, size_t size) {
+  int file = open("/run/given-address", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  ssize_t length = read(file, address, size - 1);
+  close(file);
+  address[length > 0 ? length : 0] = 0;
+  return length > 0;
+}
+
 int main(int count, char **arguments) {
   const char *event = count > 1 ? arguments[1] : "", *card = value("interface");
-  int handle = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  char given[64];
+  int is_given = read_given_address(given, sizeof given), handle = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (strcmp(event, "deconfig") == 0) {
-    set_address(handle, card, SIOCSIFADDR, "0.0.0.0");
+    if (!is_given) set_address(handle, card, SIOCSIFADDR, "0.0.0.0");
     return 0;
   }
   if (strcmp(event, "bound") != 0 && strcmp(event, "renew") != 0) return 0;
+  if (is_given && strcmp(given, value("ip")) != 0) return 0;
   if (set_address(handle, card, SIOCSIFADDR, value("ip")) != 0) return 1;
   set_address(handle, card, SIOCSIFNETMASK, *value("subnet") ? value("subnet") : "255.255.255.0");
   if (*value("router")) add_default_route(handle, value("router"));

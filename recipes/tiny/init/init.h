@@ -29,15 +29,32 @@ void set_machine_id(void);
 /* network.c */
 /* Brings up the loopback and starts a DHCP client for every Ethernet card. */
 void start_network(void);
+/* Goes on as another machine: its DHCP client asks for the address that the host has already given, under the new MAC. */
+void renew_network(const char *card, const char *address);
 /* Sets the host name that the kernel's command line asks for, or one made of the machine id. */
 void set_host_name(void);
 
 /* late.c */
-/* All that the service does not wait for: more modules, guest agent, watchdog, conveniences of the shell. */
+/* All that the service does not wait for: agents, more modules, watchdog, conveniences of the shell. Does not return. */
 void run_late(void);
 
+/* keep.c */
+enum { maximum_arguments = 12 };
+/* Starts a program, and starts it again whenever it ends, once `keep_running` looks after them. */
+void keep(const char *const arguments[maximum_arguments]);
+/* Does not return. */
+void keep_running(void);
+
+/* service.c: what the host asks for through the resident agent, which runs these as its hooks */
+/* Ends the service and returns when a new one listens: 0, or 1 when there is none. */
+int restart_service(void);
+/* Makes the service fail in this way, for a drill. Returns 0, or 1 for one that it doesn't know. */
+int drill(const char *failure);
+/* A data volume is mounted at `place`: gives it the counter that the service keeps there. Returns 0, or 1. */
+int start_on_volume(const char *place);
+
 /* stop.c */
-/* Ends all programs, unmounts the data disk and powers off or restarts. Does not return. */
+/* Ends all programs, unmounts all disks and powers off or restarts. Does not return. */
 void stop_machine(int restart);
 
 #endif

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +11,9 @@
 #include <unistd.h>
 #include "init.h"
 
-enum { patience_ms = 3000, step_ms = 20 };
+enum { patience_ms = 1000, step_ms = 20 };
+
+static const char loaded_mark[] = "/run/late-modules";
 
 /* Leaves the processor to what the service needs until it can be reached; without a DHCP server, for some time. */
 static void wait_until_online(void) {
@@ -47,20 +48,17 @@ static int find_port(const char *wanted, char *device, size_t size) {
   return found;
 }
 
-/* busybox init keeps running what the devices of this machine ask for: it reads its table again on a hang-up. */
-static void keep_running_for_devices(void) {
+static void keep_what_devices_ask_for(void) {
+  static const char agent_port[] = "org.qemu.guest_agent.0";
   char device[300];
-  int table = open("/etc/inittab", O_WRONLY | O_APPEND | O_CLOEXEC);
-  if (table < 0) return;
-  if (find_port("org.qemu.guest_agent.0", device, sizeof device)) {
-    mkdir("/dev/virtio-ports", 0755);
-    symlink(device, "/dev/virtio-ports/org.qemu.guest_agent.0");
-    dprintf(table, "null::respawn:/usr/sbin/qemu-ga -m virtio-serial -p %s -t /run -l /dev/null\n", device);
-  }
+  /* Every second, for 6 seconds of this machine's own time: while it stands still, the device's clock does as well. */
   if (access("/dev/watchdog", F_OK) == 0)
-    dprintf(table, "null::respawn:/bin/busybox watchdog -F -t 5 -T 20 /dev/watchdog\n");
-  close(table);
-  kill(1, SIGHUP);
+    keep((const char *const[maximum_arguments]){"/bin/busybox", "watchdog", "-F", "-t", "1", "-T", "6", "/dev/watchdog"});
+  if (!find_port(agent_port, device, sizeof device)) return;
+  mkdir("/dev/virtio-ports", 0755);
+  symlink(device, "/dev/virtio-ports/org.qemu.guest_agent.0");
+  keep((const char *const[maximum_arguments]){"/usr/sbin/qemu-ga", "qemu-ga", "-m", "virtio-serial", "-p", device, "-t", "/run",
+                                              "-l", "/dev/null"});
 }
 
 /* A name from QEMU's -fw_cfg counts where neither DHCP nor the kernel's command line gave one. */
@@ -74,11 +72,16 @@ static void take_name_from_firmware(void) {
 void run_late(void) {
   nice(10);
   wait_until_online();
-  sync();
-  load_modules("/lib/modules/late");
-  keep_running_for_devices();
+  /* First, so that the host finds it soon; it waits for its port by itself. */
+  keep((const char *const[maximum_arguments]){"/sbin/dialtone-resident", "dialtone-resident"});
+  /* They are gone once they are loaded: after a death of this process there is nothing to do here. */
+  if (access(loaded_mark, F_OK) != 0) load_modules("/lib/modules/late");
+  close(open(loaded_mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  keep_what_devices_ask_for();
   take_name_from_firmware();
   mkdir("/dev/pts", 0755);
   mount("devpts", "/dev/pts", "devpts", 0, "gid=5,mode=620");
   run("/bin/busybox", "busybox", "--install", "-s");
+  sync();
+  keep_running();
 }

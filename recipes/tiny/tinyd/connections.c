@@ -10,15 +10,17 @@
 #include <unistd.h>
 #include "tinyd.h"
 
-enum { maximum_clients = 256, buffer_bytes = 4096, http_idle_ms = 30000, echo_idle_ms = 600000 };
+enum { maximum_clients = 256, input_bytes = 4096, output_bytes = body_bytes + 512 };
+enum { http_idle_ms = 30000, echo_idle_ms = 600000, look_around_ms = 5000 };
 enum kind { kind_free, kind_http, kind_echo };
 
 struct client {
   enum kind kind;
   int waits_for_check, closes_after_output;
-  uint64_t active_ms;
+  uint64_t active_ms, due_ms;
+  void (*then)(void);
   size_t in_bytes, out_bytes, out_sent, body_left;
-  char in[buffer_bytes], out[buffer_bytes];
+  char in[input_bytes], out[output_bytes];
 };
 
 static struct client clients[maximum_clients];
@@ -66,6 +68,7 @@ static const char *reason(int status) {
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
     case 409: return "Conflict";
+    case 500: return "Internal Server Error";
     default: return "Content Too Large";
   }
 }
@@ -78,6 +81,8 @@ static void put_answer(struct client *client, const struct answer *answer, int k
       strlen(answer->body), keep_alive ? "keep-alive" : "close", answer->body);
   client->out_sent = 0;
   client->closes_after_output = !keep_alive;
+  client->due_ms = answer->delay_ms == 0 ? 0 : now_ms() + answer->delay_ms;
+  client->then = answer->then;
 }
 
 static void drop_input(struct client *client, size_t bytes) {
@@ -99,6 +104,7 @@ static int take_request(int at) {
   drop_input(client, skipped);
   client->body_left -= skipped;
   if (client->body_left > 0 || client->in_bytes == 0 || client->out_bytes > 0 || client->waits_for_check) return 0;
+  if (fault == fault_hang) return 0;
   enum parse parse = parse_request(client->in, client->in_bytes, &pending[at], &used);
   if (parse == parse_incomplete) return 0;
   if (parse != parse_ok) {
@@ -118,6 +124,7 @@ static int take_request(int at) {
 /* Sends what waits. Returns 0 when the client is gone. */
 static int send_output(int at) {
   struct client *client = &clients[at];
+  if (client->due_ms > now_ms()) return 1;
   while (client->out_sent < client->out_bytes) {
     ssize_t sent = send(polls[at].fd, client->out + client->out_sent, client->out_bytes - client->out_sent,
                         MSG_NOSIGNAL);
@@ -125,6 +132,8 @@ static int send_output(int at) {
     client->out_sent += sent;
   }
   client->out_bytes = client->out_sent = 0;
+  if (client->then != NULL) client->then();
+  client->then = NULL;
   return !client->closes_after_output;
 }
 
@@ -171,8 +180,9 @@ static void answer_checks(int notices) {
   }
 }
 
-static void prepare_polls(void) {
-  uint64_t now = now_ms();
+/* Returns for how long nothing need be done but what the polls say. */
+static int prepare_polls(void) {
+  uint64_t now = now_ms(), patience_ms = look_around_ms;
   for (int at = 0; at < maximum_clients; at++) {
     struct client *client = &clients[at];
     if (client->kind == kind_free) continue;
@@ -181,8 +191,12 @@ static void prepare_polls(void) {
       close_client(at);
       continue;
     }
-    polls[at].events = (client->in_bytes < sizeof client->in ? POLLIN : 0) | (client->out_bytes > 0 ? POLLOUT : 0);
+    int is_held = client->due_ms > now;
+    if (is_held && client->due_ms - now < patience_ms) patience_ms = client->due_ms - now;
+    polls[at].events = (client->in_bytes < sizeof client->in ? POLLIN : 0) |
+                       (client->out_bytes > 0 && !is_held ? POLLOUT : 0);
   }
+  return patience_ms;
 }
 
 int serve(int http_port, int echo_port) {
@@ -196,8 +210,7 @@ int serve(int http_port, int echo_port) {
   load_check_done = notices[1];
   http->events = echo->events = notice->events = POLLIN;
   for (;;) {
-    prepare_polls();
-    if (poll(polls, maximum_clients + 3, 5000) <= 0) continue;
+    if (poll(polls, maximum_clients + 3, prepare_polls()) <= 0) continue;
     if (notice->revents) answer_checks(notice->fd);
     for (int at = 0; at < maximum_clients; at++)
       if (polls[at].fd >= 0 && polls[at].revents) serve_client(at);

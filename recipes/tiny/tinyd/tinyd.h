@@ -1,6 +1,7 @@
 /*
  * tinyd: the service of the tiny machine. One process answers HTTP (port 80) and echoes (port 7) in one loop without
- * a fork; two threads exist only while they are asked for: one dirties memory, one writes stamps.
+ * a fork; two threads exist only while they are asked for: one dirties memory, one writes stamps. Another process
+ * starts it anew when it ends.
  */
 #ifndef TINYD_H
 #define TINYD_H
@@ -33,14 +34,31 @@ int query_text(const struct request *request, const char *key, char *value, size
 int query_number(const struct request *request, const char *key, uint64_t missing, uint64_t *value);
 
 /* routes.c */
+enum { maximum_random_bytes = 4096, body_bytes = 2 * maximum_random_bytes + 64 };
 struct answer {
   int status;
   int later; /* the answer comes when the check of the load is done */
   int is_json;
-  char body[1024];
+  uint64_t delay_ms;  /* it is held back for so long */
+  void (*then)(void); /* what is done when it is sent */
+  char body[body_bytes];
 };
 void answer_request(const struct request *request, struct answer *answer);
 extern uint64_t requests_served;
+
+/* volumes.c: the data volumes that the host gave this machine */
+void volumes_describe(char *text, size_t size);
+/* Adds one to the counter on a volume, on the disk before it returns. Returns an error sentence, or NULL. */
+const char *volumes_count(int index, uint64_t *count);
+
+/* faults.c: failures on purpose */
+enum fault { fault_none, fault_wrong, fault_slow, fault_hang };
+extern enum fault fault;
+/* Returns 0 if there is no such fault. */
+int faults_set(const char *name);
+const char *faults_name(void);
+void faults_panic(void);
+void faults_hang(void);
 
 /* load.c: memory that is written without end, by a pattern that can be checked */
 /* Returns an error sentence, or NULL. Replaces a load that runs. `done` becomes readable when a check is done. */

@@ -20,6 +20,8 @@ export function makeHeartbeat(changes: Partial<Heartbeat> = {}): Heartbeat {
     machines: [],
     pendingStarts: [],
     storages: [],
+    standbys: [],
+    records: [],
     configurationRevision: 1,
     highestKnownRevision: 1,
     highestKnownEpoch: 0,
@@ -38,6 +40,7 @@ export function makeAcknowledgement(changes: Partial<Acknowledgement> = {}): Ack
     verdict: 'admitted',
     reason: '',
     confirmedStarts: [],
+    recordsStoredUpTo: 0,
     configuration: null,
     ...changes,
   }

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import type { Hypervisor, MachineDefinition, MachineEvent, RunningMachine } from './hypervisor.ts'
+import type { Hypervisor, MachineDefinition, MachineEvent, MemoryImageFiles, RunningMachine } from './hypervisor.ts'
 
 export type HypervisorFixture = {
   readonly hypervisor: Hypervisor
@@ -17,16 +17,25 @@ export type HypervisorFixture = {
   killFromOutside(machine: RunningMachine): void
   /** Definitions that cannot start, by what is wrong with them. */
   brokenDefinitions(): Promise<ReadonlyMap<string, MachineDefinition>>
+  /** The same machine for another process: its own run directory, cgroup and card's end, on other disks. */
+  sibling(definition: MachineDefinition, disks: MachineDefinition['disks']): Promise<MachineDefinition>
+  /** An empty layer on that disk or layer, written to by nobody yet. */
+  overlayOn(path: string): Promise<string>
+  /** Path of a file that does not exist, in an existing folder. */
+  newPath(name: string): string
+  /** Makes an image that is none. */
+  brokenImage(): Promise<MemoryImageFiles>
   /** True when no process of the machine exists. */
   isNothingLeft(definition: MachineDefinition): Promise<boolean>
   dispose(): Promise<void>
 }
 
 /** Generous, since tests share a loaded machine; the latencies themselves are measured in e2e. */
-const patienceMs = 5000
+export const patienceMs = 5000
 
-export function hypervisorContract(name: string, makeFixture: () => Promise<HypervisorFixture>): void {
-  const withFixture = (statement: string, body: (fixture: HypervisorFixture, t: TestContext) => Promise<void>) => {
+/** A test with a fixture of its own, which is disposed of whatever happens. */
+export function testWith(makeFixture: () => Promise<HypervisorFixture>) {
+  return (statement: string, body: (fixture: HypervisorFixture, t: TestContext) => Promise<void>): void => {
     test(statement, { timeout: 30_000 }, async (t) => {
       const fixture = await makeFixture()
       try {
@@ -36,6 +45,10 @@ export function hypervisorContract(name: string, makeFixture: () => Promise<Hype
       }
     })
   }
+}
+
+export function hypervisorContract(name: string, makeFixture: () => Promise<HypervisorFixture>): void {
+  const withFixture = testWith(makeFixture)
 
   describe(`${name}: a machine`, { concurrency: false }, () => {
     withFixture(
@@ -172,7 +185,7 @@ export function hypervisorContract(name: string, makeFixture: () => Promise<Hype
   })
 }
 
-function collectEvents(machine: RunningMachine): MachineEvent[] {
+export function collectEvents(machine: RunningMachine): MachineEvent[] {
   const events: MachineEvent[] = []
   machine.onEvent((event) => events.push(event))
   return events
@@ -190,14 +203,14 @@ async function makeSureItRuns(console: Duplex): Promise<void> {
   }
 }
 
-function within<T>(promise: Promise<T>): Promise<T> {
+export function within<T>(promise: Promise<T>): Promise<T> {
   return Promise.race([
     promise,
     delay(patienceMs, undefined, { ref: false }).then(() => assert.fail(`nothing came within ${patienceMs} ms`)),
   ])
 }
 
-async function until(isTrue: () => boolean): Promise<void> {
+export async function until(isTrue: () => boolean): Promise<void> {
   const givesUpAt = performance.now() + patienceMs
   while (!isTrue()) {
     assert.ok(performance.now() < givesUpAt, `not true within ${patienceMs} ms`)
@@ -205,6 +218,6 @@ async function until(isTrue: () => boolean): Promise<void> {
   }
 }
 
-function isDialtoneError(code: DialtoneError['code']): (error: unknown) => boolean {
+export function isDialtoneError(code: DialtoneError['code']): (error: unknown) => boolean {
   return (error) => error instanceof DialtoneError && error.code === code
 }

@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream'
 import type { Accelerator, PinnedHardware } from '../../model/hardware.ts'
 import type { MachineLife } from '../../model/machine-order.ts'
+import type { ResidentAnswer, ResidentRequest } from './resident-protocol.ts'
 
 /** A disk as the hypervisor opens it. Paths are on this host. */
 export type AttachedDisk = {
@@ -13,8 +14,9 @@ export type AttachedDisk = {
   readonly format: 'qcow2' | 'raw'
 }
 
-export type MachineDefinition = {
-  readonly life: MachineLife
+/** A machine without a life: what a spare process is made of, and an image is baked with. */
+export type MachineShape = {
+  readonly vmId: string
   readonly name: string
   readonly hardware: PinnedHardware
   readonly cpus: number
@@ -29,8 +31,61 @@ export type MachineDefinition = {
   readonly userId: number
   /** Holds QMP and console sockets, log and what is needed for adoption. Exists, empty or left over from an earlier life. */
   readonly runDirectory: string
-  /** cgroup v2 directory of this machine alone, existing. Everything that writes to its disks runs in it. */
+  /** cgroup v2 directory of this process alone, existing. Everything that writes to its disks runs in it. */
   readonly cgroupDirectory: string
+}
+
+export type MachineDefinition = MachineShape & { readonly life: MachineLife }
+
+/** The two files of a memory image on this host. Mapped copy-on-write, never written to, never truncated. */
+export type MemoryImageFiles = { readonly memory: string; readonly state: string }
+
+export type CaptureRequest = {
+  /** For each disk the empty overlay, already made on the layer that is written now, that takes all writes from the instant on. */
+  readonly overlays: readonly { readonly volumeId: string; readonly path: string }[]
+  /** The stream of memory and devices goes into this new file. */
+  readonly streamPath: string
+}
+
+export type Capture = {
+  /** How long the vCPUs stood still. */
+  readonly pauseMs: number
+  /** Wall clock of the instant. */
+  readonly capturedAt: Date
+  /** False when the machine stood still until all of its memory was written: it was paused before. */
+  readonly isLive: boolean
+  /** Resolves when the stream is whole in its file; rejects when it broke off. The machine runs on in both cases. */
+  readonly written: Promise<void>
+}
+
+export type PrepareOptions = {
+  /**
+   * Lets the guest run for so long before it waits, unheard: its disks are its own and its tap must lead nowhere, or this is refused
+   * (`network-failed`). It then has at hand what it needs to answer, which under TCG is most of the time to its first answer. To the guest
+   * it is a moment between the instant of the image and the rest of its life: its own clocks stand still while it waits.
+   */
+  readonly warmUpMs?: number
+  /** Asked of the resident agent as soon as it runs; the warm-up ends with its answer, or when the time is up. */
+  readonly warmUpRequest?: ResidentRequest
+}
+
+/**
+ * A process of a machine's shape that waits, with the image's memory mapped. No vCPU of it runs before `resume`, but for a warm-up that was
+ * asked for.
+ */
+export type SpareMachine = {
+  readonly pid: number
+  /** Resolves when the process is gone. Never rejects. */
+  readonly exited: Promise<MachineExit>
+  /**
+   * Turns it into the machine itself, paused, under this life: from now on it is found by `adopt`. To be called at most once.
+   * `cgroupDirectory`: where it has to be from now on; it is moved there first, which takes the kernel some milliseconds.
+   */
+  takeOver(life: MachineLife, cgroupDirectory: string): Promise<RunningMachine>
+  /** SIGKILL; returns when it is reaped. */
+  kill(deadlineMs: number): Promise<void>
+  /** Forgets it without touching it. */
+  detach(): void
 }
 
 /** Why a machine's process ended. `guest-shutdown`: the guest powered itself off. `killed`: by `kill`. `crashed`: anything else. */
@@ -41,6 +96,8 @@ export type MachineState = 'paused' | 'running' | 'io-error' | 'shutdown'
 export type MachineEvent =
   | { readonly kind: 'state'; readonly state: MachineState }
   | { readonly kind: 'guest-panicked' }
+  /** The guest's watchdog device was not petted in time. The machine stands still. */
+  | { readonly kind: 'guest-hung' }
   /** Firmware may reset once more by itself: one reboot of the guest can be told twice. */
   | { readonly kind: 'guest-reset' }
 
@@ -61,6 +118,32 @@ export type RunningMachine = {
   reset(): Promise<void>
   /** SIGKILL to everything of the machine's cgroup. Returns when it is reaped and the cgroup is empty; throws `deadline-exceeded` if not in time. */
   kill(deadlineMs: number): Promise<void>
+  /**
+   * Takes memory, devices and all disks of one instant while the machine runs on: from the instant on the disks' writes go to the overlays.
+   * Returns when the vCPUs run again. On failure the machine runs on, on the overlays or on what it had before: `diskPaths` tells which.
+   */
+  capture(request: CaptureRequest): Promise<Capture>
+  /** The file that each disk is written to now, by volume. */
+  diskPaths(): Promise<ReadonlyMap<string, string>>
+  /** Plugs a disk in while the machine runs; returns when the guest has it or may have it any moment. Doing it twice is fine. */
+  attachDisk(disk: AttachedDisk): Promise<void>
+  /** Pulls it out; returns when the guest has let go. A missing one is fine. */
+  detachDisk(volumeId: string): Promise<void>
+  /** Pulls out or plugs in the network cable. */
+  setLink(isUp: boolean): Promise<void>
+  /**
+   * Merges, while the machine runs, every layer of this disk that lies above `basePath` and below `topPath` into `topPath`: afterwards
+   * `topPath` lies directly on `basePath`, with the same content as before. Both are layers below the one that is written. Fails while
+   * another process, such as a spare, has `topPath` open. Repeating it is fine.
+   */
+  mergeLayers(volumeId: string, layers: { readonly topPath: string; readonly basePath: string }): Promise<void>
+  /** Asks the agent that is resident in the guest. Throws `guest-silent` when none answers in time. */
+  askResident(request: ResidentRequest, timeoutMs: number): Promise<ResidentAnswer>
+  /** Runs a program in the guest through its guest agent. Throws `guest-silent` when none answers in time. */
+  runInGuest(
+    command: readonly string[],
+    timeoutMs: number,
+  ): Promise<{ readonly exitCode: number; readonly output: string }>
   /** A raw byte stream to the serial console. One at a time: a new one ends the old one. A reader that lags far behind is cut off. */
   openConsole(): Promise<Duplex>
   onEvent(listener: (event: MachineEvent) => void): void
@@ -75,6 +158,11 @@ export type HypervisorFacts = {
   readonly version: string
   readonly machineType: string
   readonly cpuModel: string
+  /**
+   * Whether a machine's memory can be protected while it is written; otherwise why not. It is then copied while the machine runs, and
+   * `capture` takes as long as that; the pause stays short unless the guest changes its memory faster than it can be written.
+   */
+  readonly liveCapture: { readonly isPossible: boolean; readonly reason: string }
 }
 
 export type Hypervisor = {
@@ -87,4 +175,16 @@ export type Hypervisor = {
    * none lives there: what a dead one, or a start that broke off, left in the cgroup has been killed and reaped by then.
    */
   adopt(runDirectory: string, cgroupDirectory: string): Promise<RunningMachine | undefined>
+  /** Digest of the virtual devices of such a machine: an image fits only a machine of the same one. Names, paths and addresses don't count. */
+  shapeOf(shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks'>): string
+  /**
+   * Starts a process that waits, with the image mapped and everything done that can be done beforehand. Nothing is left of it on failure.
+   * Throws `image-corrupt` when the image cannot be loaded.
+   */
+  prepare(shape: MachineShape, image: MemoryImageFiles, options?: PrepareOptions): Promise<SpareMachine>
+  /**
+   * Turns a captured stream into an image that can be mapped: `into` are new files, sparse where memory is empty. The shape's disks are
+   * throw-away overlays on the layers of that instant. Returns when both files are whole and durable; leaves nothing on failure.
+   */
+  bake(shape: MachineShape, streamPath: string, into: MemoryImageFiles): Promise<void>
 }

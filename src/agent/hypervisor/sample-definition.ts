@@ -4,6 +4,7 @@ import type { MachineDefinition } from './hypervisor.ts'
 
 export function sampleDefinition(changes: Partial<MachineDefinition> = {}): MachineDefinition {
   return {
+    vmId: 'vm-abcd2345',
     life: { vmId: vmIdSchema.parse('vm-abcd2345'), epoch: 3, incarnation: 0 },
     name: 'web-1',
     hardware: { machineType: 'pc-q35-7.2', cpuModel: 'qemu64-v1', accelerator: 'tcg', qemuVersion: '7.2.22' },

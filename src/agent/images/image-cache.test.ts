@@ -206,6 +206,8 @@ const facts = {
   defaultCpus: 1,
   ports: [80],
   guestAgent: true,
+  residentAgent: true,
+  readiness: { kind: 'http', port: 80, path: '/health', status: 200, body: 'ok' },
   reseedsOnResume: true,
 }
 

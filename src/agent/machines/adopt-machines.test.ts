@@ -34,7 +34,7 @@ describe('after a restart of the agent a machine', () => {
   test('that died meanwhile restarts on the spot, once there is a licence', async () => {
     const host = await createMachineHost()
     await host.start(1)
-    await host.restartAgent({ meanwhile: () => host.world.crash(`/run/${webId}`, 'SIGSEGV') })
+    await host.restartAgent({ meanwhile: () => host.kill() })
     assert.equal(host.report()?.phase, 'restarting')
     assert.equal(host.living(), undefined)
     host.renewLease()

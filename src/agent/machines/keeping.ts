@@ -1,24 +1,64 @@
 /** The state of one machine on this host, and the few things that change it. Everything goes through one queue: no two changes overlap. */
 import type { VmId } from '../../model/ids.ts'
-import type { MachinePhase, MachineReport } from '../../model/vm.ts'
+import type { RungAttempt } from '../../model/recovery/ladder.ts'
+import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
+import type { FailureCause } from '../../model/recovery/recovery-policy.ts'
+import { configurationOf, type MachinePhase, type MachineReport, type ServiceState } from '../../model/vm.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
-import { cardOf } from './launch-machine.ts'
+import type { ProbeChange, Prober } from '../probes/prober.ts'
+import type { SpareKeeper } from '../recovery/spare-keeper.ts'
 import type { MachinePorts } from './machine-ports.ts'
 import type { MachineRecord } from './machine-record.ts'
 
 /** How long processes may take to be gone after SIGKILL before somebody else has to act. */
 export const reapWithinMs = 10_000
 
+/** A failure that isn't cured yet, and what was tried. */
+export type Failure = {
+  readonly cause: FailureCause
+  readonly detail: string
+  /** It was injected on purpose: it doesn't count among the machine's failures. */
+  readonly isDrill: boolean
+  attempts: readonly RungAttempt[]
+}
+
+/** The memory image of a machine, and what it takes to use it. */
+export type KeptImage = {
+  manifest: MemoryImageManifest | undefined
+  /** What its files occupy here. */
+  sizeMiB: number
+  /** What was written to its disks since. */
+  changedMiB: number
+  /** What is under way, or why there is none. */
+  note: string
+  isCapturing: boolean
+}
+
 export type Keeping = {
   readonly vmId: VmId
   readonly ports: MachinePorts
+  /** The process that waits to take it over. */
+  readonly spare: SpareKeeper
+  readonly image: KeptImage
+  prober: Prober | undefined
+  /** Who hears what the prober sees. */
+  onProbe: ((change: ProbeChange) => void) | undefined
+  service: ServiceState
+  failure: Failure | undefined
+  /** When it failed lately, but for failures on purpose. */
+  failureTimesMs: readonly number[]
+  /** What was tried for earlier failures, oldest first. */
+  earlierAttempts: readonly RungAttempt[]
+  /** A failure was injected, and is not cured yet. */
+  drill: { readonly injectedAt: Date } | undefined
   record: MachineRecord
   phase: MachinePhase
   detail: string
   guestShutdown: boolean
   running: RunningMachine | undefined
-  crashTimesMs: readonly number[]
   crashes: number
+  /** The ladder's next rung is another host. */
+  wantsOtherHost: boolean
   queue: Promise<unknown>
   /** It was released and nothing has ordered it since: nothing of it starts here. */
   isReleased: boolean
@@ -29,18 +69,31 @@ export type Keeping = {
 }
 
 /** Its first change waits until `after` is settled. */
-export function beginKeeping(record: MachineRecord, ports: MachinePorts, after: Promise<unknown>): Keeping {
+export function beginKeeping(
+  record: MachineRecord,
+  ports: MachinePorts,
+  from: { readonly spare: SpareKeeper; readonly after: Promise<unknown> },
+): Keeping {
   return {
     vmId: record.machine.vmId,
     ports,
+    spare: from.spare,
+    image: { manifest: undefined, sizeMiB: 0, changedMiB: 0, note: '', isCapturing: false },
+    prober: undefined,
+    onProbe: undefined,
+    service: 'unprobed',
+    failure: undefined,
+    failureTimesMs: [],
+    earlierAttempts: [],
+    drill: undefined,
     record,
     phase: 'stopped',
     detail: '',
     guestShutdown: false,
     running: undefined,
-    crashTimesMs: [],
     crashes: 0,
-    queue: after,
+    wantsOtherHost: false,
+    queue: from.after,
     isReleased: false,
     releasing: undefined,
     orderedEpoch: record.epoch,
@@ -85,7 +138,8 @@ export async function tidyAfterDeath(keeping: Keeping): Promise<void> {
   keeping.running?.detach()
   keeping.running = undefined
   await ports.cgroups.kill(vmId, reapWithinMs)
-  await ports.network.disconnect({ vmId, tapName: cardOf(record.machine).tapName })
+  await ports.network.disconnect({ vmId, tapName: record.tapName })
+  await ports.records.removeProcessDirectory(record.process)
   await ports.cgroups.remove(vmId)
   ports.licences.unguard(vmId)
 }
@@ -99,26 +153,47 @@ export async function whenStill(
   if (keeping.running !== undefined && keeping.phase === phase && !keeping.isReleased) await work(keeping.running)
 }
 
-export function reportOf({
-  vmId,
-  record,
-  phase,
-  running,
-  detail,
-  guestShutdown,
-  crashes,
-  orderedEpoch,
-}: Keeping): MachineReport {
-  const { incarnation, machine } = record
+export function reportOf(keeping: Keeping): MachineReport {
+  const { record, image, spare } = keeping
+  const { manifest } = image
   return {
-    vmId,
-    epoch: orderedEpoch,
-    incarnation,
-    phase,
-    pid: running?.pid ?? null,
-    detail,
-    guestShutdown,
-    leased: machine.leased,
-    crashes,
+    vmId: keeping.vmId,
+    epoch: keeping.orderedEpoch,
+    incarnation: record.incarnation,
+    phase: keeping.phase,
+    pid: keeping.running?.pid ?? null,
+    detail: keeping.detail,
+    guestShutdown: keeping.guestShutdown,
+    leased: record.machine.leased,
+    crashes: keeping.crashes,
+    wantsOtherHost: keeping.wantsOtherHost,
+    recovery: {
+      configuration: configurationOf(record.machine),
+      service: keeping.service,
+      startedBy: record.startedBy,
+      image:
+        manifest === undefined
+          ? null
+          : {
+              imageId: manifest.id,
+              kind: manifest.kind,
+              capturedAt: manifest.capturedAt,
+              pauseMs: manifest.pauseMs,
+              isLive: manifest.isLive,
+              sizeMiB: image.sizeMiB,
+              changedMiB: image.changedMiB,
+            },
+      spare: spare.state(),
+      note: image.note === '' ? spare.note() : image.note,
+    },
   }
+}
+
+/** Where its present process lives, for what goes beside it. */
+export function lifeOf({ vmId, record }: Keeping) {
+  return { vmId, epoch: record.epoch, incarnation: record.incarnation }
+}
+
+export function nowIso({ ports }: Keeping): string {
+  return ports.clock.wallTime().toISOString()
 }

@@ -1,56 +1,92 @@
 /**
- * One start of one machine, in the order that keeps its disks safe (docs/architecture.md, 4.1): claim beside each disk → process, paused →
- * word of the leader that the epoch is still the owner's (ordered starts only) → licence looked at once more → vCPUs run.
+ * One start of one machine, by booting or from a spare process, in the order that keeps its disks safe (docs/architecture.md, 4.1): claim
+ * beside each disk → process, paused → word of the leader that the epoch is still the owner's (ordered starts only) → licence looked at
+ * once more → vCPUs run.
  */
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { StorageId } from '../../model/ids.ts'
-import type { MachineLife, MachineOrder } from '../../model/machine-order.ts'
-import type { AttachedDisk, RunningMachine } from '../hypervisor/hypervisor.ts'
-import { tapNameOf } from './machine-names.ts'
+import type { MachineDisk, MachineLife, MachineOrder } from '../../model/machine-order.ts'
+import type { RunningMachine } from '../hypervisor/hypervisor.ts'
+import { becomeClone } from '../recovery/become-clone.ts'
+import { openBootDisks, shapeOf } from '../recovery/machine-shape.ts'
+import type { PreparedSpare } from '../recovery/spare-keeper.ts'
 import type { MachinePorts } from './machine-ports.ts'
-
-/** First user id of machines' processes; the machine's number is added. */
-const firstUserId = 200_000
 
 export type LaunchRequest = {
   readonly machine: MachineOrder
   readonly life: MachineLife
   /** Ordered starts are confirmed by the leader; a restart on the spot is the agent's own right. */
   readonly needsConfirmation: boolean
+  readonly tapName: string
+  /** Name of the run directory of its process. */
+  readonly process: string
+  /** What has to be written down before its process is this machine; meanwhile the rest goes on. */
+  readonly writtenDown: Promise<void>
   /** True once somebody wants this start no more. */
   isCancelled(): boolean
+  /** Called before the first vCPU may run: until then nothing was written to its disks. */
+  onRun(): void
 }
 
-/** Starts it and lets it run. On any failure nothing of it is left running, and the error says what to do. */
+/** Boots it and lets it run. On any failure nothing of it is left running, and the error says what to do. */
 export async function launchMachine(request: LaunchRequest, ports: MachinePorts): Promise<RunningMachine> {
   const { machine, life } = request
   assertLicensed(request, ports)
-  const disks = await openDisks(machine, life, ports)
+  await request.writtenDown
+  await claimDisks(machine, life, ports)
+  const disks = await openBootDisks(machine, ports)
   const cgroupDirectory = await ports.cgroups.make(machine.vmId)
-  if (machine.leased) {
-    await ports.licences.guard(machine.vmId, {
-      storageIds: sharedStoragesOf(machine, ports),
-      isFrozen: false,
-      cgroupDirectory,
-    })
+  await guard(machine, cgroupDirectory, ports)
+  await ports.network.connect({ ...cardOf(machine), tapName: request.tapName })
+  const place = {
+    disks,
+    tapName: request.tapName,
+    runDirectory: ports.records.processDirectory(request.process),
+    cgroupDirectory,
+    generationId: machine.generationId,
+    life,
   }
-  await ports.network.connect(cardOf(machine))
-  const running = await startPaused(request, { disks, cgroupDirectory }, ports)
-  try {
-    if (request.needsConfirmation && !(await ports.confirmStart(life))) {
-      throw new DialtoneError(
-        'stale-epoch',
-        `the leader did not confirm that epoch ${life.epoch} of ${machine.name} is the owner's`,
-      )
-    }
-    assertLicensed(request, ports)
-    if (request.isCancelled()) throw new DialtoneError('cancelled', `the start of ${machine.name} was called off`)
-    await running.resume()
-    return running
-  } catch (error) {
-    await running.kill(ports.licences.timings().killMs + 5_000)
+  const shape = await shapeOf(machine, place, ports)
+  const running = await ports.hypervisor.start({ ...shape, life })
+  return letRun(request, { running, go: () => running.resume() }, ports)
+}
+
+/**
+ * Lets a spare take over: nothing is read and nothing is booted. What can be done at the same time is; all of it is done before a vCPU
+ * runs. On any failure nothing of it is left running.
+ */
+export async function launchSpare(
+  request: LaunchRequest,
+  spare: PreparedSpare,
+  ports: MachinePorts,
+): Promise<RunningMachine> {
+  const { machine, life } = request
+  assertLicensed(request, ports)
+  const cgroupDirectory = await ports.cgroups.make(machine.vmId)
+  const takeDisks = async () => {
+    await claimDisks(machine, life, ports)
+    await Promise.all(
+      spare.layers.map(({ disk, layerId }) => ports.storage(disk.storageId).useLayer(disk.volumeId, layerId)),
+    )
+  }
+  const plug = () => ports.network.plug({ ...cardOf(machine), tapName: spare.tapName })
+  const isClone = machine.start === 'clone'
+  const takenOver = spare.machine.takeOver(life, cgroupDirectory)
+  await allDone([
+    takenOver,
+    request.writtenDown,
+    takeDisks(),
+    guard(machine, cgroupDirectory, ports),
+    isClone ? Promise.resolve() : plug(),
+  ]).catch(async (error: unknown) => {
+    const taken = await takenOver.catch(() => undefined)
+    await taken?.kill(ports.licences.timings().killMs + 5_000)
     throw error
-  }
+  })
+  const running = await takenOver
+  return isClone
+    ? letRun(request, { running, go: () => becomeClone(machine, { running, plug }, ports) }, ports)
+    : letRun(request, { running, go: () => running.resume() }, ports)
 }
 
 /** The shared storages whose slots the machine's licence depends on. */
@@ -64,8 +100,43 @@ export function cardOf(machine: MachineOrder) {
     hostName: machine.name,
     macAddress: machine.nic.macAddress,
     address: machine.nic.address,
-    tapName: tapNameOf(machine.number),
   }
+}
+
+async function letRun(
+  request: LaunchRequest,
+  { running, go }: { readonly running: RunningMachine; go(): Promise<void> },
+  ports: MachinePorts,
+): Promise<RunningMachine> {
+  const { machine, life } = request
+  try {
+    if (request.needsConfirmation && !(await ports.confirmStart(life))) {
+      throw new DialtoneError(
+        'stale-epoch',
+        `the leader did not confirm that epoch ${life.epoch} of ${machine.name} is the owner's`,
+      )
+    }
+    assertLicensed(request, ports)
+    if (request.isCancelled()) throw new DialtoneError('cancelled', `the start of ${machine.name} was called off`)
+    request.onRun()
+    await go()
+    return running
+  } catch (error) {
+    await running.kill(ports.licences.timings().killMs + 5_000)
+    throw error
+  }
+}
+
+/** Waits for all, also when one fails: what went on behind a failed start would switch the disk of the next one. */
+async function allDone(works: readonly Promise<unknown>[]): Promise<void> {
+  await Promise.allSettled(works)
+  await Promise.all(works)
+}
+
+async function guard(machine: MachineOrder, cgroupDirectory: string, ports: MachinePorts): Promise<void> {
+  if (!machine.leased) return
+  const storageIds = sharedStoragesOf(machine, ports)
+  await ports.licences.guard(machine.vmId, { storageIds, isFrozen: false, cgroupDirectory })
 }
 
 function assertLicensed({ machine }: LaunchRequest, ports: MachinePorts): void {
@@ -74,56 +145,8 @@ function assertLicensed({ machine }: LaunchRequest, ports: MachinePorts): void {
   throw new DialtoneError('licence-lost', `${ports.hostName} has no licence to run ${machine.name} at the moment`)
 }
 
-async function openDisks(
-  machine: MachineOrder,
-  life: MachineLife,
-  ports: MachinePorts,
-): Promise<readonly AttachedDisk[]> {
-  const disks: AttachedDisk[] = []
-  for (const disk of machine.disks) {
-    const storage = ports.storage(disk.storageId)
-    await storage.claimVolume(disk.volumeId, { hostName: ports.hostName, life })
-    const { path } = await storage.openVolume(disk.volumeId, disk.format, firstUserId + machine.number)
-    disks.push({ volumeId: disk.volumeId, path, format: disk.format })
-  }
-  return disks
-}
-
-async function startPaused(
-  { machine, life }: LaunchRequest,
-  prepared: { readonly disks: readonly AttachedDisk[]; readonly cgroupDirectory: string },
-  ports: MachinePorts,
-): Promise<RunningMachine> {
-  const boot = await ports.bootFiles(machine)
-  return ports.hypervisor.start({
-    life,
-    name: machine.name,
-    hardware: machine.hardware,
-    cpus: machine.cpus,
-    memoryMiB: machine.memoryMiB,
-    macAddress: machine.nic.macAddress,
-    tapName: tapNameOf(machine.number),
-    disks: prepared.disks,
-    kernel: {
-      vmlinux: boot.vmlinux,
-      initrd: boot.initrd,
-      commandLine: commandLineOf(machine, life, { base: boot.commandLine, hostName: ports.hostName }),
-    },
-    generationId: machine.generationId,
-    userId: firstUserId + machine.number,
-    runDirectory: ports.records.runDirectory(machine.vmId),
-    cgroupDirectory: prepared.cgroupDirectory,
-  })
-}
-
-function commandLineOf(
-  machine: MachineOrder,
-  life: MachineLife,
-  from: { readonly base: string; readonly hostName: string },
-): string {
-  const extra = machine.extraCommandLine
-    .replaceAll('{host}', from.hostName)
-    .replaceAll('{epoch}', String(life.epoch))
-    .replaceAll('{incarnation}', String(life.incarnation))
-  return `${from.base} dialtone.name=${machine.name} ${extra}`.trim()
+export async function claimDisks(machine: MachineOrder, life: MachineLife, ports: MachinePorts): Promise<void> {
+  const claim = ({ storageId, volumeId }: MachineDisk) =>
+    ports.storage(storageId).claimVolume(volumeId, { hostName: ports.hostName, life })
+  await Promise.all(machine.disks.map(claim))
 }

@@ -7,6 +7,7 @@ import type { MachineCgroups } from './machine-ports.ts'
 
 export function createMachineCgroups(hostCgroup: string): MachineCgroups {
   const machines = join(hostCgroup, 'machines')
+  const spares = join(hostCgroup, 'spares')
   const directory = (vmId: VmId) => join(machines, vmId)
   return {
     directory,
@@ -16,20 +17,31 @@ export function createMachineCgroups(hostCgroup: string): MachineCgroups {
     },
     kill: (vmId, deadlineMs) => killCgroupAndWait(directory(vmId), deadlineMs),
     remove: (vmId) => removeCgroup(directory(vmId)),
+    async makeSpare(vmId) {
+      await makeCgroup(join(spares, vmId))
+      return join(spares, vmId)
+    },
+    async endSpare(vmId, deadlineMs) {
+      await killCgroupAndWait(join(spares, vmId), deadlineMs)
+      await removeCgroup(join(spares, vmId))
+    },
+    listSpares: () => listPopulated(spares),
     async makeForTools() {
       const tools = join(hostCgroup, 'tools')
       await makeCgroup(tools)
       return tools
     },
-    async listPopulated() {
-      const names = await readdir(machines, { withFileTypes: true }).catch(() => [])
-      const populated: { readonly name: string; readonly pids: number[] }[] = []
-      for (const entry of names) {
-        const path = join(machines, entry.name)
-        if (entry.isDirectory() && !(await isCgroupEmpty(path)))
-          populated.push({ name: entry.name, pids: await processesIn(path) })
-      }
-      return populated
-    },
+    listPopulated: () => listPopulated(machines),
   }
+}
+
+async function listPopulated(folder: string): Promise<readonly { readonly name: string; readonly pids: number[] }[]> {
+  const names = await readdir(folder, { withFileTypes: true }).catch(() => [])
+  const populated: { readonly name: string; readonly pids: number[] }[] = []
+  for (const entry of names) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory() && !(await isCgroupEmpty(path)))
+      populated.push({ name: entry.name, pids: await processesIn(path) })
+  }
+  return populated
 }

@@ -1,42 +1,75 @@
 /** One host in memory under virtual time: its machines outlive its agents, as real ones do. Every effect that matters is in `history`. */
+import { createHash } from 'node:crypto'
 import { sessionIdOf, sharedId, vmIdOf, volumeIdOf } from '../../model/cluster-state.fixture.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import type { SessionId, StorageId, VmId } from '../../model/ids.ts'
-import type { Logger } from '../../model/logger.ts'
+import type { SessionId, StorageId, VmId, VolumeId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
+import { emptyStatistics, noteOutcome } from '../../model/recovery/ladder-statistics.ts'
+import type { RecoveryRecord } from '../../model/recovery/recovery-record.ts'
 import { defaultTimings, type Timings } from '../../model/timings.ts'
 import { createFakeHypervisor } from '../hypervisor/fake/fake-hypervisor.ts'
-import { createFakeWorld, endFakeMachine, type FakeMachine, type FakeWorld } from '../hypervisor/fake/fake-world.ts'
+import {
+  createFakeWorld,
+  endFakeMachine,
+  type FakeMachine,
+  type FakeSpare,
+  type FakeWorld,
+} from '../hypervisor/fake/fake-world.ts'
+import type { Hypervisor, RunningMachine } from '../hypervisor/hypervisor.ts'
 import { createFakeNetwork, type FakeNetwork } from '../network/fake/fake-network.ts'
+import type { CheckAnswer } from '../probes/prober.ts'
 import { createLicenceKeeper, type LicenceKeeper } from '../protection/licence-keeper.ts'
-import { createFakeStorageWorld } from '../storage/fake/fake-storage.ts'
+import { createRecoveryJournal } from '../recovery/recovery-journal.ts'
+import { createFakeStorageWorld, type FakeStorage, type FakeStorageWorld } from '../storage/fake/fake-storage.ts'
 import { createVirtualClock, type VirtualClock } from '../virtual-clock.fixture.ts'
 import type { WatchdogState } from '../watchdog/watchdog-message.ts'
-import type { MachineCgroups, MachinePorts } from './machine-ports.ts'
-import type { MachineRecord, MachineRecords } from './machine-record.ts'
+import {
+  createCgroups,
+  createImageCache,
+  createLogger,
+  createRecords,
+  type FakeImageCache,
+  type FakeRecords,
+  mortal,
+  writeFileInFolder,
+} from './host-parts.fixture.ts'
+import type { MachinePorts } from './machine-ports.ts'
+import type { MachineRecord } from './machine-record.ts'
 import { createMachineRoom, type MachineRoom } from './machine-room.ts'
 
 export const webId = vmIdOf('web')
+export const rootId = volumeIdOf('root')
+export const dataId = volumeIdOf('data')
 export const thisBoot = 'boot-1'
-const runDirectoryOf = (vmId: VmId) => `/run/${vmId}`
-const cgroupOf = (vmId: VmId) => `/cgroup/${vmId}`
 
 export type MachineHost = {
   readonly clock: VirtualClock
   readonly world: FakeWorld
   readonly network: FakeNetwork
+  readonly storage: FakeStorage
+  readonly storageWorld: FakeStorageWorld
+  readonly images: FakeImageCache
   /** How long it takes to take a machine's card or its record away. */
   removalsTakeMs: number
+  /** How long it takes until a process that is killed is gone. */
+  killsTakeMs: number
   /** Written records, by machine. */
   readonly records: Map<VmId, MachineRecord>
-  /** What was done, in order: `guard`, `start`, `write`, `remove`, `kill`, `unguard` and the phases. */
+  /** What lies beside them: the run directories of processes. */
+  readonly files: FakeRecords
+  /** What was done, in order: `guard`, `claim`, `start`, `take-over`, `run`, `write`, `remove`, `kill`, `unguard` and the phases. */
   readonly history: string[]
+  readonly warnings: string[]
+  /** What went into the journal. */
+  readonly journal: RecoveryRecord[]
   /** What the watchdog process was told last. */
   watchdog: Omit<WatchdogState, 'sequence'> | undefined
   /** True: the watchdog process doesn't answer. */
   isWatchdogSilent: boolean
   /** What the leader answers to starts that wait for its word; it thinks about it while this is undefined. */
   answerToStarts: boolean | undefined
+  /** Whether a guest that runs, and can be heard, serves correctly. */
+  serves: (machine: FakeMachine) => boolean
   licences: LicenceKeeper
   readonly room: MachineRoom
   session: SessionId
@@ -45,9 +78,12 @@ export type MachineHost = {
   /** The leader acknowledges a heartbeat that is sent now. */
   renewLease(): void
   living(vmId?: VmId): FakeMachine | undefined
+  spares(): readonly FakeSpare[]
   order(epoch: number, changes?: Partial<MachineOrder>): void
   start(epoch: number, changes?: Partial<MachineOrder>): Promise<void>
   release(upToEpoch: number): Promise<void>
+  /** Its process dies, and nobody has noticed yet. */
+  kill(vmId?: VmId): void
   crash(): Promise<void>
   report(): ReturnType<MachineRoom['reports']>[number] | undefined
   /** Lets time pass while the agent applies licences, as it does. */
@@ -64,11 +100,15 @@ export function sampleOrder(changes: Partial<MachineOrder> = {}): MachineOrder {
     cpus: 1,
     memoryMiB: 64,
     nic: { macAddress: '52:54:00:00:00:07', address: '10.0.0.7' },
-    disks: [{ volumeId: volumeIdOf('root'), storageId: sharedId, format: 'qcow2' }],
+    disks: [{ volumeId: rootId, storageId: sharedId, format: 'qcow2' }],
     templateVersion: 'tiny-1',
     extraCommandLine: '',
     generationId: '3a7c1f9e-4a51-4c0e-8d0a-5b1a4d2b8f10',
     leased: true,
+    recovery: { mode: 'boot' },
+    probe: null,
+    start: 'boot',
+    clonedFrom: null,
     ...changes,
   }
 }
@@ -76,15 +116,26 @@ export function sampleOrder(changes: Partial<MachineOrder> = {}): MachineOrder {
 const licenceEveryMs = 80
 
 export async function createMachineHost(timings: Timings = defaultTimings): Promise<MachineHost> {
-  const clock = createVirtualClock()
-  const world = createFakeWorld()
-  const storage = createFakeStorageWorld({ shared: true, sleep: (delayMs) => clock.sleep(delayMs) }).storageOf('ada')
-  await storage.createVolume({ volumeId: volumeIdOf('root'), format: 'qcow2', sizeMiB: 64, cgroupDirectory: '/tools' })
+  const clock = createVirtualClock(undefined, areFilesRead)
+  const sleepOn = (delayMs: number) => clock.sleep(delayMs)
+  const world = createFakeWorld({ wait: sleepOn, wallTime: () => clock.wallTime(), writeFile: writeFileInFolder })
+  const storageWorld = createFakeStorageWorld({ shared: true, sleep: sleepOn, now: () => clock.wallTime() })
+  const storage = storageWorld.storageOf('ada')
+  for (const volumeId of [rootId, dataId])
+    await storage.createVolume({ volumeId, format: 'qcow2', sizeMiB: 64, cgroupDirectory: '/tools' })
   const history: string[] = []
+  const warnings: string[] = []
+  const journal: RecoveryRecord[] = []
   const records = new Map<VmId, MachineRecord>()
+  const files = createRecords(records, history)
+  const images = createImageCache()
   const network = createFakeNetwork()
-  const logger = createLogger(history)
-  const living = (vmId = webId) => world.living(runDirectoryOf(vmId))
+  const logger = createLogger(history, warnings)
+  let randomNumbers = 0
+  let statistics = emptyStatistics
+  const alive = () => [...world.machines.values()].filter(({ exit }) => exit === undefined)
+  const living = (vmId = webId) => alive().find(({ definition }) => definition.vmId === vmId)
+  refuseSecondProcess(world, alive)
 
   const link = {
     armed: () => 'hard' as const,
@@ -107,44 +158,76 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
       },
     }
   }
+  const seenStorage = watchStorage(storage, { world, history })
+  const checkOnce = async ({ address }: { readonly address: string }): Promise<CheckAnswer> => {
+    const machine = alive().find(({ state, isLinkUp, definition: { tapName, macAddress } }) => {
+      const isHeard = isLinkUp && network.pluggedTaps().includes(tapName)
+      return state === 'running' && isHeard && macAddress === sampleOrder().nic.macAddress
+    })
+    if (machine === undefined) return { isCorrect: false, isSilent: true, reason: `no answer from ${address}` }
+    if (host.serves(machine)) return { isCorrect: true, latencyMs: 1 }
+    return { isCorrect: false, isSilent: false, reason: 'status 500 instead of 200' }
+  }
   let agent = new AbortController()
   const newRoom = (bootId: string) => {
-    const hypervisor = createFakeHypervisor({ world })
     const { signal } = agent
-    const sleep = async (milliseconds: number) => {
-      await clock.sleep(milliseconds)
-      if (signal.aborted) await new Promise(() => undefined)
-    }
-    const kept = createRecords(records, history)
+    const ownJournal = createRecoveryJournal(() => undefined)
+    const mine = <T extends object>(port: T): T => mortal(port, signal)
+    const sleep = mine({ sleep: clock.sleep }).sleep
     const ports: MachinePorts = {
       hostName: 'ada',
       bootId,
       clock: { ...clock, sleep },
       logger,
-      hypervisor: {
-        ...hypervisor,
-        async start(definition) {
-          history.push(`start ${definition.life.epoch}.${definition.life.incarnation}`)
-          return hypervisor.start(definition)
+      hypervisor: mine(
+        watchHypervisor(createFakeHypervisor({ world }), history, () =>
+          host.killsTakeMs > 0 ? clock.sleep(host.killsTakeMs) : Promise.resolve(),
+        ),
+      ),
+      records: mine({
+        ...files,
+        async remove(vmId: VmId) {
+          if (host.removalsTakeMs > 0) await clock.sleep(host.removalsTakeMs)
+          await files.remove(vmId)
         },
-      },
-      records: {
-        ...kept,
-        async remove(vmId) {
-          if (host.removalsTakeMs > 0) await sleep(host.removalsTakeMs)
-          await kept.remove(vmId)
-        },
-      },
-      network: {
+        write: (record: MachineRecord) => files.write(record),
+      }),
+      network: mine({
         ...network,
         async disconnect(card) {
-          if (host.removalsTakeMs > 0) await sleep(host.removalsTakeMs)
+          if (host.removalsTakeMs > 0) await clock.sleep(host.removalsTakeMs)
           await network.disconnect(card)
         },
-      },
+      }),
       licences: host.licences,
-      cgroups: createCgroups(world, history),
-      storage: () => storage,
+      cgroups: mine(createCgroups(world, history)),
+      images: mine(images),
+      journal: {
+        ...ownJournal,
+        note(record) {
+          journal.push(record)
+          ownJournal.note(record)
+        },
+      },
+      outcomes: {
+        statistics: () => statistics,
+        note(outcome) {
+          statistics = noteOutcome(statistics, outcome)
+        },
+      },
+      randomBytes(count) {
+        randomNumbers += 1
+        return createHash('sha512').update(`random ${randomNumbers}`).digest().subarray(0, count)
+      },
+      sendSignal(pid, signalName) {
+        const machine = alive().find((one) => one.pid === pid)
+        if (machine === undefined) return
+        if (signalName === 'SIGKILL') endFakeMachine(machine, { reason: 'crashed', detail: 'SIGKILL' })
+        else machine.state = 'paused'
+      },
+      checkOnce,
+      guestNetwork: { prefixLength: 16, gateway: '10.0.0.1' },
+      storage: () => mine(seenStorage),
       isShared: (storageId: StorageId) => storageId === sharedId,
       bootFiles: async () => ({ vmlinux: '/v', initrd: '/i', rootDisk: '/r', commandLine: 'quiet' }),
       async confirmStart() {
@@ -162,12 +245,20 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
     clock,
     world,
     network,
+    storage,
+    storageWorld,
+    images,
     records,
+    files,
     history,
+    warnings,
+    journal,
     watchdog: undefined,
     isWatchdogSilent: false,
     answerToStarts: true,
     removalsTakeMs: 0,
+    killsTakeMs: 0,
+    serves: () => true,
     licences,
     session: sessionIdOf('first'),
     get room() {
@@ -176,9 +267,11 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
     async restartAgent({ bootId = thisBoot, meanwhile } = {}) {
       agent.abort()
       agent = new AbortController()
-      for (const machine of world.machines.values()) machine.observers.clear()
+      for (const process of [...world.machines.values(), ...world.spares.values()]) process.observers.clear()
+      images.pins.clear()
       if (bootId !== thisBoot)
-        for (const machine of world.machines.values()) endFakeMachine(machine, { reason: 'crashed', detail: 'reset' })
+        for (const process of [...world.machines.values(), ...world.spares.values()])
+          endFakeMachine(process, { reason: 'crashed', detail: 'reset' })
       meanwhile?.()
       host.licences = newLicences()
       host.session = sessionIdOf('second')
@@ -188,6 +281,7 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
     },
     renewLease: () => host.licences.acknowledged(clock.bootTimeMs()),
     living,
+    spares: () => [...world.spares.values()].filter(({ exit }) => exit === undefined),
     order: (epoch, changes) =>
       void host.room.start(sampleOrder(changes), { authority: { term: 1, session: host.session }, epoch }),
     async start(epoch, changes) {
@@ -196,8 +290,12 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
     },
     release: (upToEpoch) =>
       host.room.release(webId, { authority: { term: 1, session: host.session }, upToEpoch, detail: 'by order' }),
+    kill(vmId) {
+      const machine = living(vmId)
+      if (machine !== undefined) endFakeMachine(machine, { reason: 'crashed', detail: 'SIGSEGV' })
+    },
     async crash() {
-      world.crash(runDirectoryOf(webId), 'SIGSEGV')
+      host.kill()
       await clock.settle()
     },
     report: () => host.room.reports().find(({ vmId }) => vmId === webId),
@@ -217,50 +315,71 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
   return host
 }
 
-function createRecords(records: Map<VmId, MachineRecord>, history: string[]): MachineRecords {
-  return {
-    runDirectory: runDirectoryOf,
-    async write(record) {
-      await Promise.resolve()
-      const { epoch, incarnation, confirmed, wanted } = record
-      history.push(`write ${epoch}.${incarnation} ${confirmed ? 'confirmed' : 'unconfirmed'} ${wanted}`)
-      records.set(record.machine.vmId, record)
-    },
-    async remove(vmId) {
-      await Promise.resolve()
-      history.push(`remove ${vmId}`)
-      records.delete(vmId)
-    },
-    readAll: async () => [...records.values()],
+/** Images are small real files, summed by a real program: time stands still meanwhile. */
+function areFilesRead(): boolean {
+  const busy = new Set(['FSReqPromise', 'FSReqCallback', 'ProcessWrap', 'CloseReq', 'FileHandleCloseReq'])
+  return process.getActiveResourcesInfo().some((name) => busy.has(name))
+}
+
+/** Two processes of one machine at a time are what must never be. */
+function refuseSecondProcess(world: FakeWorld, alive: () => readonly FakeMachine[]): void {
+  const { put } = world
+  world.put = (machine) => {
+    const { vmId } = machine.definition
+    if (alive().some(({ definition }) => definition.vmId === vmId)) throw new Error(`two processes of ${vmId}`)
+    put(machine)
   }
 }
 
-/** The cgroup's processes are those of the world: killing one needs nobody who knows the machine. */
-function createCgroups(world: FakeWorld, history: string[]): MachineCgroups {
-  return {
-    directory: cgroupOf,
-    make: async (vmId) => cgroupOf(vmId),
-    async kill(vmId, deadlineMs) {
-      await Promise.resolve()
-      const machine = world.living(runDirectoryOf(vmId))
-      if (machine === undefined) return
-      if (machine.isUnkillable)
-        throw new DialtoneError('deadline-exceeded', `still has processes ${deadlineMs} ms after SIGKILL`)
-      history.push(`kill ${vmId}`)
-      endFakeMachine(machine, { reason: 'crashed', detail: 'ended by SIGKILL' })
+function watchHypervisor(hypervisor: Hypervisor, history: string[], untilKilled: () => Promise<void>): Hypervisor {
+  const killable = (machine: RunningMachine): RunningMachine => ({
+    ...machine,
+    async kill(deadlineMs) {
+      await untilKilled()
+      await machine.kill(deadlineMs)
     },
-    remove: async () => undefined,
-    makeForTools: async () => '/tools',
-    listPopulated: async () => [],
+  })
+  return {
+    ...hypervisor,
+    async start(definition) {
+      history.push(`start ${definition.life.epoch}.${definition.life.incarnation}`)
+      return killable(await hypervisor.start(definition))
+    },
+    async prepare(shape, image) {
+      const spare = await hypervisor.prepare(shape, image)
+      return {
+        ...spare,
+        async takeOver(life, cgroupDirectory) {
+          history.push(`take-over ${life.epoch}.${life.incarnation}`)
+          const machine = await spare.takeOver(life, cgroupDirectory)
+          const resume = () => {
+            history.push(`run ${life.epoch}.${life.incarnation}`)
+            return machine.resume()
+          }
+          return killable({ ...machine, resume })
+        },
+      }
+    },
   }
 }
 
-function createLogger(history: string[]): Logger {
+/** A layer that a process has open, or that lies under one, is not removed. */
+function watchStorage(
+  storage: FakeStorage,
+  { world, history }: { readonly world: FakeWorld; readonly history: string[] },
+): FakeStorage {
   return {
-    info: (event, fields) => {
-      if (event === 'machine.phase') history.push(`phase ${String(fields['to'])}`)
+    ...storage,
+    async claimVolume(volumeId, ownership) {
+      await storage.claimVolume(volumeId, ownership)
+      history.push(`claim ${ownership.life.epoch}.${ownership.life.incarnation}`)
     },
-    warn: () => undefined,
-    error: () => undefined,
+    async removeLayer(volumeId: VolumeId, layerId) {
+      const path = await storage.layerPath(volumeId, layerId).catch(() => undefined)
+      const open = [...world.machines.values(), ...world.spares.values()].filter(({ exit }) => exit === undefined)
+      if (open.some(({ layers }) => layers.get(volumeId)?.[0] === path && path !== undefined))
+        throw new DialtoneError('in-use', `${path} is open on ada`)
+      await storage.removeLayer(volumeId, layerId)
+    },
   }
 }

@@ -4,20 +4,40 @@
  */
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
-import type { MachineReport } from '../../model/vm.ts'
-import type { RunningMachine } from '../hypervisor/hypervisor.ts'
+import type { InjectedFailure } from '../../model/recovery/drill.ts'
+import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
+import type { Rung } from '../../model/recovery/recovery-policy.ts'
+import type { MachinePhase, MachineReport } from '../../model/vm.ts'
+import type { MachineState, RunningMachine } from '../hypervisor/hypervisor.ts'
+import { captureForClones } from '../recovery/capture-for-clones.ts'
+import { currentLayerOf } from '../recovery/capture-image.ts'
+import { injectFailure } from '../recovery/inject-failure.ts'
+import { bootDisksOf } from '../recovery/machine-shape.ts'
+import { captureRunning } from '../recovery/serve-after-start.ts'
+import type { SpareKeeper } from '../recovery/spare-keeper.ts'
+import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
 import { applyLicence, guardMachine } from './apply-licence.ts'
 import {
   become,
   beginKeeping,
   enqueue,
   type Keeping,
+  nowIso,
+  reapWithinMs,
   reportOf,
   tidyAfterDeath,
   whenStill,
   writeRecord,
 } from './keeping.ts'
-import { afterCrash, followToItsEnd, inBackground, release, startByOrder } from './machine-life.ts'
+import {
+  changeOver,
+  goOnWith,
+  inBackground,
+  recoverByHand,
+  recoverDead,
+  release,
+  startByOrder,
+} from './machine-life.ts'
 import type { MachinePorts } from './machine-ports.ts'
 import type { MachineRecord } from './machine-record.ts'
 
@@ -43,15 +63,26 @@ export type MachineKeeper = {
   running(): RunningMachine | undefined
   /** Looks at its licence and freezes, thaws or kills it. */
   applyLicence(): Promise<void>
+  /** How it recovers from now on, and what its service is. */
+  configure(how: Pick<MachineOrder, 'recovery' | 'probe'>): Promise<void>
+  /** Captures a new memory image of it; resolves when it is whole. */
+  capture(kind: 'recovery' | 'template'): Promise<MemoryImageManifest>
+  /** Ends it as it runs and brings it back by this rung. Answers when that has begun. */
+  recover(rung: Rung): Promise<void>
+  /** Makes it fail, for a drill. */
+  injectFailure(failure: InjectedFailure): Promise<void>
 }
 
-/** `after`: what was still going on here about this machine; the keeper changes nothing before that is settled. */
+/**
+ * `after`: what was still going on here about this machine; the keeper changes nothing before that is settled. `spare`: keeps the process
+ * that waits to take it over.
+ */
 export function createMachineKeeper(
   record: MachineRecord,
   ports: MachinePorts,
-  after: Promise<unknown> = Promise.resolve(),
+  { spare, after = Promise.resolve() }: { readonly spare: SpareKeeper; readonly after?: Promise<unknown> },
 ): MachineKeeper {
-  const keeping = beginKeeping(record, ports, after)
+  const keeping = beginKeeping(record, ports, { spare, after })
   let isApplying = false
   return {
     report: () => reportOf(keeping),
@@ -62,12 +93,16 @@ export function createMachineKeeper(
     start: (machine, epoch) => start(keeping, machine, epoch),
     adopt: (running) => enqueue(keeping, () => adopt(keeping, running)),
     restartOnTheSpot: () =>
-      inBackground(keeping, () => enqueue(keeping, () => afterCrash(keeping, 'it was dead when the agent came back'))),
+      inBackground(keeping, () => enqueue(keeping, () => recoverDead(keeping, 'it was dead when the agent came back'))),
     shutDown: () => enqueue(keeping, () => shutDown(keeping)),
     release: (detail) => release(keeping, detail),
     pause: () => enqueue(keeping, () => whenStill(keeping, 'running', (machine) => pause(keeping, machine))),
     resume: () => enqueue(keeping, () => whenStill(keeping, 'paused', (machine) => resume(keeping, machine))),
     reset: () => enqueue(keeping, () => reset(keeping)),
+    configure: ({ recovery, probe }) => enqueue(keeping, () => configure(keeping, { recovery, probe })),
+    capture: (kind) => (kind === 'template' ? captureForClones(keeping) : captureRunning(keeping)),
+    recover: async (rung) => recoverByHand(keeping, rung),
+    injectFailure: (failure) => injectFailure(keeping, failure),
     async applyLicence() {
       if (isApplying) return
       isApplying = true
@@ -90,15 +125,59 @@ function start(keeping: Keeping, machine: MachineOrder, epoch: number): void {
 async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
   keeping.running = running
   if (keeping.record.machine.leased) await guardMachine(keeping, false)
-  followToItsEnd(keeping, running)
   // One that doesn't answer at the moment is there all the same: it is guarded, followed and can be killed.
   const state = await running.state().catch(() => 'running' as const)
-  const phase = keeping.record.wanted === 'stopped' ? 'stopping' : state === 'paused' ? 'paused' : 'running'
+  const phase = phaseOf(keeping, state)
+  // It was being started, or waited for a licence. Before anything lets it run, its disks are looked at.
+  if (phase === 'frozen') inBackground(keeping, () => enqueue(keeping, () => settleStart(keeping, running)))
   become(keeping, phase, 're-adopted')
+  if (phase === 'frozen' && keeping.record.machine.leased) await guardMachine(keeping, true)
+  inBackground(keeping, () => goOnWith(keeping, running))
+}
+
+function phaseOf({ record }: Keeping, state: MachineState): MachinePhase {
+  if (record.wanted === 'stopped') return 'stopping'
+  if (state !== 'paused') return 'running'
+  return record.isPaused ? 'paused' : 'frozen'
+}
+
+/** One that was taken over, but not its disks, never ran: what it would write is not what the next life would find. */
+async function settleStart(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  if (machine !== keeping.running || keeping.isReleased || keeping.phase !== 'frozen') return
+  const isSafe = await isOnItsDisks(keeping, machine).catch(() => true)
+  if (!isSafe) {
+    keeping.running = undefined
+    await machine.kill(reapWithinMs)
+    machine.detach()
+    return recoverDead(keeping, 'the agent ended while it was being taken over')
+  }
+  if (keeping.record.machine.leased) return
+  await machine.resume()
+  become(keeping, 'running', '')
+}
+
+/** What it writes to is what is current; a storage that can't be looked at is taken on trust by the caller. */
+async function isOnItsDisks({ record, ports }: Keeping, machine: RunningMachine): Promise<boolean> {
+  const paths = await machine.diskPaths()
+  for (const disk of bootDisksOf(record.machine)) {
+    if (disk.format !== 'qcow2') continue
+    const current = await ports.storage(disk.storageId).layerPath(disk.volumeId, await currentLayerOf(disk, ports))
+    if (paths.get(disk.volumeId) !== current) return false
+  }
+  return true
+}
+
+async function configure(keeping: Keeping, how: Pick<MachineOrder, 'recovery' | 'probe'>): Promise<void> {
+  const { record, running } = keeping
+  await writeRecord(keeping, { machine: { ...record.machine, ...how } })
+  await keeping.spare.drop()
+  if (running !== undefined && keeping.phase === 'running') await changeOver(keeping, running)
+  keeping.ports.reportSoon()
 }
 
 async function shutDown(keeping: Keeping): Promise<void> {
   await writeRecord(keeping, { wanted: 'stopped' })
+  pauseWatch(keeping)
   const { running } = keeping
   if (running === undefined) {
     // The leader takes a stop as a proof: also what an earlier attempt could not reap has to be gone.
@@ -112,12 +191,18 @@ async function shutDown(keeping: Keeping): Promise<void> {
 }
 
 async function pause(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  pauseWatch(keeping)
+  await writeRecord(keeping, { isPaused: true })
   await machine.pause()
+  keeping.ports.journal.note({ kind: 'planned', vmId: keeping.vmId, at: nowIso(keeping), what: 'paused' })
   become(keeping, 'paused', 'paused by order')
 }
 
 async function resume(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  await writeRecord(keeping, { isPaused: false })
   await machine.resume()
+  keeping.ports.journal.note({ kind: 'planned', vmId: keeping.vmId, at: nowIso(keeping), what: 'resumed' })
+  resumeWatch(keeping)
   become(keeping, 'running', '')
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { sharedId } from '../../model/cluster-state.fixture.ts'
 import { defaultTimings } from '../../model/timings.ts'
+import { reapWithinMs } from './keeping.ts'
 import { createMachineHost, type MachineHost, webId } from './machine-host.fixture.ts'
 
 const freezesAfterMs = defaultTimings.leaseMs - defaultTimings.pillFreeMs / 5
@@ -97,11 +98,11 @@ describe('a leased machine', () => {
     assert.ok(machine)
     machine.isUnkillable = true
     host.licences.pillRead(sharedId, host.clock.bootTimeMs())
-    await host.pass(160)
+    await host.pass(reapWithinMs)
     assert.equal(host.isGuarded(), true)
     assert.equal(host.records.size, 1)
     machine.isUnkillable = false
-    await host.pass(160)
+    await host.pass(reapWithinMs)
     assert.equal(host.living(), undefined)
     assert.equal(host.isGuarded(), false)
     assert.equal(host.records.size, 0)

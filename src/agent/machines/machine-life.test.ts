@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { sessionIdOf } from '../../model/cluster-state.fixture.ts'
-import { maximumCrashes } from '../../model/protection/restart-delay.ts'
+import { failuresAtMost } from '../../model/recovery/ladder.ts'
+import { reapWithinMs } from './keeping.ts'
 import { createMachineHost, webId } from './machine-host.fixture.ts'
 
 describe('an ordered start', () => {
@@ -11,7 +12,11 @@ describe('an ordered start', () => {
     await host.start(1)
     assert.equal(host.report()?.phase, 'starting')
     assert.equal(host.living()?.state, 'paused')
-    assert.deepEqual(host.history.slice(-3), ['write 1.0 unconfirmed running', `guard ${webId}`, 'start 1.0'])
+    const before = ['write 1.0 unconfirmed running', 'claim 1.0', `guard ${webId}`, 'start 1.0']
+    assert.deepEqual(
+      host.history.filter((entry) => !entry.startsWith('unguard') && !entry.startsWith('phase')).slice(-4),
+      before,
+    )
     host.answerToStarts = true
     await host.clock.advance(50)
     assert.equal(host.living()?.state, 'running')
@@ -72,6 +77,7 @@ describe('an ordered start', () => {
     assert.ok(old)
     old.isUnkillable = true
     await host.start(2)
+    await host.clock.advance(reapWithinMs)
     assert.equal(host.history.includes('start 2.0'), false)
     assert.equal(host.report()?.phase, 'failed')
     assert.equal(host.isGuarded(), true)
@@ -130,13 +136,13 @@ describe('a machine whose process dies', () => {
     assert.equal(host.living(), undefined)
     await host.clock.advance(1)
     assert.equal(host.living()?.definition.life.incarnation, 2)
-    for (let crash = 3; crash <= maximumCrashes + 1; crash += 1) {
+    for (let crash = 3; crash <= failuresAtMost + 1; crash += 1) {
       await host.crash()
       await host.clock.advance(30_000)
     }
     assert.equal(host.report()?.phase, 'failed')
     assert.equal(host.living(), undefined)
-    assert.equal(host.history.filter((entry) => entry.startsWith('start ')).length, maximumCrashes + 1)
+    assert.equal(host.history.filter((entry) => entry.startsWith('start ')).length, failuresAtMost + 1)
   })
 
   test('because its guest shut down is not restarted, not even by the next agent', async () => {
@@ -170,7 +176,7 @@ describe('a machine whose process dies', () => {
     // The second crash makes the restart wait; meanwhile the leader gives the machine to another host.
     const keeper = host.room.keeper(webId)
     const isBusy = keeper?.reset()
-    host.world.crash(`/run/${webId}`, 'SIGSEGV')
+    host.kill()
     await Promise.resolve()
     host.answerToStarts = false
     host.order(2)
@@ -187,7 +193,7 @@ test('a machine that dies for the first time as a newer epoch is ordered begins 
   const host = await createMachineHost()
   await host.start(1)
   const isBusy = host.room.keeper(webId)?.reset()
-  host.world.crash(`/run/${webId}`, 'SIGSEGV')
+  host.kill()
   await Promise.resolve()
   host.order(2)
   await isBusy?.catch(() => undefined)
@@ -216,7 +222,9 @@ describe('a release', () => {
     const machine = host.living()
     assert.ok(machine)
     machine.isUnkillable = true
-    await assert.rejects(host.release(1), { code: 'deadline-exceeded' })
+    const refused = assert.rejects(host.release(1), { code: 'deadline-exceeded' })
+    await host.clock.advance(reapWithinMs)
+    await refused
     assert.equal(host.isGuarded(), true)
     assert.equal(host.records.size, 1)
     machine.isUnkillable = false

@@ -4,8 +4,12 @@ import type { StorageId, VmId } from '../../model/ids.ts'
 import type { Logger } from '../../model/logger.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { Hypervisor } from '../hypervisor/hypervisor.ts'
+import type { MemoryImageCache } from '../memory-images/memory-image-cache.ts'
 import type { Network } from '../network/network.ts'
+import type { CheckOnce } from '../probes/prober.ts'
 import type { LicenceKeeper } from '../protection/licence-keeper.ts'
+import type { RecoveryJournal } from '../recovery/recovery-journal.ts'
+import type { RungOutcomes } from '../recovery/rung-outcomes.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { MachineRecords } from './machine-record.ts'
 
@@ -16,6 +20,11 @@ export type MachineCgroups = {
   /** SIGKILL to everything in it; returns when it is reaped, throws `deadline-exceeded` otherwise. */
   kill(vmId: VmId, deadlineMs: number): Promise<void>
   remove(vmId: VmId): Promise<void>
+  /** Makes the cgroup of the process that waits to take this machine over. It is no machine's: what lives there writes to no volume. */
+  makeSpare(vmId: VmId): Promise<string>
+  /** SIGKILL to what is in it, and removes it. */
+  endSpare(vmId: VmId, deadlineMs: number): Promise<void>
+  listSpares(): Promise<readonly { readonly name: string; readonly pids: number[] }[]>
   /** A cgroup for programs that write to disks and belong to no running machine (qemu-img). */
   makeForTools(): Promise<string>
   /** Machines' cgroups that hold processes, whatever anybody believes. */
@@ -39,6 +48,18 @@ export type MachinePorts = {
   readonly network: Network
   readonly licences: LicenceKeeper
   readonly cgroups: MachineCgroups
+  /** This host's memory images. */
+  readonly images: MemoryImageCache
+  /** What is seen of failures and recoveries goes in here. */
+  readonly journal: RecoveryJournal
+  /** How well each rung has worked on this host. */
+  readonly outcomes: RungOutcomes
+  randomBytes(count: number): Uint8Array
+  sendSignal(pid: number, signal: 'SIGKILL' | 'SIGSTOP'): void
+  /** Looks once whether a machine's service answers correctly. */
+  checkOnce: CheckOnce
+  /** The machines' network, as a guest has to know it. */
+  readonly guestNetwork: { readonly prefixLength: number; readonly gateway: string }
   /** The storage with this id; throws `storage-failed` when this host doesn't have it. */
   storage(storageId: StorageId): Storage
   isShared(storageId: StorageId): boolean

@@ -13,6 +13,14 @@ const record: MachineRecord = {
   bootId: 'boot-1',
   confirmed: true,
   wanted: 'running',
+  isPaused: false,
+  process: 'web-1',
+  tapName: 'dt7',
+  startedBy: 'boot',
+  imageId: null,
+  layers: [],
+  replacedLayers: [],
+  unneededLayers: [],
 }
 
 async function withFolder(body: (folder: string) => Promise<void>): Promise<void> {
@@ -37,17 +45,17 @@ test('what was written is read by the next agent, and gone when it was removed',
 test('no folder and a folder without a record are no machines', () =>
   withFolder(async (folder) => {
     assert.deepEqual(await createMachineRecords(join(folder, 'missing')).readAll(), [])
-    await mkdir(join(folder, webId))
+    await mkdir(join(folder, 'machines', webId), { recursive: true })
     await writeFile(join(folder, 'stray-file'), '')
     assert.deepEqual(await createMachineRecords(folder).readAll(), [])
   }))
 
 test('a record that cannot be read is an error, and never passes for a machine that is not there', () =>
   withFolder(async (folder) => {
-    await mkdir(join(folder, webId, 'order.json'), { recursive: true })
+    await mkdir(join(folder, 'machines', webId, 'order.json'), { recursive: true })
     await assert.rejects(createMachineRecords(folder).readAll(), { code: 'EISDIR' })
-    await rm(join(folder, webId), { recursive: true })
-    await mkdir(join(folder, webId))
-    await writeFile(join(folder, webId, 'order.json'), '{"machine":')
+    await rm(join(folder, 'machines', webId), { recursive: true })
+    await mkdir(join(folder, 'machines', webId), { recursive: true })
+    await writeFile(join(folder, 'machines', webId, 'order.json'), '{"machine":')
     await assert.rejects(createMachineRecords(folder).readAll(), SyntaxError)
   }))

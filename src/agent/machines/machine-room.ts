@@ -1,11 +1,14 @@
 /** All machines of this host: finds them again after a restart of the agent, takes orders, and answers for what is here. */
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import type { SessionId, VmId } from '../../model/ids.ts'
+import { type SessionId, type VmId, vmIdSchema } from '../../model/ids.ts'
 import type { MachineOrder, OrderAuthority } from '../../model/machine-order.ts'
 import type { MachineReport } from '../../model/vm.ts'
+import { removeLayersOf, removeLeftLayers } from '../recovery/remove-left-layers.ts'
+import { createStandbyRoom, type StandbyRoom } from '../recovery/standby-room.ts'
 import { reapWithinMs } from './keeping.ts'
 import { cardOf } from './launch-machine.ts'
 import { createMachineKeeper, type MachineKeeper } from './machine-keeper.ts'
+import { tapNameOf } from './machine-names.ts'
 import type { MachinePorts } from './machine-ports.ts'
 import type { MachineRecord } from './machine-record.ts'
 
@@ -14,6 +17,8 @@ export type MachineRoom = {
   /** Finds the machines that outlived an earlier agent. Has to be done before the first heartbeat. */
   adoptAll(): Promise<void>
   reports(): readonly MachineReport[]
+  /** What this host would take over. */
+  readonly standbys: StandbyRoom
   highestEpoch(): number
   start(machine: MachineOrder, order: { readonly authority: OrderAuthority; readonly epoch: number }): MachineReport
   /** The machine whose order this is for; throws `session-void`, `stale-epoch` or `not-found`. */
@@ -36,6 +41,7 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
   const releasedUpTo = new Map<VmId, number>()
   const checkAuthority = createAuthorityCheck(session)
   const clearing = createClearing(ports)
+  const standbys = createStandbyRoom(ports)
 
   const forget = async (vmId: VmId, keeper: MachineKeeper, detail: string) => {
     await keeper.release(detail)
@@ -46,7 +52,8 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
   return {
     session,
     checkAuthority,
-    adoptAll: () => adoptAll(keepers, ports),
+    standbys,
+    adoptAll: () => adoptAll(keepers, standbys, ports),
     reports: () => [...keepers.values()].map((keeper) => keeper.report()),
     highestEpoch: () => Math.max(0, ...[...keepers.values()].map((keeper) => keeper.epoch()), ...releasedUpTo.values()),
     start(machine, { authority, epoch }) {
@@ -59,8 +66,10 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
       const held = existing?.epoch() ?? 0
       if (epoch < held) throw new DialtoneError('stale-epoch', `${machine.name} is held here under epoch ${held}`)
       if (existing !== undefined && epoch === held) return existing.report()
-      const keeper =
-        existing ?? createMachineKeeper(newRecord(machine, epoch, ports.bootId), ports, clearing.underWay(vmId))
+      const after = clearing.underWay(vmId) ?? Promise.resolve()
+      const spare = standbys.spareOf(vmId)
+      const keeper = existing ?? createMachineKeeper(newRecord(machine, epoch, ports.bootId), ports, { spare, after })
+      standbys.forget(vmId)
       keepers.set(vmId, keeper)
       keeper.start(machine, epoch)
       return keeper.report()
@@ -92,17 +101,17 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
     },
     async applyLicences() {
       // Nobody waits for it: a machine that takes long to stand still keeps no other one from being frozen in time.
-      for (const [vmId, keeper] of keepers) void applyOne(vmId, keeper)
+      for (const [vmId, keeper] of keepers) void applyOne(vmId, keeper, ports)
     },
   }
+}
 
-  async function applyOne(vmId: VmId, keeper: MachineKeeper): Promise<void> {
-    try {
-      await keeper.applyLicence()
-    } catch (error) {
-      // The watchdog process sees the same facts and acts if this did not.
-      ports.logger.error('machine.licence-not-applied', { vmId, error })
-    }
+async function applyOne(vmId: VmId, keeper: MachineKeeper, { logger }: MachinePorts): Promise<void> {
+  try {
+    await keeper.applyLicence()
+  } catch (error) {
+    // The watchdog process sees the same facts and acts if this did not.
+    logger.error('machine.licence-not-applied', { vmId, error })
   }
 }
 
@@ -126,12 +135,24 @@ function createClearing(ports: MachinePorts) {
   }
 }
 
-async function adoptAll(keepers: Map<VmId, MachineKeeper>, ports: MachinePorts): Promise<void> {
+async function adoptAll(keepers: Map<VmId, MachineKeeper>, standbys: StandbyRoom, ports: MachinePorts): Promise<void> {
   const records = await ports.records.readAll()
   const current = records.filter((record) => record.bootId === ports.bootId)
   for (const record of records) if (record.bootId !== ports.bootId) await ports.records.remove(record.machine.vmId)
-  await ports.network.adopt(current.map((record) => cardOf(record.machine)))
-  await Promise.all(current.map((record) => adoptOne(record, keepers, ports)))
+  await endOldSpares(current, ports)
+  await ports.network.adopt(current.map(({ machine, tapName }) => ({ ...cardOf(machine), tapName })))
+  await Promise.all(current.map((record) => adoptOne(record, { keepers, standbys }, ports)))
+}
+
+/** Spares are not taken over from an earlier agent: what it knew of them is gone, and a new one is made in a moment. */
+async function endOldSpares(records: readonly MachineRecord[], ports: MachinePorts): Promise<void> {
+  for (const { name } of await ports.cgroups.listSpares())
+    await ports.cgroups.endSpare(vmIdSchema.parse(name), reapWithinMs)
+  const processes = new Set(records.map(({ process }) => process))
+  await removeLeftLayers(processes, ports)
+  await ports.records.keepProcessDirectories(processes)
+  const taps = new Set(records.map(({ tapName }) => tapName))
+  for (const tapName of await ports.network.listTaps()) if (!taps.has(tapName)) await ports.network.removeTap(tapName)
 }
 
 /** Orders count only for this session, and never of an older term than was heard of. */
@@ -154,10 +175,14 @@ function createAuthorityCheck(session: SessionId): (authority: OrderAuthority) =
   }
 }
 
-async function adoptOne(record: MachineRecord, keepers: Map<VmId, MachineKeeper>, ports: MachinePorts): Promise<void> {
+async function adoptOne(
+  record: MachineRecord,
+  { keepers, standbys }: { readonly keepers: Map<VmId, MachineKeeper>; readonly standbys: StandbyRoom },
+  ports: MachinePorts,
+): Promise<void> {
   const { vmId } = record.machine
   const running = await ports.hypervisor
-    .adopt(ports.records.runDirectory(vmId), ports.cgroups.directory(vmId))
+    .adopt(ports.records.processDirectory(record.process), ports.cgroups.directory(vmId))
     .catch((error: unknown) => {
       ports.logger.error('machine.not-adopted', { vmId, error })
       return undefined
@@ -166,12 +191,14 @@ async function adoptOne(record: MachineRecord, keepers: Map<VmId, MachineKeeper>
     // Its vCPUs never ran and its order belonged to an earlier session: the leader will order anew.
     await ports.cgroups.kill(vmId, reapWithinMs)
     running?.detach()
-    await ports.network.disconnect({ vmId, tapName: cardOf(record.machine).tapName })
+    await ports.network.disconnect({ vmId, tapName: record.tapName })
     await ports.cgroups.remove(vmId)
+    await removeLayersOf(record.process, ports)
+    await ports.records.removeProcessDirectory(record.process)
     await ports.records.remove(vmId)
     return
   }
-  const keeper = createMachineKeeper(record, ports)
+  const keeper = createMachineKeeper(record, ports, { spare: standbys.spareOf(vmId) })
   keepers.set(vmId, keeper)
   if (running !== undefined) return keeper.adopt(running)
   // A process that could not be reached is not a process that is gone: only an empty cgroup says so.
@@ -180,5 +207,20 @@ async function adoptOne(record: MachineRecord, keepers: Map<VmId, MachineKeeper>
 }
 
 function newRecord(machine: MachineOrder, epoch: number, bootId: string): MachineRecord {
-  return { machine, epoch, incarnation: 0, bootId, confirmed: false, wanted: 'running' }
+  return {
+    machine,
+    epoch,
+    incarnation: 0,
+    bootId,
+    confirmed: false,
+    wanted: 'running',
+    isPaused: false,
+    process: 'none',
+    tapName: tapNameOf(machine.number),
+    startedBy: 'boot',
+    imageId: null,
+    layers: [],
+    replacedLayers: [],
+    unneededLayers: [],
+  }
 }

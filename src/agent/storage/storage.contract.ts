@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { DialtoneError, type ErrorCode } from '../../model/dialtone-error.ts'
-import { type VolumeId, vmIdSchema, volumeIdSchema } from '../../model/ids.ts'
+import { type ImageId, type LayerId, type VolumeId, vmIdSchema, volumeIdSchema } from '../../model/ids.ts'
+import type { ImageFileName } from '../../model/recovery/memory-image.ts'
 import type { Ownership, Storage, VolumeRequest } from './storage.ts'
 
 /** A fresh, shared storage. */
@@ -11,11 +12,19 @@ export type StorageWorld = {
   onHost(hostName: string): Storage
   readonly base: { readonly version: string; readonly path: string }
   readonly cgroupDirectory: string
-  /** A process of that host opens the disk; the answer closes it. */
-  holdOpen(hostName: string, volumeId: VolumeId): Promise<() => Promise<void>>
+  /** A folder for files outside of the storage. */
+  readonly outside: string
+  /** A process of that host opens a layer of the disk; the answer closes it. */
+  holdOpen(hostName: string, volumeId: VolumeId, layerId: LayerId | null): Promise<() => Promise<void>>
+  /** The hypervisor merges into the layer what lies between it and `on`. */
+  mergeInto(volumeId: VolumeId, layerId: LayerId, on: LayerId | null): Promise<void>
+  /** Changes the stored file of an image; undefined removes it. */
+  damageImage(image: StoredFile, change: (content: Uint8Array) => Uint8Array | undefined): Promise<void>
   /** Damages a part of the slot's block. */
   tearSlot(slot: number): Promise<void>
 }
+
+export type StoredFile = { readonly volumeId: VolumeId; readonly imageId: ImageId; readonly name: ImageFileName }
 
 const volumeId = volumeIdSchema.parse('vol-aaaaaaaa')
 const otherVolumeId = volumeIdSchema.parse('vol-bbbbbbbb')
@@ -62,7 +71,7 @@ export function testStorage(driver: string, makeWorld: (t: TestContext) => Promi
 
   scenario('a volume that a process of this host has open is not deleted', async (world) => {
     await world.onHost('a').createVolume(empty(world))
-    const close = await world.holdOpen('a', otherVolumeId)
+    const close = await world.holdOpen('a', otherVolumeId, null)
     await assert.rejects(world.onHost('a').deleteVolume(otherVolumeId), failsWith('in-use'))
     await close()
     await world.onHost('a').deleteVolume(otherVolumeId)

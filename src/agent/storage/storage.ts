@@ -2,8 +2,9 @@
  * One storage as this host sees it, as a port. Siblings: `directory/` (a local folder, or a mounted shared one) and `fake/`; both pass
  * `storage.contract.ts`. A driver declares what it can do, and the planner reads the declaration.
  */
-import type { VolumeId } from '../../model/ids.ts'
+import type { ImageId, LayerId, VolumeId } from '../../model/ids.ts'
 import type { DiskFormat, MachineLife } from '../../model/machine-order.ts'
+import type { ImageFileName, MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 
 export type VolumeRequest = {
   readonly volumeId: VolumeId
@@ -11,7 +12,11 @@ export type VolumeRequest = {
   /** Virtual size; at least that of the base image when one is given. */
   readonly sizeMiB: number
   /** A template's root disk on this host, which the volume becomes an overlay of. The storage keeps its own immutable copy of it. */
-  readonly base?: { readonly version: string; readonly path: string }
+  readonly base?: {
+    readonly version: string
+    /** Undefined for a base that was published on this storage. */
+    readonly path: string | undefined
+  }
   /** Everything that writes (qemu-img) runs inside this cgroup. */
   readonly cgroupDirectory: string
 }
@@ -20,6 +25,31 @@ export type VolumeRequest = {
 export type Ownership = { readonly hostName: string; readonly life: MachineLife }
 
 export type StorageUsage = { readonly totalMiB: number; readonly freeMiB: number }
+
+/**
+ * A qcow2 volume is a chain of layers: the first one (layer id null), and overlays on it. One of them is current: it is what `openVolume`
+ * opens and what a machine writes to. A layer under another one is never written to again.
+ */
+export type LayerInfo = {
+  readonly layerId: LayerId | null
+  /** The layer that it lies on; undefined for the first one. */
+  readonly on: LayerId | null | undefined
+  /** What it occupies: all that was written since it was made. */
+  readonly usedBytes: number
+  readonly isCurrent: boolean
+  readonly modifiedAt: Date
+}
+
+export type LayerRequest = {
+  readonly layerId: LayerId
+  /** The layer that it is to lie on. */
+  readonly on: LayerId | null
+  /** Who will open it, and everything under it. */
+  readonly userId: number
+  readonly cgroupDirectory: string
+}
+
+export type ImageFiles = Readonly<Record<ImageFileName, string>>
 
 /** What stands in a host's slot: nothing (pill-free), or a pill. Content is the caller's; the driver stores one checksummed block. */
 export type Storage = {
@@ -32,6 +62,45 @@ export type Storage = {
   /** Path to give to the hypervisor, after a check that the file is whole (`image-corrupt`, `not-found`). */
   openVolume(volumeId: VolumeId, format: DiskFormat, userId: number): Promise<{ readonly path: string }>
   listVolumes(): Promise<readonly VolumeId[]>
+  /** Makes an empty layer, beside the current one: nothing writes to it yet. Doing it again with the same request is fine. */
+  addLayer(volumeId: VolumeId, request: LayerRequest): Promise<{ readonly path: string }>
+  /**
+   * Makes this layer the one that `openVolume` opens. Durable when it returns, and quick: a recovery waits for it. Refuses (`in-use`) one
+   * that an image needs, or that lies under one.
+   */
+  useLayer(volumeId: VolumeId, layerId: LayerId | null): Promise<void>
+  listLayers(volumeId: VolumeId): Promise<readonly LayerInfo[]>
+  /** Path of a layer, whatever it is to this volume. */
+  layerPath(volumeId: VolumeId, layerId: LayerId | null): Promise<string>
+  /** Removes it; a missing one is fine. Refuses (`in-use`) the current one, one that others lie on, one that an image needs, one that is open here. */
+  removeLayer(volumeId: VolumeId, layerId: LayerId): Promise<void>
+  /**
+   * Makes durable that `layerId` lies on `on` now, after the hypervisor has merged what was between them and written the bare file name of
+   * `on` into the layer. Throws `wrong-state` when another name stands there: nothing that was merged may go then.
+   */
+  layerMerged(volumeId: VolumeId, layerId: LayerId, on: LayerId | null): Promise<void>
+  /**
+   * Makes the content of a layer, flattened down to the template that it comes from, a base that volumes are made from: `version` as in
+   * `VolumeRequest.base`. Doing it again is fine.
+   */
+  publishBase(
+    volumeId: VolumeId,
+    layerId: LayerId | null,
+    how: { readonly version: string; readonly cgroupDirectory: string },
+  ): Promise<void>
+  /** A missing one is fine. Refuses (`in-use`) one that volumes or other bases lie on. */
+  removeBase(version: string): Promise<void>
+  /**
+   * Keeps an image beside its root volume, sparse, to the byte as the manifest says; the manifest is written last. Doing it again is fine.
+   * Throws `image-corrupt` when a file isn't what the manifest says, `wrong-state` when one of its layers is still the current one.
+   */
+  storeImage(manifest: MemoryImageManifest, files: ImageFiles): Promise<void>
+  /** The whole images of a volume, oldest first. What is half there or damaged isn't listed. */
+  listImages(volumeId: VolumeId): Promise<readonly MemoryImageManifest[]>
+  /** Copies an image into these new files, sparse, and checks every byte: `image-corrupt` when it isn't what the manifest says; nothing is left then. */
+  fetchImage(volumeId: VolumeId, imageId: ImageId, into: ImageFiles): Promise<MemoryImageManifest>
+  /** A missing one is fine. Its layers stay. */
+  removeImage(volumeId: VolumeId, imageId: ImageId): Promise<void>
   /** Exclusive create of the claim of this epoch and incarnation. Throws `stale-epoch` when an equal one of another owner, or any higher one, stands there. */
   claimVolume(volumeId: VolumeId, ownership: Ownership): Promise<void>
   /** The highest claim, if any. */

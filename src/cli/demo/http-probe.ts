@@ -9,6 +9,12 @@ const answerSchema = z.object({
   bootId: z.string(),
   boots: z.number(),
   uptimeMs: z.number(),
+  address: z.string(),
+  mac: z.string(),
+  machineId: z.string(),
+  requests: z.number(),
+  timeMs: z.number(),
+  random: z.string(),
 })
 export type ProbeAnswer = z.infer<typeof answerSchema>
 

@@ -5,7 +5,15 @@ import { findServer } from '../find-server.ts'
 import { runLaboratory } from '../laboratory-commands.ts'
 import { openApi } from '../session.ts'
 import { formatTable } from '../text-table.ts'
-import { bringHostBack, deployMachines, killHost, killProcess, type SceneResult, type Stage } from './scenes.ts'
+import {
+  awaitImage,
+  bringHostBack,
+  deployMachines,
+  killHost,
+  killProcesses,
+  type SceneResult,
+  type Stage,
+} from './scenes.ts'
 
 const laboratoryName = 'demo'
 const machines = ['web', 'shop'] as const
@@ -18,6 +26,8 @@ export async function runDemo(_argv: readonly string[]): Promise<void> {
     if ((await runLaboratory(['up', '--name', laboratoryName, '--hosts', '3'], undefined)) !== 0)
       throw new Error('the laboratory could not be started')
     const results = await withStage(playScenes)
+    heading('What the ledger says')
+    await withStage(({ api }) => showLedger(api))
     process.stdout.write(`\n${closingTable(results)}\n${farewell()}`)
   } catch (error) {
     process.stderr.write(`\nThe demonstration stopped: ${error instanceof Error ? error.message : String(error)}\n`)
@@ -31,16 +41,43 @@ export async function runDemo(_argv: readonly string[]): Promise<void> {
 async function playScenes(stage: Stage): Promise<readonly SceneResult[]> {
   const [web, shop] = machines
   const results: SceneResult[] = []
-  heading('Two machines from the built-in template')
-  results.push(await deployMachines(stage, machines))
-  heading(`The process of one dies`)
-  results.push(await killProcess(stage, web))
+  heading('Two machines from the built-in template: one recovers by booting, one from memory')
+  results.push(
+    await deployMachines(stage, [
+      { name: web, recovery: { mode: 'boot' } },
+      { name: shop, recovery: { mode: 'warm' } },
+    ]),
+  )
+  results.push(await awaitImage(stage, shop))
+  heading('The process of each dies')
+  results.push(...(await killProcesses(stage, [web, shop])))
   heading('A whole host dies')
+  await awaitImage(stage, shop)
   const { hostName: host } = await stage.api.call('getVm', { params: { vm: shop } })
   results.push(await killHost(stage, shop))
   heading('The dead host comes back')
   results.push(await bringHostBack(stage, { host: host ?? '', name: shop }))
   return results
+}
+
+/** The outages that were just seen, as the cloud itself has entered them. */
+async function showLedger(api: Stage['api']): Promise<void> {
+  const { outages } = await api.call('listOutages', { query: {} })
+  const rows = outages
+    .toReversed()
+    .map(({ serviceName, cause, durationMs, attempts }) => [
+      serviceName,
+      cause,
+      attempts.map(({ rung }) => rung).join(', ') || '-',
+      durationMs === null ? 'goes on' : seconds(durationMs),
+    ])
+  const columns = ['Service', 'Failure', 'Recovered by', 'Outage']
+  process.stdout.write(`${formatTable(columns, rows, { width: null, colour: process.stdout.isTTY })}\n`)
+  const { services } = await api.call('getAvailability', { query: {} })
+  for (const { serviceName, real } of services) {
+    const share = real.availability === null ? 'unknown' : `${(real.availability * 100).toFixed(3)} %`
+    process.stdout.write(`  ${serviceName}: available ${share} since it was made, ${real.failures} failures\n`)
+  }
 }
 
 /** The demonstration's own laboratory is made anew, but not over somebody's machines. */
@@ -88,6 +125,9 @@ function farewell(): string {
     `  ./bin/dialtone --lab ${laboratoryName} vm show shop`,
     `  ./bin/dialtone --lab ${laboratoryName} host list`,
     `  ./bin/dialtone --lab ${laboratoryName} event list`,
+    `  ./bin/dialtone --lab ${laboratoryName} outage list`,
+    `  ./bin/dialtone --lab ${laboratoryName} vm recover shop --plan`,
+    `  ./bin/dialtone --lab ${laboratoryName} drill panic shop --yes`,
     `  ./bin/dialtone --lab ${laboratoryName} vm console web      (user root, password tiny; leave with Ctrl-])`,
     'Take it down:',
     `  ./bin/dialtone down --name ${laboratoryName}`,

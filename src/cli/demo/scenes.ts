@@ -1,5 +1,6 @@
 /** The scenes of the demonstration. Each does something real to the cloud and tells what it saw, with the time of each part. */
 import { setTimeout as delay } from 'node:timers/promises'
+import type { OutageView } from '../../model/api/ledger-routes.ts'
 import type { EventView, VmView } from '../../model/api/views.ts'
 import { runLaboratory } from '../laboratory-commands.ts'
 import type { Api } from '../session.ts'
@@ -21,51 +22,72 @@ export type Stage = {
 
 const bootDeadlineMs = 120_000
 
+export type Deployment = { readonly name: string; readonly recovery: VmView['recovery'] }
+
 /** Deploys these machines from the built-in template and waits until each answers HTTP. */
-export async function deployMachines(stage: Stage, names: readonly string[]): Promise<SceneResult> {
+export async function deployMachines(stage: Stage, machines: readonly Deployment[]): Promise<SceneResult> {
   const startedAtMs = performance.now()
   const parts = await Promise.all(
-    names.map(async (name) => {
-      const { vm } = await stage.api.call('createVm', { body: { name, template: 'tiny', ha: true } })
+    machines.map(async ({ name, recovery }) => {
+      const { vm } = await stage.api.call('createVm', { body: { name, template: 'tiny', ha: true, recovery } })
       const { answer, atMs } = await waitForAnswer({ address: vm.address, name }, { deadlineMs: bootDeadlineMs })
       const placed = await stage.api.call('getVm', { params: { vm: name } })
-      stage.say(`${name} runs on ${placed.hostName} and answers at http://${vm.address}/ (boot ${answer.boots})`)
+      stage.say(
+        `${name} (recovery: ${recovery.mode}) runs on ${placed.hostName} and answers at http://${vm.address}/ (boot ${answer.boots})`,
+      )
       return { name, tookMs: atMs - startedAtMs }
     }),
   )
   const totalMs = Math.max(...parts.map((part) => part.tookMs))
-  return { title: `${names.length} machines deployed`, outcome: `${names.join(' and ')} answer HTTP`, parts, totalMs }
+  const names = machines.map(({ name }) => name).join(' and ')
+  return { title: `${machines.length} machines deployed`, outcome: `${names} answer HTTP`, parts, totalMs }
 }
 
-/** Kills the machine's QEMU with SIGKILL; its host starts it again on the spot. */
-export async function killProcess(stage: Stage, name: string): Promise<SceneResult> {
+/** Waits until the machine's memory is captured, and the image stands ready here and on the host that would take it over. */
+export async function awaitImage(stage: Stage, name: string): Promise<SceneResult> {
+  const startedAtMs = performance.now()
+  const vm = await waitForVm(
+    stage,
+    name,
+    ({ status, standbyReport }) => status.recovery?.spare === 'ready' && standbyReport?.state === 'ready',
+  )
+  const image = vm.status.recovery?.image
+  const pause = image?.pauseMs.toFixed(0) ?? '?'
+  stage.say(`${image?.sizeMiB} MiB of memory captured while ${name} ran on; it stood still for ${pause} ms`)
+  stage.say(`a process waits on ${vm.hostName}, and another one on ${vm.standbyHostName}, should ${vm.hostName} die`)
+  const totalMs = performance.now() - startedAtMs
+  return { title: `memory of ${name} captured`, outcome: `pause ${pause} ms`, parts: [], totalMs }
+}
+
+/** Kills the QEMU of each with SIGKILL, one after the other, and shows both recoveries side by side. */
+export async function killProcesses(stage: Stage, names: readonly string[]): Promise<readonly SceneResult[]> {
+  const results: SceneResult[] = []
+  for (const name of names) results.push(await killProcess(stage, name))
+  const longestMs = Math.max(...results.map(({ totalMs }) => totalMs))
+  for (const { title, outcome, parts, totalMs } of results) {
+    stage.say(`${title}: ${outcome}, away for ${duration(totalMs)}`)
+    for (const line of bars(parts, longestMs)) stage.say(line)
+  }
+  return results
+}
+
+async function killProcess(stage: Stage, name: string): Promise<SceneResult> {
   const { vm, before } = await answeringMachine(stage, name)
   const { pid } = vm.status
   if (pid === null) throw new Error(`${name} has no process`)
   stage.say(`kill -9 ${pid} (the QEMU of ${name} on ${vm.hostName})`)
+  const killedAt = Date.now()
   const killedAtMs = performance.now()
   process.kill(pid, 'SIGKILL')
-  const restarted = await waitForVm(
-    stage,
-    name,
-    (view) => view.status.state === 'running' && view.status.pid !== null && view.status.pid !== pid,
-  )
-  const restartedAtMs = performance.now()
-  const { atMs } = await waitForAnswer(
-    { address: vm.address, name },
-    { deadlineMs: bootDeadlineMs, isRight: isNewBoot(before) },
-  )
-  stage.say(
-    `${name} answers again from ${restarted.hostName}: epoch ${restarted.status.epoch}, incarnation ${restarted.status.incarnation}`,
-  )
+  const isRight = vm.recovery.mode === 'boot' ? isNewBoot(before) : isSameBoot(before)
+  const { atMs } = await waitForAnswer({ address: vm.address, name }, { deadlineMs: bootDeadlineMs, isRight })
+  const totalMs = atMs - killedAtMs
+  const outage = await findOutage(stage, { service: vm.id, sinceMs: killedAt - 1000 })
   return {
     title: `QEMU of ${name} killed`,
-    outcome: `restarted on the spot, on ${restarted.hostName}`,
-    parts: [
-      { name: 'running again', tookMs: restartedAtMs - killedAtMs },
-      { name: 'guest boots', tookMs: Math.max(0, atMs - restartedAtMs) },
-    ],
-    totalMs: atMs - killedAtMs,
+    outcome: vm.recovery.mode === 'boot' ? 'booted again' : 'resumed from memory, as itself',
+    parts: partsOf(outage, totalMs),
+    totalMs,
   }
 }
 
@@ -79,24 +101,26 @@ export async function killHost(stage: Stage, name: string): Promise<SceneResult>
   const killedAt = Date.now()
   const killedAtMs = performance.now()
   await laboratory(stage, ['power-off', host])
-  const { atMs } = await waitForAnswer(
-    { address: vm.address, name },
-    { deadlineMs: bootDeadlineMs, isRight: isNewBoot(before) },
-  )
+  const isRight = vm.recovery.mode === 'boot' ? isNewBoot(before) : isSameBoot(before)
+  const cutAtMs = performance.now()
+  const { atMs } = await waitForAnswer({ address: vm.address, name }, { deadlineMs: bootDeadlineMs, isRight })
+  if (atMs < cutAtMs) throw new Error(`${name} never ceased to answer`)
   const moved = await stage.api.call('getVm', { params: { vm: name } })
   const events = timeline.stop()
   const answeredAt = killedAt + (atMs - killedAtMs)
   const suspectAt = timeOf(events, 'host.suspect', host)
   const provedAt = timeOf(events, 'host.fenced', host)
   stage.say(`${name} answers again from ${moved.hostName}; the proof: ${moved.proofSentence ?? 'none was needed'}`)
+  const parts = [
+    { name: 'suspected', tookMs: suspectAt - killedAt },
+    { name: 'proven dead', tookMs: provedAt - suspectAt },
+    { name: vm.recovery.mode === 'boot' ? 'started and booted' : 'resumed from memory', tookMs: answeredAt - provedAt },
+  ]
+  for (const line of bars(parts, atMs - killedAtMs)) stage.say(line)
   return {
     title: `host ${host} killed`,
     outcome: `${name} runs on ${moved.hostName}, epoch ${moved.status.epoch}`,
-    parts: [
-      { name: 'suspected', tookMs: suspectAt - killedAt },
-      { name: 'proven dead', tookMs: provedAt - suspectAt },
-      { name: 'started and booted', tookMs: answeredAt - provedAt },
-    ],
+    parts,
     totalMs: atMs - killedAtMs,
   }
 }
@@ -145,6 +169,53 @@ async function answeringMachine(
 
 function isNewBoot(before: ProbeAnswer): (answer: ProbeAnswer) => boolean {
   return (answer) => answer.bootId !== before.bootId
+}
+
+function isSameBoot(before: ProbeAnswer): (answer: ProbeAnswer) => boolean {
+  return (answer) => answer.bootId === before.bootId
+}
+
+/** The ledger's newest outage of a service; it is entered some moments after the machine answers. */
+async function findOutage(
+  { api }: Stage,
+  { service, sinceMs }: { readonly service: string; readonly sinceMs: number },
+): Promise<OutageView | undefined> {
+  for (let look = 0; look < 100; look += 1) {
+    const { outages } = await api.call('listOutages', { query: { service, drills: 'none' } })
+    const found = outages.find(({ beganAt, endedBy }) => endedBy === 'answer' && Date.parse(beganAt) >= sinceMs)
+    if (found !== undefined) return found
+    await delay(50)
+  }
+  return undefined
+}
+
+/** The parts of an outage as the ledger knows them; the rest is what the client saw beyond that. */
+function partsOf(outage: OutageView | undefined, totalMs: number): readonly Part[] {
+  const known = [
+    { name: 'detected', tookMs: outage?.parts.detectMs ?? 0 },
+    { name: 'decided', tookMs: outage?.parts.decideMs ?? 0 },
+    { name: 'started', tookMs: outage?.parts.startMs ?? 0 },
+    { name: 'serving', tookMs: outage?.parts.serveMs ?? 0 },
+  ].filter(({ tookMs }) => tookMs > 0)
+  const restMs = totalMs - known.reduce((sum, { tookMs }) => sum + tookMs, 0)
+  return restMs > 0 ? [...known, { name: 'seen by the client', tookMs: restMs }] : known
+}
+
+const barWidth = 40
+
+/** One bar a part, each where the one before it ended. */
+function bars(parts: readonly Part[], longestMs: number): readonly string[] {
+  let beforeMs = 0
+  return parts.map(({ name, tookMs }) => {
+    const begin = Math.round((beforeMs / longestMs) * barWidth)
+    beforeMs += tookMs
+    const end = Math.max(begin + 1, Math.round((beforeMs / longestMs) * barWidth))
+    return `  ${name.padEnd(20)} ${duration(tookMs).padStart(8)}  ${' '.repeat(begin)}${'█'.repeat(end - begin)}`
+  })
+}
+
+function duration(milliseconds: number): string {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`
 }
 
 async function waitForVm(stage: Stage, name: string, isRight: (vm: VmView) => boolean): Promise<VmView> {

@@ -1,4 +1,5 @@
 /** A controller without a cloud behind it, for tests of the command line: the real contract over real HTTP, answers that a test sets. */
+
 import { PassThrough } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ApiContract, apiContract } from '../../model/api/contract.ts'
@@ -8,6 +9,8 @@ import { defaultTimings } from '../../model/timings.ts'
 import { type Handlers, mountContract } from '../../transport/mount-contract.ts'
 import type { SentEvent } from '../../transport/send-events.ts'
 import { listen, makeServer } from '../../transport/serve.ts'
+import { makeLedgerHandlers } from './ledger-answers.ts'
+import { makeRecoveryHandlers } from './recovery-answers.ts'
 import { makeHostView, makeStorageView, makeTaskView, makeVmView } from './views.ts'
 
 export const standInToken = 'a-token-of-the-test'
@@ -68,6 +71,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     ...makeVmHandlers(situation),
     ...makeTaskHandlers(situation, cutStreams),
     ...makeHostHandlers(situation),
+    ...makeRecoveryHandlers(situation),
     health: () => ({ status: 'ok', version: '0.1.0' }),
     getCluster: () => ({
       id: 'b5f7c2a0-1d0e-4b43-9d1c-0c5f3e6a7b80',
@@ -82,6 +86,9 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
       holds: [],
     }),
     setNetwork: ({ body }) => body,
+    ...makeLedgerHandlers([]),
+    cloneTemplate: ({ body }) => ({ names: body.names ?? [], task: makeTaskView({ kind: 'vm.clone' }) }),
+    warmTemplate: ({ params }) => ({ task: makeTaskView({ kind: 'template.warm', subject: params.template }) }),
     listEvents: () => ({ events: [happened] }),
     watchEvents: () => sent([happened]),
     watch: () => sent([]),
@@ -100,7 +107,10 @@ const happened: EventView = {
   user: 'admin',
 }
 
-type VmHandlers = Pick<Handlers<ApiContract>, Extract<keyof ApiContract, `${string}Vm` | 'listVms' | 'vmConsole'>>
+type VmHandlers = Pick<
+  Handlers<ApiContract>,
+  Exclude<Extract<keyof ApiContract, `${string}Vm` | 'listVms' | 'vmConsole'>, 'recoverVm'>
+>
 
 function makeVmHandlers(situation: Situation): VmHandlers {
   const found = (reference: string): VmView => {
@@ -123,6 +133,18 @@ function makeVmHandlers(situation: Situation): VmHandlers {
       situation.vms = [...situation.vms.filter(({ id }) => id !== vm.id), vm]
       return { vm, task: makeTaskView({ subject: vm.name }) }
     },
+    changeVm: ({ params, body }) => {
+      const vm = found(params.vm)
+      situation.changes.push(`change ${vm.name} ${JSON.stringify(body)}`)
+      const { recovery = vm.recovery, probe = vm.probe, drillable = vm.drillable } = body
+      return { ...vm, recovery, probe, drillable }
+    },
+    warmVm: begin('warm'),
+    cloneVm: ({ params, body }) => {
+      const { vm, task } = begin('clone')({ params })
+      return { names: Array.from({ length: body.count }, () => vm.name), task }
+    },
+    drillVm: ({ params, body }) => begin(`drill ${body.kind}`)({ params }),
     startVm: begin('start'),
     stopVm: begin('stop'),
     killVm: begin('kill'),

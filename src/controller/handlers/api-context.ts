@@ -32,7 +32,11 @@ export function viewOfVm({ engine }: ApiContext, vmId: VmId): VmView {
   const { index } = engine.leader
   const vm = index.state().vms.get(vmId)
   if (vm === undefined) throw new DialtoneError('not-found', `the VM ${vmId} is gone`)
-  return vmView(index.state(), vm, index.revision())
+  return vmView(index.state(), vm, {
+    revision: index.revision(),
+    standbyReport: engine.standbyReport(vmId),
+    nowMs: engine.leader.clock.wallTime().getTime(),
+  })
 }
 
 export function viewOfTask({ journal: _journal, ...view }: Task): TaskView {

@@ -1,18 +1,16 @@
 /** VMs over the API. Each wish is checked against the present state and committed on condition that it is still so; a task follows it. */
-import { randomUUID } from 'node:crypto'
-import { admitVm } from '../../control/admit-vm.ts'
 import { commitAndSee, put, unchanged } from '../../engine/leader.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { PowerTaskKind } from '../../engine/vms/power-task.ts'
 import type { vmRoutes } from '../../model/api/vm-routes.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import { makeId, vmIdSchema, volumeIdSchema } from '../../model/ids.ts'
-import type { VolumeSpec } from '../../model/storage.ts'
 import { type VmAction, type VmSpec, vmActionTable } from '../../model/vm.ts'
 import type { Caller } from '../../transport/caller.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
+import { enterVm } from '../clones/enter-vm.ts'
 import { type ApiContext, findVm, viewOfTask, viewOfVm } from './api-context.ts'
+import { changeVm, warmVm } from './change-vm.ts'
 
 const attempts = 20
 
@@ -28,6 +26,8 @@ export function vmHandlers(context: ApiContext): Handlers<typeof vmRoutes> {
     },
     getVm: ({ params }) => viewOfVm(context, findVm(context, params.vm).spec.id),
     createVm: ({ body }, caller) => createVm(context, body, caller),
+    changeVm: ({ params, body }, caller) => changeVm(context, params.vm, { change: body, caller }),
+    warmVm: ({ params }, caller) => warmVm(context, params.vm, caller),
     startVm: ({ params }, caller) =>
       changePower(context, params.vm, {
         caller,
@@ -101,67 +101,8 @@ async function createVm(
   body: Parameters<Handlers<typeof vmRoutes>['createVm']>[0]['body'],
   caller: Caller,
 ) {
-  const { leader, tasks } = context.engine
-  for (let attempt = 0; attempt < attempts; attempt += 1) {
-    const cluster = leader.index.state()
-    const admission = admitVm(cluster, body, {
-      vmId: makeId('vm', vmIdSchema, leader.randomBytes(8)),
-      volumeIds: Array.from({ length: body.disks.length + 1 }, () =>
-        makeId('vol', volumeIdSchema, leader.randomBytes(8)),
-      ),
-      generationId: randomUUID(),
-      createdAt: leader.clock.wallTime().toISOString(),
-    })
-    if (admission.kind === 'refused')
-      throw new DialtoneError(admission.code, admission.message, { detail: admission.detail })
-    const { spec, hostId } = admission
-    const { task, write } = tasks.prepare({
-      kind: 'vm.create',
-      subject: spec.name,
-      user: caller.name,
-      vmId: spec.id,
-      hostId,
-      journal: { vmId: spec.id, hostId, start: body.start },
-    })
-    const claims = [
-      keys.nameClaim('vm', spec.name),
-      keys.addressClaim(spec.address),
-      keys.numberClaim('vm', spec.number),
-    ]
-    const result = await commitAndSee(leader, {
-      conditions: claims.map((key) => ({ key, modRevision: 0 })),
-      writes: [
-        ...claims.map((key) => put(key, spec.id)),
-        put(keys.vm(spec.id), spec),
-        ...spec.disks.map((disk, index) => put(keys.volume(disk.volumeId), volumeOf(spec, disk, index))),
-        write,
-        leader.events.write({
-          kind: 'vm.asked-for',
-          subject: spec.name,
-          message: `asked for by ${caller.name}`,
-          vmId: spec.id,
-          user: caller.name,
-        }),
-      ],
-    })
-    if (result.kind === 'conflict') continue
-    tasks.begin(task.id)
-    return { vm: viewOfVm(context, spec.id), task: viewOfTask(task) }
-  }
-  throw new DialtoneError('conflict', `${body.name} could not be entered: others create VMs at the same time`)
-}
-
-function volumeOf(spec: VmSpec, disk: VmSpec['disks'][number], index: number): VolumeSpec {
-  const { volumeId: id, storageId, format, sizeMiB } = disk
-  return {
-    id,
-    storageId,
-    format,
-    sizeMiB,
-    baseVersion: index === 0 ? spec.templateVersion : null,
-    vmId: spec.id,
-    createdAt: spec.createdAt,
-  }
+  const { spec, task } = await enterVm(context.engine, body, caller.name)
+  return { vm: viewOfVm(context, spec.id), task: viewOfTask(task) }
 }
 
 type PowerChange = {

@@ -88,6 +88,9 @@ export async function enterTemplate(leader: Leader, directory: string): Promise<
     defaultMemoryMiB: manifest.defaultMemoryMiB,
     defaultCpus: manifest.defaultCpus,
     rootDiskMiB: await virtualSizeMiB(join(directory, 'root.qcow2')),
+    canResume: manifest.residentAgent && manifest.reseedsOnResume,
+    readiness: manifest.readiness,
+    warm: null,
     builtAt: manifest.builtAt,
     directory,
   }

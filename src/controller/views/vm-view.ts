@@ -1,9 +1,23 @@
+import { describeLoss } from '../../control/recovery/describe-loss.ts'
+import type { StandbyReport } from '../../model/agent-protocol/heartbeat.ts'
 import type { VmView } from '../../model/api/views.ts'
 import type { ClusterState, VmRecord } from '../../model/cluster-state.ts'
 import { describeProof } from '../../model/proof.ts'
 
 /** A VM as callers see it: stored nouns joined with the names that they point at. */
-export function vmView(cluster: ClusterState, vm: VmRecord, revision: number): VmView {
+export function vmView(
+  cluster: ClusterState,
+  vm: VmRecord,
+  {
+    revision,
+    standbyReport,
+    nowMs,
+  }: {
+    readonly revision: number
+    readonly standbyReport: StandbyReport | undefined
+    readonly nowMs: number
+  },
+): VmView {
   const { spec, placement, status } = vm
   const recovery = placement?.lastRecovery ?? null
   return {
@@ -11,6 +25,10 @@ export function vmView(cluster: ClusterState, vm: VmRecord, revision: number): V
     templateName: cluster.templates.get(spec.templateId)?.name ?? spec.templateVersion,
     hostName: placement === undefined ? null : (cluster.hosts.get(placement.hostId)?.spec.name ?? placement.hostId),
     placement: placement ?? null,
+    standby: vm.standby ?? null,
+    standbyReport: standbyReport ?? null,
+    standbyHostName:
+      vm.standby === undefined ? null : (cluster.hosts.get(vm.standby.hostId)?.spec.name ?? vm.standby.hostId),
     status: status ?? {
       state: spec.lifecycle === 'live' ? 'stopped' : spec.lifecycle,
       since: spec.createdAt,
@@ -20,8 +38,20 @@ export function vmView(cluster: ClusterState, vm: VmRecord, revision: number): V
       pid: null,
       detail: '',
       crashes: 0,
+      recovery: null,
     },
+    recoverySentence: describeLoss({ recovery: spec.recovery, ...imageOf(vm, nowMs) }),
     proofSentence: recovery === null ? null : describeProof(recovery.proof),
     revision,
+  }
+}
+
+function imageOf({ status }: VmRecord, nowMs: number) {
+  const report = status?.recovery
+  const image = report?.image ?? null
+  if (image === null) return { image: null, note: report?.note ?? '' }
+  return {
+    image: { ageMs: nowMs - Date.parse(image.capturedAt), changedMiB: image.changedMiB },
+    note: report?.note ?? '',
   }
 }

@@ -22,6 +22,8 @@ export type HeartbeatDeskOptions = ReadmissionOptions & {
   isBeingFenced(hostId: HostId): boolean
   /** Why no machine may be started at the moment; undefined when they may. */
   startsOnHold(): string | undefined
+  /** Begins to store what the host tells of failures and recoveries; answers up to which record of its session all is stored by now. */
+  storeRecords(hostId: HostId, heartbeat: Heartbeat): number
 }
 
 export function createHeartbeatDesk(options: HeartbeatDeskOptions): HeartbeatDesk {
@@ -43,7 +45,8 @@ export function createHeartbeatDesk(options: HeartbeatDeskOptions): HeartbeatDes
       table.acknowledged(hostId, leader.clock.bootTimeMs())
       readmission.clearLatePill(hostId, heartbeat)
     }
-    return answer(options, { hostId, heartbeat, verdict })
+    const recordsStoredUpTo = isStored === 'failed' ? 0 : options.storeRecords(hostId, heartbeat)
+    return answer(options, { hostId, heartbeat, verdict, recordsStoredUpTo })
   }
 
   // One after the other for each host: a session that is replaced while its heartbeat is being stored must not overtake the new one.
@@ -101,7 +104,12 @@ async function welcomeBack(options: HeartbeatDeskOptions, { spec, status: before
 
 function answer(
   options: HeartbeatDeskOptions,
-  { hostId, heartbeat, verdict }: Received & { readonly verdict: Verdict },
+  {
+    hostId,
+    heartbeat,
+    verdict,
+    recordsStoredUpTo,
+  }: Received & { readonly verdict: Verdict; readonly recordsStoredUpTo: number },
 ): Acknowledgement {
   const { leader } = options
   const configuration = options.configurationFor(hostId)
@@ -114,6 +122,7 @@ function answer(
     verdict: verdict.kind,
     reason: verdict.reason,
     confirmedStarts: verdict.kind === 'admitted' ? confirmStarts(options, { hostId, heartbeat }) : [],
+    recordsStoredUpTo,
     configuration: configuration.revision === heartbeat.configurationRevision ? null : configuration,
   }
 }

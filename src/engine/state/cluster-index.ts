@@ -18,7 +18,7 @@ import {
   volumeIdSchema,
 } from '../../model/ids.ts'
 import { storageSpecSchema, volumeSpecSchema } from '../../model/storage.ts'
-import { vmPlacementSchema, vmSpecSchema, vmStatusSchema } from '../../model/vm.ts'
+import { vmPlacementSchema, vmSpecSchema, vmStandbySchema, vmStatusSchema } from '../../model/vm.ts'
 import type { Change, KeyValue, Revision, Store } from '../../store/store.ts'
 
 export type Touched = { readonly key: string; readonly noun: string; readonly id: string; readonly revision: Revision }
@@ -172,11 +172,16 @@ function applyVm(state: MutableState, id: VmId, { part, value }: Part): void {
   const before = state.vms.get(id)
   if (part === 'spec') {
     if (value === undefined) state.vms.delete(id)
-    else state.vms.set(id, { placement: undefined, status: undefined, ...before, spec: vmSpecSchema.parse(value) })
+    else {
+      const empty = { placement: undefined, status: undefined, standby: undefined }
+      state.vms.set(id, { ...empty, ...before, spec: vmSpecSchema.parse(value) })
+    }
   } else if (before !== undefined && part === 'placement') {
     state.vms.set(id, { ...before, placement: value === undefined ? undefined : vmPlacementSchema.parse(value) })
   } else if (before !== undefined && part === 'status') {
     state.vms.set(id, { ...before, status: value === undefined ? undefined : vmStatusSchema.parse(value) })
+  } else if (before !== undefined && part === 'standby') {
+    state.vms.set(id, { ...before, standby: value === undefined ? undefined : vmStandbySchema.parse(value) })
   }
 }
 

@@ -10,6 +10,9 @@ export const keys = {
   vm: (id: VmId) => `vm/${id}/spec`,
   vmPlacement: (id: VmId) => `vm/${id}/placement`,
   vmStatus: (id: VmId) => `vm/${id}/status`,
+  vmStandby: (id: VmId) => `vm/${id}/standby`,
+  /** Sorted by service, then by time. `source`: who saw it, and its number there. */
+  ledgerEntry: (service: VmId, at: string, source: string) => `ledger/${service}/${at}-${source}`,
   storage: (id: StorageId) => `storage/${id}`,
   volume: (id: VolumeId) => `volume/${id}`,
   template: (id: TemplateId) => `template/${id}`,

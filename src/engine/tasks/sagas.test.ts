@@ -195,6 +195,35 @@ describe('vm.delete', () => {
   })
 })
 
+describe('vm.warm', () => {
+  const imageOf = (cloud: Cloud) =>
+    [...cloud.agents.hosts.values()].flatMap(({ machines }) => machines.get(vmIdOf('web'))?.image ?? [])[0]
+
+  for (const mishap of mishaps) {
+    test(`whose capture ${mishap} leaves the machine running and an image that is whole`, async () => {
+      await using cloud = await startCloud({ hosts: [{ name: 'ada' }, { name: 'bob' }] })
+      const vmId = await cloud.createRunning('web', { spec: { recovery: { mode: 'warm' } } })
+      await cloud.begin('vm.warm', { vmId })
+      await letItEnd(cloud)
+      const before = imageOf(cloud)
+      assert.ok(before)
+      arrange(cloud, mishap, { call: 'captureMachine', nth: 1 })
+      const taskId = await cloud.begin('vm.warm', { vmId })
+      await letItEnd(cloud)
+      assert.equal(cloud.taskState(taskId), mishap.startsWith('crashes') ? 'succeeded' : 'failed')
+      assert.equal(imageOf(cloud)?.imageId === before.imageId, mishap === 'fails once')
+      assert.deepEqual([cloud.vm(vmId)?.placement?.epoch, cloud.agents.runningOn(vmId).length], [1, 1])
+    })
+  }
+
+  test('of a machine that is on no host says so', async () => {
+    await using cloud = await startCloud({ hosts: [{ name: 'ada' }] })
+    const taskId = await cloud.begin('vm.warm', { vmId: vmIdOf('gone') })
+    await letItEnd(cloud)
+    assert.equal(cloud.state().tasks.get(taskId)?.error?.code, 'wrong-state')
+  })
+})
+
 describe('the runner', () => {
   const steps = ['first', 'second', 'third'] as const
 

@@ -65,6 +65,7 @@ function placementOf(
     session,
     bootId: bootId ?? '',
     // Where nothing enforces a lease, none is counted on: there only power or a person can prove it dead.
+    start: decision.start,
     leased: isLeased(vm.spec, leader.index.state().storages) && armed !== 'none',
     term: leader.term,
     placedAt: at,
@@ -92,6 +93,7 @@ export async function commitAcceptedStop(
     pid: null,
     detail: reason,
     crashes: 0,
+    recovery: null,
   }
   const writes = [
     put(keys.vm(vmId), { ...vm.spec, desired: 'stopped', stopMode: 'shutdown' }),

@@ -85,7 +85,7 @@ async function makeDisks(
       storageId: disk.storageId,
       format: disk.format,
       sizeMiB: disk.sizeMiB,
-      baseVersion: index === 0 ? spec.templateVersion : null,
+      baseVersion: index === 0 ? (spec.clonedFrom?.imageId ?? spec.templateVersion) : null,
     })
   }
 }

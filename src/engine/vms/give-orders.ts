@@ -12,7 +12,10 @@ import type { Leader } from '../leader.ts'
 import { machineOrderOf } from './machine-order-of.ts'
 import type { StartMemory } from './start-memory.ts'
 
-export type OrderDecision = Extract<VmDecision, { readonly kind: 'start' | 'stop' | 'change' | 'release' }>
+export type OrderDecision = Extract<
+  VmDecision,
+  { readonly kind: 'start' | 'stop' | 'change' | 'configure' | 'release' }
+>
 
 export type OrderGiver = {
   /** True while an order about this VM is under way. */
@@ -92,6 +95,10 @@ async function send(options: OrderGiverOptions, order: Order): Promise<void> {
       return agents.stopMachine(host, { vmId, authority, epoch: decision.epoch, mode: decision.mode })
     case 'change':
       return agents.changeMachine(host, { vmId, authority, epoch: decision.epoch, change: decision.change })
+    case 'configure': {
+      const { recovery, probe } = (leader.index.state().vms.get(vmId) ?? vm).spec
+      return agents.configureMachine(host, { vmId, authority, epoch: decision.epoch, recovery, probe })
+    }
     case 'release': {
       const answer = await agents.releaseMachine(host, { vmId, authority, upToEpoch: decision.upToEpoch })
       const provedAt = leader.clock.wallTime().toISOString()

@@ -16,5 +16,9 @@ export function machineOrderOf({ spec, placement }: VmRecord): MachineOrder {
     extraCommandLine: spec.extraCommandLine,
     generationId: spec.generationId,
     leased: placement?.leased === true,
+    recovery: spec.recovery,
+    probe: spec.probe,
+    start: placement?.start ?? 'boot',
+    clonedFrom: spec.clonedFrom,
   }
 }

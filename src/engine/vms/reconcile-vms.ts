@@ -135,6 +135,7 @@ async function carryOut(
     case 'start':
     case 'stop':
     case 'change':
+    case 'configure':
     case 'release':
       return orders.give(vm, decision)
   }

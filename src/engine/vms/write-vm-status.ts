@@ -11,18 +11,24 @@ export async function writeVmStatus(leader: Leader, vm: VmRecord, derived: Deriv
     before?.state === derived.state && before.epoch === derived.epoch && before.incarnation === derived.incarnation
   const since = isSameState ? before.since : leader.clock.wallTime().toISOString()
   const status: VmStatus = { ...derived, since }
-  if (before !== undefined && isSameAs(before, status)) return
+  // A clone that runs has its own names, keys and addresses: from now on it starts like any other machine.
+  const becomesItsOwn = derived.state === 'running' && vm.spec.clonedFrom !== null
+  if (before !== undefined && isSameAs(before, status) && !becomesItsOwn) return
   const key = keys.vmStatus(vm.spec.id)
   const event = isSameState ? [] : [eventOf(leader, vm, status)]
+  const own = becomesItsOwn ? [put(keys.vm(vm.spec.id), { ...vm.spec, clonedFrom: null })] : []
   await commitAndSee(leader, {
     conditions: [unchanged(leader, key), unchanged(leader, keys.vm(vm.spec.id))],
-    writes: [put(key, status), ...event],
+    writes: [put(key, status), ...own, ...event],
   })
 }
 
 function isSameAs(left: VmStatus, right: VmStatus): boolean {
   const fields = ['state', 'since', 'hostId', 'epoch', 'incarnation', 'pid', 'detail', 'crashes'] as const
-  return fields.every((field) => left[field] === right[field])
+  return (
+    fields.every((field) => left[field] === right[field]) &&
+    JSON.stringify(left.recovery) === JSON.stringify(right.recovery)
+  )
 }
 
 function eventOf(leader: Leader, vm: VmRecord, status: VmStatus) {

@@ -8,7 +8,7 @@ import { networkNamespacePath } from '../../linux/network-namespace.ts'
 import { startDetached } from '../../linux/start-detached.ts'
 import { hostFolder, laboratoriesFolder, laboratoryFolders } from '../laboratory-folders.ts'
 import { hostNamespaceOf } from '../laboratory-names.ts'
-import type { LaboratoryHost, LaboratoryRecord } from '../laboratory-record.ts'
+import { imageBudgetMiB, type LaboratoryHost, type LaboratoryRecord } from '../laboratory-record.ts'
 import { makeHostNetwork, removeHostNetwork } from './host-network.ts'
 
 const hostInit = fileURLToPath(new URL('host-init.sh', import.meta.url))
@@ -39,6 +39,7 @@ export async function bootHost({ home, record, host, environment }: HostToBoot):
       ...['nsenter', `--net=${networkNamespacePath(hostNamespaceOf(laboratory, host.name))}`],
       ...['unshare', '--mount', '--propagation', 'unchanged', '/bin/sh', hostInit],
       ...[laboratoriesFolder(home), laboratory, host.name, process.execPath, agent, watchdog],
+      String(record.memoryImages === 'ram' ? imageBudgetMiB(record) : 0),
     ],
     cgroupDirectory: join(cgroupDirectory, 'init'),
     logFile: join(tree, 'log', 'init.log'),

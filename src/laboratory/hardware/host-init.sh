@@ -1,9 +1,9 @@
 #!/bin/sh
-# The first process of a laboratory's host: host-init.sh LABS LABORATORY HOST NODE AGENT WATCHDOG
+# The first process of a laboratory's host: host-init.sh LABS LABORATORY HOST NODE AGENT WATCHDOG MEMORY_MIB
 # Runs in the host's own network and mount namespace and in its cgroup. Shows the host only its own tree and the shared storage, then
 # keeps its two programs running.
 set -e
-labs=$1 laboratory=$2 host=$3 node=$4 agent=$5 watchdog=$6
+labs=$1 laboratory=$2 host=$3 node=$4 agent=$5 watchdog=$6 memory=$7
 folder=$labs/$laboratory
 programs=$(dirname "$(dirname "$(readlink -f "$0")")")
 
@@ -36,6 +36,9 @@ rmdir "$labs/cgroup"
 mount -o remount,ro "$labs"
 
 tree=$folder/hosts/$host
+# The host's memory for images of machines: empty after each boot, and seen by nobody else.
+mkdir -p "$tree/memory"
+[ "$memory" = 0 ] || mount -t tmpfs -o "mode=0755,size=${memory}m" memory "$tree/memory"
 sh "$programs/keep-running.sh" -15 0.2 always "$node" "$watchdog" --config "$tree/agent.json" >> "$tree/log/watchdog.log" 2>&1 &
 sh "$programs/keep-running.sh" -10 0.2 always "$node" "$agent" --config "$tree/agent.json" >> "$tree/log/agent.log" 2>&1 &
 wait

@@ -1,9 +1,13 @@
 /** What the leader orders from an agent. Each order carries (term, session); orders about machines an epoch too. All are safe to repeat. */
 import { z } from 'zod'
 import type { Contract } from '../api/route.ts'
-import { hostIdSchema, sessionIdSchema, storageIdSchema, vmIdSchema, volumeIdSchema } from '../ids.ts'
+import { hostIdSchema, imageIdSchema, sessionIdSchema, storageIdSchema, vmIdSchema, volumeIdSchema } from '../ids.ts'
 import { diskFormatSchema, machineOrderSchema, orderAuthoritySchema } from '../machine-order.ts'
 import { pillSchema } from '../protection/pill.ts'
+import { injectedFailureSchema } from '../recovery/drill.ts'
+import { ladderStatisticsSchema } from '../recovery/ladder-statistics.ts'
+import { probeSchema } from '../recovery/probe.ts'
+import { recoverySchema, rungSchema } from '../recovery/recovery-policy.ts'
 import { machineReportSchema } from '../vm.ts'
 
 const vmParams = z.object({ vmId: vmIdSchema })
@@ -17,6 +21,11 @@ export const inventorySchema = z.object({
   /** Machines' cgroups on this host that hold processes, whatever the agent believes. */
   populatedMachineCgroups: z.array(z.object({ name: z.string(), pids: z.array(z.number().int()) })),
   runDirectories: z.array(z.string()),
+  /** How well the rungs of recovery have worked here. */
+  statistics: ladderStatisticsSchema,
+  /** Processes that wait to take a machine over, and the images that are kept here. */
+  spares: z.array(z.object({ vmId: vmIdSchema, pids: z.array(z.number().int()) })),
+  images: z.array(z.object({ imageId: imageIdSchema, vmId: vmIdSchema, usedMiB: z.number().int() })),
   taps: z.array(z.object({ tapName: z.string(), vmId: vmIdSchema.nullable() })),
   volumes: z.array(z.object({ storageId: storageIdSchema, volumeId: volumeIdSchema })),
   storages: z.array(
@@ -64,6 +73,67 @@ export const agentContract = {
     params: vmParams,
     body: z.object({ authority: orderAuthoritySchema, epoch, change: z.enum(['pause', 'resume', 'reset']) }),
     response: accepted,
+  },
+  configureMachine: {
+    method: 'PUT',
+    path: '/agent/v1/machines/:vmId/configuration',
+    role: 'host',
+    summary: 'Tells how a machine that runs recovers from now on, and when its service answers correctly.',
+    params: vmParams,
+    body: z.object({ authority: orderAuthoritySchema, epoch, recovery: recoverySchema, probe: probeSchema.nullable() }),
+    response: accepted,
+  },
+  keepStandby: {
+    method: 'PUT',
+    path: '/agent/v1/standbys/:vmId',
+    role: 'host',
+    summary: 'Keeps this image of a machine here, with a process that waits, so that it can be taken over at once.',
+    params: vmParams,
+    body: z.object({ authority: orderAuthoritySchema, machine: machineOrderSchema, imageId: imageIdSchema }),
+    response: z.object({}),
+    status: 202,
+  },
+  dropStandby: {
+    method: 'POST',
+    path: '/agent/v1/standbys/:vmId/drop',
+    role: 'host',
+    summary: 'Keeps nothing ready for this machine any more.',
+    params: vmParams,
+    body: z.object({ authority: orderAuthoritySchema }),
+    response: z.object({}),
+  },
+  captureMachine: {
+    method: 'POST',
+    path: '/agent/v1/machines/:vmId/capture',
+    role: 'host',
+    summary: 'Captures a new memory image of the running machine; answers when it is whole.',
+    params: vmParams,
+    /** `template`: published, so that clones can begin with it; the machine's own image stays. */
+    body: z.object({ authority: orderAuthoritySchema, epoch, kind: z.enum(['recovery', 'template']) }),
+    response: z.object({ imageId: imageIdSchema }),
+  },
+  recoverMachine: {
+    method: 'POST',
+    path: '/agent/v1/machines/:vmId/recover',
+    role: 'host',
+    summary: 'Ends a machine that runs and brings it back by this rung.',
+    params: vmParams,
+    body: z.object({ authority: orderAuthoritySchema, epoch, rung: rungSchema }),
+    response: z.object({}),
+    status: 202,
+  },
+  injectFailure: {
+    method: 'POST',
+    path: '/agent/v1/machines/:vmId/inject',
+    role: 'host',
+    summary: 'Makes a machine fail, for a drill.',
+    params: vmParams,
+    body: z.object({
+      authority: orderAuthoritySchema,
+      epoch,
+      failure: injectedFailureSchema,
+    }),
+    response: z.object({}),
   },
   console: {
     method: 'GET',

@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { networkSpecSchema } from '../cluster.ts'
 import { acceleratorSchema } from '../hardware.ts'
 import { armedSchema } from '../host.ts'
-import { hostIdSchema, sessionIdSchema, storageIdSchema, vmIdSchema } from '../ids.ts'
+import { hostIdSchema, imageIdSchema, sessionIdSchema, storageIdSchema, vmIdSchema } from '../ids.ts'
+import { numberedRecordSchema } from '../recovery/recovery-record.ts'
 import { timingsSchema } from '../timings.ts'
 import { machineReportSchema } from '../vm.ts'
 
@@ -16,6 +17,15 @@ export const hostFactsSchema = z.object({
   cpuModel: z.string(),
 })
 export type HostFacts = z.infer<typeof hostFactsSchema>
+
+/** A machine that this host would take over: its image, and whether a process waits for it. */
+export const standbyReportSchema = z.object({
+  vmId: vmIdSchema,
+  imageId: imageIdSchema,
+  state: z.enum(['fetching', 'placed', 'ready', 'failed']),
+  detail: z.string(),
+})
+export type StandbyReport = z.infer<typeof standbyReportSchema>
 
 export const heartbeatSchema = z.object({
   session: sessionIdSchema,
@@ -35,6 +45,9 @@ export const heartbeatSchema = z.object({
       pill: z.boolean(),
     }),
   ),
+  standbys: z.array(standbyReportSchema),
+  /** What was seen of failures and recoveries and is not stored by the leader yet: the oldest, a bounded number. */
+  records: z.array(numberedRecordSchema).max(100),
   configurationRevision: z.number().int(),
   highestKnownRevision: z.number().int(),
   highestKnownEpoch: z.number().int(),
@@ -75,6 +88,8 @@ export const acknowledgementSchema = z.object({
   reason: z.string(),
   /** Of the pending starts: those whose epoch is the current owner's. The others are to be undone. */
   confirmedStarts: z.array(z.object({ vmId: vmIdSchema, epoch: z.number().int() })),
+  /** Records of this session up to this number are stored. */
+  recordsStoredUpTo: z.number().int(),
   configuration: agentConfigurationSchema.nullable(),
 })
 export type Acknowledgement = z.infer<typeof acknowledgementSchema>

@@ -1,8 +1,20 @@
 /** The public API, one row a route. Names are accepted wherever ids are. */
+import { cloneRoutes } from './clone-routes.ts'
 import { clusterRoutes } from './cluster-routes.ts'
+import { drillRoutes } from './drill-routes.ts'
 import { hostRoutes } from './host-routes.ts'
+import { ledgerRoutes } from './ledger-routes.ts'
+import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
 import { vmRoutes } from './vm-routes.ts'
 
-export const apiContract = { ...vmRoutes, ...hostRoutes, ...clusterRoutes } as const satisfies Contract
+export const apiContract = {
+  ...vmRoutes,
+  ...cloneRoutes,
+  ...drillRoutes,
+  ...recoveryRoutes,
+  ...ledgerRoutes,
+  ...hostRoutes,
+  ...clusterRoutes,
+} as const satisfies Contract
 export type ApiContract = typeof apiContract

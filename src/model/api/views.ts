@@ -1,9 +1,10 @@
 /** What the API answers: the stored nouns joined into what a person or a script wants to see. */
 import { z } from 'zod'
+import { standbyReportSchema } from '../agent-protocol/heartbeat.ts'
 import { clusterSpecSchema, networkSpecSchema, taskSchema, templateSpecSchema } from '../cluster.ts'
 import { hostSpecSchema, hostStatusSchema } from '../host.ts'
 import { storageSpecSchema } from '../storage.ts'
-import { vmPlacementSchema, vmSpecSchema, vmStatusSchema } from '../vm.ts'
+import { vmPlacementSchema, vmSpecSchema, vmStandbySchema, vmStatusSchema } from '../vm.ts'
 
 export const vmViewSchema = z.object({
   ...vmSpecSchema.shape,
@@ -11,6 +12,13 @@ export const vmViewSchema = z.object({
   hostName: z.string().nullable(),
   placement: vmPlacementSchema.nullable(),
   status: vmStatusSchema,
+  /** The host that would take it over, where its image is kept. */
+  standby: vmStandbySchema.nullable(),
+  standbyHostName: z.string().nullable(),
+  /** What that host says of it; null while it says nothing. */
+  standbyReport: standbyReportSchema.nullable(),
+  /** How it would come back after a failure, and what that would lose. */
+  recoverySentence: z.string(),
   /** The proof of the last recovery in a sentence. */
   proofSentence: z.string().nullable(),
   revision: z.number().int(),

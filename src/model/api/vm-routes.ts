@@ -2,6 +2,8 @@ import { z } from 'zod'
 import { ipv4AddressSchema } from '../hardware.ts'
 import { nameSchema } from '../ids.ts'
 import { diskFormatSchema } from '../machine-order.ts'
+import { probeSchema } from '../recovery/probe.ts'
+import { recoverySchema } from '../recovery/recovery-policy.ts'
 import type { Contract } from './route.ts'
 import { taskViewSchema, vmViewSchema } from './views.ts'
 
@@ -32,6 +34,12 @@ export const createVmSchema = z.strictObject({
   startOrder: z.number().int().min(0).max(1000).default(100),
   /** False: only made, not started. */
   start: z.boolean().default(true),
+  /** How it is brought back after a failure. */
+  recovery: recoverySchema.default({ mode: 'boot' }),
+  /** When its service answers correctly; what the template says when left out, null for nothing. */
+  probe: probeSchema.nullable().optional(),
+  /** Failures may be injected into it without asking. */
+  drillable: z.boolean().default(false),
   /** Appended to the template's kernel command line; `{host}`, `{epoch}` and `{incarnation}` are filled in at each start. */
   extraCommandLine: z
     .string()
@@ -63,6 +71,28 @@ export const vmRoutes = {
     role: 'operator',
     summary: 'Makes a VM from a template and starts it.',
     body: createVmSchema,
+    response: vmAndTask,
+    status: 202,
+  },
+  changeVm: {
+    method: 'PATCH',
+    path: '/v1/vms/:vm',
+    role: 'operator',
+    summary: 'Changes how it recovers, what its service is, or whether drills need no word.',
+    params: vmParams,
+    body: z.strictObject({
+      recovery: recoverySchema.optional(),
+      probe: probeSchema.nullable().optional(),
+      drillable: z.boolean().optional(),
+    }),
+    response: vmViewSchema,
+  },
+  warmVm: {
+    method: 'POST',
+    path: '/v1/vms/:vm/warm',
+    role: 'operator',
+    summary: 'Captures a new memory image of it, which recoveries resume from then on.',
+    params: vmParams,
     response: vmAndTask,
     status: 202,
   },

@@ -3,17 +3,19 @@ import { test } from 'node:test'
 import type { Inventory } from '../agent-protocol/agent-contract.ts'
 import {
   hostIdOf,
+  imageIdOf,
   makeCluster,
   makeHost,
   makeReport,
   makeVm,
   sessionIdOf,
   sharedId,
+  someTime,
   vmIdOf,
   volumeIdOf,
 } from '../cluster-state.fixture.ts'
 import type { ClusterState } from '../cluster-state.ts'
-import { examineCloud, invariants } from './examine-cloud.ts'
+import { examineCloud, invariants, type ServiceCourse } from './examine-cloud.ts'
 
 const inventoryOf = (
   host: string,
@@ -27,6 +29,9 @@ const inventoryOf = (
     machines: vms.map((name) => makeReport(name)),
     populatedMachineCgroups: vms.map((name) => ({ name: vmIdOf(name), pids: [42] })),
     runDirectories: [],
+    statistics: {},
+    spares: [],
+    images: [],
     taps: vms.map((name, index) => ({ tapName: `dt${index + 1}`, vmId: vmIdOf(name) })),
     volumes: ['web', 'app'].map((name) => ({ storageId: sharedId, volumeId: volumeIdOf(name) })),
     storages: [{ storageId: sharedId, totalMiB: 100, freeMiB: 50, error: null }],
@@ -39,7 +44,7 @@ const app = makeVm('app', { on: 'bob', status: {} })
 const healthy = makeCluster({ hosts, vms: [web, app] })
 const real = [inventoryOf('ada', ['web']), inventoryOf('bob', ['app'])]
 const found = (cluster: ClusterState, inventories = real) =>
-  examineCloud({ cluster, inventories: new Map(inventories) }).map(
+  examineCloud({ cluster, inventories: new Map(inventories), courses: [] }).map(
     ({ invariant, subject }) => `${invariant}: ${subject}`,
   )
 
@@ -100,6 +105,77 @@ test('a VM in the making that no task works on', () => {
   assert.deepEqual(found(makeCluster({ hosts, vms: [web, app, creating] })), ['tasks-end: new'])
 })
 
+const standby = (host: string) => ({
+  hostId: hostIdOf(host),
+  session: sessionIdOf(host),
+  imageId: imageIdOf('one'),
+  chosenAt: someTime,
+  reason: '',
+})
+const spareOf = (name: string) => [{ vmId: vmIdOf(name), pids: [43] }]
+const imageOf = (name: string) => [{ imageId: imageIdOf('one'), vmId: vmIdOf(name), usedMiB: 10 }]
+const guarded = makeCluster({ hosts, vms: [{ ...web, standby: standby('bob') }, app] })
+
+test('the process, the tap and the image that wait on another host to take a machine over are in order', () => {
+  const taps = [
+    { tapName: 'dt2', vmId: vmIdOf('app') },
+    { tapName: 'dt1b', vmId: vmIdOf('web') },
+  ]
+  const waiting = { spares: spareOf('web'), images: imageOf('web'), taps }
+  assert.deepEqual(found(guarded, [inventoryOf('ada', ['web']), inventoryOf('bob', ['app'], waiting)]), [])
+  const beforeItsProcess = { ...waiting, spares: [] }
+  assert.deepEqual(found(guarded, [inventoryOf('ada', ['web']), inventoryOf('bob', ['app'], beforeItsProcess)]), [])
+  const ownSpare = { spares: spareOf('web'), images: imageOf('web') }
+  assert.deepEqual(found(healthy, [inventoryOf('ada', ['web'], ownSpare), inventoryOf('bob', ['app'])]), [])
+})
+
+test('a process that waits where the machine neither runs nor is to be resumed, and its tap without it', () => {
+  const spares = spareOf('web')
+  assert.deepEqual(found(healthy, [inventoryOf('ada', ['web']), inventoryOf('bob', ['app'], { spares })]), [
+    'spares-are-wanted: web',
+  ])
+  const stopped = makeCluster({ hosts, vms: [makeVm('web', { on: 'ada', status: { state: 'stopped' } }), app] })
+  assert.deepEqual(found(stopped, [inventoryOf('ada', [], { spares }), inventoryOf('bob', ['app'])]), [
+    'spares-are-wanted: web',
+  ])
+  const taps = [{ tapName: 'dt1b', vmId: vmIdOf('web') }]
+  assert.deepEqual(found(healthy, [inventoryOf('ada', ['web']), inventoryOf('bob', ['app'], { taps })]), [
+    'no-orphan-taps: dt1b',
+  ])
+})
+
+test('a memory image of a VM that is no more; not one that clones or templates begin with, nor one of a machine that moved', () => {
+  const where = (name: string) => [inventoryOf('ada', ['web']), inventoryOf('bob', ['app'], { images: imageOf(name) })]
+  assert.deepEqual(found(healthy, where('gone')), [`images-are-wanted: ${imageIdOf('one')}`])
+  assert.deepEqual(found(healthy, where('web')), [])
+  const origin = { imageId: imageIdOf('one'), volumeId: volumeIdOf('gone'), storageId: sharedId }
+  const cloning = makeCluster({ hosts, vms: [{ ...web, spec: { ...web.spec, clonedFrom: origin } }, app] })
+  assert.deepEqual(found(cloning, where('gone')), [])
+  const volumes = new Map([...healthy.volumes].map(([id, volume]) => [id, { ...volume, baseVersion: origin.imageId }]))
+  assert.deepEqual(found({ ...healthy, volumes }, where('gone')), [])
+  const warm = { ...origin, vmId: vmIdOf('gone'), cpus: 1, memoryMiB: 128 }
+  const templates = new Map([...healthy.templates].map(([id, template]) => [id, { ...template, warm }]))
+  assert.deepEqual(found({ ...healthy, templates }, where('gone')), [])
+})
+
+test('a service whose conditions leave a gap, or do not fill its time', () => {
+  const course = (...edges: readonly (readonly [number, number])[]): ServiceCourse => ({
+    name: 'web',
+    fromMs: 1_000,
+    untilMs: 5_000,
+    intervals: edges.map(([fromMs, toMs]) => ({ fromMs, toMs, condition: 'up', drillId: null })),
+  })
+  const findings = (...edges: readonly (readonly [number, number])[]) =>
+    examineCloud({ cluster: healthy, inventories: new Map(), courses: [course(...edges)] }).map(
+      ({ invariant, message }) => `${invariant}: ${message}`,
+    )
+  assert.deepEqual(findings([1_000, 3_000], [3_000, 5_000]), [])
+  assert.match(findings([1_000, 3_000])[0] ?? '', /ledger-adds-up: .*add up to 2000 ms of 4000 ms$/)
+  assert.match(findings([1_000, 3_000], [3_500, 5_500])[0] ?? '', /torn at 1970-01-01T00:00:03.500Z/)
+  const empty: ServiceCourse = { name: 'new', fromMs: 5_000, untilMs: 5_000, intervals: [] }
+  assert.deepEqual(examineCloud({ cluster: healthy, inventories: new Map(), courses: [empty] }), [])
+})
+
 test('every invariant has a planted violation above', () => {
-  assert.deepEqual(Object.keys(invariants).length, 9)
+  assert.deepEqual(Object.keys(invariants).length, 12)
 })

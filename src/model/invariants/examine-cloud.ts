@@ -6,11 +6,22 @@ import type { Inventory } from '../agent-protocol/agent-contract.ts'
 import type { Finding } from '../api/views.ts'
 import type { ClusterState } from '../cluster-state.ts'
 import type { HostId, VmId } from '../ids.ts'
+import type { ConditionInterval } from '../ledger/outage.ts'
 
 export type CloudFacts = {
   readonly cluster: ClusterState
   /** What each host that answered really has. */
   readonly inventories: ReadonlyMap<HostId, Inventory>
+  /** What the ledger comes down to, service by service. */
+  readonly courses: readonly ServiceCourse[]
+}
+
+/** The conditions of a service from its first entry until now. Times are milliseconds since 1970. */
+export type ServiceCourse = {
+  readonly name: string
+  readonly fromMs: number
+  readonly untilMs: number
+  readonly intervals: readonly ConditionInterval[]
 }
 
 type Checker = (facts: CloudFacts) => readonly Finding[]
@@ -21,11 +32,14 @@ export const invariants: Readonly<Record<string, Checker>> = {
   'placement-matches-reality': placementMatchesReality,
   'nothing-unordered-runs': nothingUnorderedRuns,
   'no-orphan-taps': noOrphanTaps,
+  'spares-are-wanted': sparesAreWanted,
+  'images-are-wanted': imagesAreWanted,
   'no-orphan-volumes': noOrphanVolumes,
   'no-missing-volumes': noMissingVolumes,
   'claims-are-unique': claimsAreUnique,
   'capacity-never-exceeded': capacityNeverExceeded,
   'tasks-end': tasksEnd,
+  'ledger-adds-up': ledgerAddsUp,
 }
 
 export function examineCloud(facts: CloudFacts): readonly Finding[] {
@@ -87,7 +101,7 @@ function nothingUnorderedRuns({ cluster, inventories }: CloudFacts): readonly Fi
 function noOrphanTaps({ cluster, inventories }: CloudFacts): readonly Finding[] {
   return [...inventories].flatMap(([hostId, inventory]) =>
     inventory.taps
-      .filter(({ vmId }) => vmId === null || !inventory.machines.some((machine) => machine.vmId === vmId))
+      .filter(({ vmId }) => vmId === null || !isOfMachine(cluster, { vmId, hostId, inventory }))
       .map(({ tapName }) => ({
         invariant: 'no-orphan-taps',
         severity: 'untidy' as const,
@@ -96,6 +110,59 @@ function noOrphanTaps({ cluster, inventories }: CloudFacts): readonly Finding[] 
         next: `Remove it on that host: ip link del ${tapName}`,
       })),
   )
+}
+
+/** A machine's own, or that of the process which waits to take it over. */
+function isOfMachine(
+  cluster: ClusterState,
+  tap: { readonly vmId: VmId; readonly hostId: HostId; readonly inventory: Inventory },
+): boolean {
+  const { vmId, hostId, inventory } = tap
+  const isThere = [...inventory.machines, ...inventory.spares].some((machine) => machine.vmId === vmId)
+  return isThere || cluster.vms.get(vmId)?.standby?.hostId === hostId
+}
+
+function sparesAreWanted({ cluster, inventories }: CloudFacts): readonly Finding[] {
+  return [...inventories].flatMap(([hostId, { spares }]) =>
+    spares
+      .filter(({ vmId }) => {
+        const { placement, standby, status } = cluster.vms.get(vmId) ?? {}
+        const isHome = placement?.hostId === hostId && status?.state !== 'stopped'
+        return !isHome && standby?.hostId !== hostId
+      })
+      .map(({ vmId, pids }) => ({
+        invariant: 'spares-are-wanted',
+        severity: 'untidy' as const,
+        subject: vmName(cluster, vmId),
+        message: `on ${hostName(cluster, hostId)} a process waits to take over ${vmName(cluster, vmId)}, which neither runs nor is to be resumed there (processes ${pids.join(', ')})`,
+        next: `Restart the agent of ${hostName(cluster, hostId)}: machines run on, and what waits for nothing ends.`,
+      })),
+  )
+}
+
+/** Copies of a VM that exists are the business of the host's cache, which is bounded; what nobody can ever use again is not. */
+function imagesAreWanted({ cluster, inventories }: CloudFacts): readonly Finding[] {
+  const origins = originsOf(cluster)
+  return [...inventories].flatMap(([hostId, { images }]) =>
+    images
+      .filter(({ vmId, imageId }) => !cluster.vms.has(vmId) && !origins.has(imageId))
+      .map(({ imageId, usedMiB }) => ({
+        invariant: 'images-are-wanted',
+        severity: 'untidy' as const,
+        subject: imageId,
+        message: `${hostName(cluster, hostId)} keeps the memory image ${imageId} (${usedMiB} MiB) of a VM that is no more`,
+        next: 'Nothing has to be done: it goes when its room is needed.',
+      })),
+  )
+}
+
+/** Images that machines have begun with, or that templates offer. */
+function originsOf({ templates, vms, volumes }: ClusterState): ReadonlySet<string> {
+  const origins = new Set<string>()
+  for (const { warm } of templates.values()) if (warm !== null) origins.add(warm.imageId)
+  for (const { spec } of vms.values()) if (spec.clonedFrom !== null) origins.add(spec.clonedFrom.imageId)
+  for (const { baseVersion } of volumes.values()) if (baseVersion !== null) origins.add(baseVersion)
+  return origins
 }
 
 /** Volumes of a VM that is just being made or deleted are the task's business. */
@@ -189,6 +256,18 @@ function tasksEnd({ cluster }: CloudFacts): readonly Finding[] {
       message: `${spec.name} is ${spec.lifecycle}, and no task works on it`,
       next: `Delete it: dialtone vm delete ${spec.name} --force`,
     }))
+}
+
+/** Every moment of a service has exactly one condition: else availability would be computed from more or less time than has passed. */
+function ledgerAddsUp({ courses }: CloudFacts): readonly Finding[] {
+  return courses.flatMap(({ name, fromMs, untilMs, intervals }) => {
+    const sumMs = intervals.reduce((sum, interval) => sum + interval.toMs - interval.fromMs, 0)
+    const torn = intervals.find((interval, index) => interval.fromMs !== (intervals[index - 1]?.toMs ?? fromMs))
+    if (sumMs === untilMs - fromMs && torn === undefined) return []
+    const message = `the conditions of ${name} add up to ${sumMs} ms of ${untilMs - fromMs} ms${torn === undefined ? '' : `, and are torn at ${new Date(torn.fromMs).toISOString()}`}`
+    const next = `Don't trust its availability; keep dialtone outage list ${name} and report this defect.`
+    return [{ invariant: 'ledger-adds-up', severity: 'defect' as const, subject: name, message, next }]
+  })
 }
 
 function hostName(cluster: ClusterState, hostId: HostId): string {

@@ -6,7 +6,6 @@ import { defaultTimings as timings } from '../timings.ts'
 import { leaseProofAfterMs, newLeaderWaitsMs, pillProofAfterMs } from './bounds.ts'
 import { judgeLicence, type LicenceFacts, leaseEndsAtMs, licenceEndsAtMs, mayStayAlive } from './licence.ts'
 import { formatPill, parseSlot } from './pill.ts'
-import { crashMemoryMs, maximumCrashes, restartDelayMs } from './restart-delay.ts'
 
 const other = storageIdOf('other')
 const facts = (changes: Partial<LicenceFacts> = {}): LicenceFacts => ({
@@ -111,17 +110,4 @@ test('a proof comes only after the last moment at which a machine may be alive',
     licenceEndsAtMs(lastAck, [sharedId], timings) + timings.watchdogMs + timings.killMs + timings.drainMs <=
       leaseProofAfterMs(timings),
   )
-})
-
-describe('a restart on the spot', () => {
-  const crashes = (count: number) => Array.from({ length: count }, () => 1_000)
-  test('is immediate at first, then waits longer, then is given up', () => {
-    assert.equal(restartDelayMs(crashes(1), 1_000), 0)
-    assert.equal(restartDelayMs(crashes(2), 1_000), 250)
-    assert.equal(restartDelayMs(crashes(maximumCrashes), 1_000), 30_000)
-    assert.equal(restartDelayMs(crashes(maximumCrashes + 1), 1_000), null)
-  })
-  test('forgives crashes that are long ago', () => {
-    assert.equal(restartDelayMs([...crashes(8), 1_000 + crashMemoryMs], 1_000 + crashMemoryMs), 0)
-  })
 })

@@ -3,21 +3,30 @@ import { test } from 'node:test'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import { type HypervisorFixture, hypervisorContract } from '../hypervisor.contract.ts'
 import type { MachineDefinition, MachineEvent } from '../hypervisor.ts'
+import { memoryImageContract } from '../memory-image.contract.ts'
 import { sampleDefinition } from '../sample-definition.ts'
 import { createFakeHypervisor } from './fake-hypervisor.ts'
-import { createFakeWorld } from './fake-world.ts'
+import { createFakeWorld, type FakeWorld } from './fake-world.ts'
 
 async function makeFixture(): Promise<HypervisorFixture> {
   const world = createFakeWorld()
   let count = 0
   const definition = (): MachineDefinition => {
     count += 1
-    const disks = [{ volumeId: 'vol-aaaaaaaa', path: `/disks/${count}.qcow2`, format: 'qcow2' as const }]
+    const disks = [{ volumeId: 'vol-root2345', path: `/disks/${count}.qcow2`, format: 'qcow2' as const }]
     return sampleDefinition({ runDirectory: `/run/${count}`, disks })
   }
   world.failStarts(({ tapName }) =>
     tapName === 'missing' ? new DialtoneError('network-failed', 'the tap missing does not exist') : undefined,
   )
+  world.failOrders(({ kind, paths }) =>
+    kind === 'capture' && paths.some((path) => path.includes('absent'))
+      ? new DialtoneError('hypervisor-failed', 'there is no such overlay')
+      : paths.some((path) => path.startsWith('/broken/'))
+        ? new DialtoneError('image-corrupt', 'this is no image')
+        : undefined,
+  )
+  world.guests = { resident: () => 'silent', run: () => 'silent' }
   return {
     hypervisor: createFakeHypervisor({ world }),
     nextAgent: () => createFakeHypervisor({ world }),
@@ -27,13 +36,33 @@ async function makeFixture(): Promise<HypervisorFixture> {
         if (pid === machine.pid) world.crash(definition.runDirectory, 'ended by SIGKILL')
       }
     },
+    sibling: async (original, disks) => {
+      count += 1
+      return { ...original, disks, runDirectory: `/run/${count}`, cgroupDirectory: `/cgroup/${count}` }
+    },
+    overlayOn: async (path) => {
+      count += 1
+      return `${path}.${count}`
+    },
+    newPath: (name) => {
+      count += 1
+      return `/files/${count}-${name}`
+    },
+    brokenImage: async () => ({ memory: '/broken/memory', state: '/broken/state' }),
     brokenDefinitions: async () => new Map([['no such tap', { ...definition(), tapName: 'missing' }]]),
-    isNothingLeft: async ({ runDirectory }) => world.living(runDirectory) === undefined,
+    isNothingLeft: async ({ runDirectory }) =>
+      world.living(runDirectory) === undefined && !isWaiting(world, runDirectory),
     dispose: async () => undefined,
   }
 }
 
+function isWaiting(world: FakeWorld, runDirectory: string): boolean {
+  const spare = world.spares.get(runDirectory)
+  return spare !== undefined && spare.exit === undefined
+}
+
 hypervisorContract('fake', makeFixture)
+memoryImageContract('fake', makeFixture)
 
 test('a deaf machine throws deadlines and can be killed; an unkillable one cannot', async () => {
   const world = createFakeWorld()
@@ -63,4 +92,36 @@ test('a panic, a failing storage and a reset from inside are told', async () => 
     events.map((event) => (event.kind === 'state' ? event.state : event.kind)),
     ['running', 'guest-reset', 'io-error', 'guest-panicked', 'paused'],
   )
+})
+
+test('orders fail as the world says: a resume, a stream that breaks off, and a guest that refuses', async () => {
+  const world = createFakeWorld()
+  const hypervisor = createFakeHypervisor({ world })
+  const image = { memory: '/images/memory', state: '/images/state' }
+  const definition = sampleDefinition({ runDirectory: '/run/1' })
+  const spare = await hypervisor.prepare(definition, image)
+  const machine = await spare.takeOver(definition.life, '/cgroup/1')
+  let failing = 'resume'
+  world.failOrders(({ kind }) => (kind === failing ? new DialtoneError('hypervisor-failed', 'as told') : undefined))
+  await assert.rejects(machine.resume(), { code: 'hypervisor-failed' })
+  assert.equal(await machine.state(), 'paused')
+  failing = 'write-stream'
+  await machine.resume()
+  const overlays = [{ volumeId: 'vol-root2345', path: '/disks/overlay' }]
+  const { written } = await machine.capture({ overlays, streamPath: '/stream' })
+  await assert.rejects(written, { code: 'hypervisor-failed' })
+  assert.deepEqual(
+    [await machine.state(), await machine.diskPaths()],
+    ['running', new Map([['vol-root2345', '/disks/overlay']])],
+  )
+  assert.deepEqual(await machine.askResident({ do: 'hello' }, 10), { version: '1' })
+})
+
+test('a spare that dies is seen to be dead, and takes nothing over', async () => {
+  const world = createFakeWorld()
+  const definition = sampleDefinition({ runDirectory: '/run/1' })
+  const spare = await createFakeHypervisor({ world }).prepare(definition, { memory: '/m', state: '/s' })
+  world.crash('/run/1', 'ended by SIGKILL')
+  assert.equal((await spare.exited).reason, 'crashed')
+  await assert.rejects(spare.takeOver(definition.life, '/cgroup/1'), { code: 'hypervisor-failed' })
 })

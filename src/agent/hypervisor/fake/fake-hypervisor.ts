@@ -1,8 +1,10 @@
 /** Machines without QEMU, with its semantics: for the simulator (virtual time) and for tests of what is built on the port. */
-import { Duplex } from 'node:stream'
+import { createHash } from 'node:crypto'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
-import type { Hypervisor, HypervisorFacts, MachineDefinition, MachineEvent, RunningMachine } from '../hypervisor.ts'
-import { changeState, endFakeMachine, type FakeMachine, type FakeWorld } from './fake-world.ts'
+import type { Hypervisor, HypervisorFacts, MachineDefinition, MachineShape } from '../hypervisor.ts'
+import { bakeFakeImage, prepareFakeSpare } from './fake-image.ts'
+import { attachToFakeMachine, refuseTakenDisk } from './fake-machine.ts'
+import { type FakeMachine, type FakeWorld, passTime } from './fake-world.ts'
 
 export type FakeHypervisorOptions = {
   readonly world: FakeWorld
@@ -17,139 +19,63 @@ const usualFacts: HypervisorFacts = {
   version: '7.2.22',
   machineType: 'pc-q35-7.2',
   cpuModel: 'qemu64-v1',
+  liveCapture: { isPossible: true, reason: 'imaginary memory is easily protected' },
 }
 
 export function createFakeHypervisor(options: FakeHypervisorOptions): Hypervisor {
   const { world } = options
+  const isLocking = options.fileLocking ?? true
   return {
     facts: async () => options.facts ?? usualFacts,
     start: async (definition) => {
-      const { runDirectory } = definition
-      refuseSecondMachine(world, definition, options.fileLocking ?? true)
-      const machine: FakeMachine = {
-        definition,
-        pid: world.nextPid(),
-        state: 'paused',
-        exit: undefined,
-        isDeaf: false,
-        isUnkillable: false,
-        console: undefined,
-        observers: new Set(),
-      }
+      refuseSecondMachine(world, definition, isLocking)
       const fault = world.startFault(definition)
       if (fault !== undefined) throw fault
+      const machine = newMachine(world, definition)
       world.put(machine)
       await passTime(world, world.options.startMs)
       if (machine.exit !== undefined) {
-        throw new DialtoneError('hypervisor-failed', `the machine in ${runDirectory} ended at its start`)
+        throw new DialtoneError('hypervisor-failed', `the machine in ${definition.runDirectory} ended at its start`)
       }
-      return attach(world, machine)
+      return attachToFakeMachine(world, machine, isLocking)
     },
     adopt: async (runDirectory) => {
       const machine = world.living(runDirectory)
-      return machine === undefined ? undefined : attach(world, machine)
+      return machine === undefined ? undefined : attachToFakeMachine(world, machine, isLocking)
     },
+    shapeOf: ({ hardware, cpus, memoryMiB, disks }) => {
+      const { machineType, cpuModel, accelerator } = hardware
+      const seen = JSON.stringify([machineType, cpuModel, accelerator, cpus, memoryMiB, disks.length])
+      return createHash('sha256').update(seen).digest('hex').slice(0, 32)
+    },
+    prepare: async (shape, image) => {
+      refuseSecondMachine(world, shape, isLocking)
+      return prepareFakeSpare(world, { shape, image, isLocking })
+    },
+    bake: (shape, streamPath, into) => bakeFakeImage(world, { shape, streamPath, into }),
   }
 }
 
-function refuseSecondMachine(world: FakeWorld, definition: MachineDefinition, fileLocking: boolean): void {
-  const { runDirectory } = definition
-  if (world.living(runDirectory) !== undefined) {
+function newMachine(world: FakeWorld, definition: MachineDefinition): FakeMachine {
+  return {
+    definition,
+    pid: world.nextPid(),
+    state: 'paused',
+    exit: undefined,
+    layers: new Map(definition.disks.map(({ volumeId, path }) => [volumeId, [path]])),
+    memory: '-',
+    isDeaf: false,
+    isUnkillable: false,
+    isLinkUp: true,
+    console: undefined,
+    observers: new Set(),
+  }
+}
+
+function refuseSecondMachine(world: FakeWorld, { runDirectory, disks }: MachineShape, isLocking: boolean): void {
+  const spare = world.spares.get(runDirectory)
+  if (world.living(runDirectory) !== undefined || (spare !== undefined && spare.exit === undefined)) {
     throw new DialtoneError('hypervisor-failed', `a machine lives in ${runDirectory} already`)
   }
-  if (!fileLocking) return
-  const paths = new Set(definition.disks.map((disk) => disk.path))
-  for (const other of world.machines.values()) {
-    const disk = other.exit === undefined && other.definition.disks.find(({ path }) => paths.has(path))
-    if (disk) throw new DialtoneError('hypervisor-failed', `${disk.path}: Failed to get "write" lock`)
-  }
-}
-
-/** One agent's hold on the machine. */
-function attach(world: FakeWorld, machine: FakeMachine): RunningMachine {
-  const exited = Promise.withResolvers<NonNullable<FakeMachine['exit']>>()
-  const listeners = new Set<(event: MachineEvent) => void>()
-  const observer = {
-    onExit: exited.resolve,
-    onEvent: (event: MachineEvent) => {
-      for (const listener of listeners) listener(event)
-    },
-  }
-  machine.observers.add(observer)
-  const answering = (): void => {
-    if (machine.exit !== undefined)
-      throw new DialtoneError('hypervisor-failed', 'the connection to the machine is over')
-    if (machine.isDeaf) throw new DialtoneError('deadline-exceeded', 'the machine did not answer in time')
-  }
-
-  return {
-    life: machine.definition.life,
-    pid: machine.pid,
-    exited: exited.promise,
-    state: async () => {
-      answering()
-      return machine.state
-    },
-    resume: async () => {
-      answering()
-      changeState(machine, 'running')
-    },
-    pause: async () => {
-      answering()
-      changeState(machine, 'paused')
-    },
-    pressPowerButton: async () => {
-      answering()
-      powerOff(world, machine)
-    },
-    reset: async () => answering(),
-    kill: async (deadlineMs) => {
-      if (machine.isUnkillable) {
-        await passTime(world, deadlineMs)
-        throw new DialtoneError('deadline-exceeded', `pid ${machine.pid} is still there ${deadlineMs} ms after SIGKILL`)
-      }
-      endFakeMachine(machine, { reason: 'killed', detail: 'killed on demand' })
-    },
-    openConsole: async () => {
-      answering()
-      machine.console?.destroy()
-      machine.console = echoingConsole(machine)
-      return machine.console
-    },
-    onEvent: (listener) => {
-      listeners.add(listener)
-    },
-    detach: () => {
-      machine.observers.delete(observer)
-      listeners.clear()
-    },
-  }
-}
-
-/** The guest answers the button in its own time, and only while it runs. */
-function powerOff(world: FakeWorld, machine: FakeMachine): void {
-  const { powerOffMs } = world.options
-  if (powerOffMs === 'never' || machine.state !== 'running') return
-  void passTime(world, powerOffMs).then(() => {
-    if (machine.state !== 'running') return
-    changeState(machine, 'shutdown')
-    endFakeMachine(machine, { reason: 'guest-shutdown', detail: 'the guest powered itself off' })
-  })
-}
-
-async function passTime(world: FakeWorld, ms: number | undefined): Promise<void> {
-  if (ms !== undefined) await world.options.wait?.(ms)
-}
-
-function echoingConsole(machine: FakeMachine): Duplex {
-  const stream: Duplex = new Duplex({
-    allowHalfOpen: false,
-    read: () => undefined,
-    write: (chunk, _encoding, done) => {
-      if (machine.state === 'running') stream.push(chunk)
-      done()
-    },
-  })
-  stream.on('error', () => undefined)
-  return stream
+  if (isLocking) for (const { path } of disks) refuseTakenDisk(world, path)
 }

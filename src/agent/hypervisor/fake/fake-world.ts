@@ -4,44 +4,101 @@
  */
 import type { Duplex } from 'node:stream'
 import type { DialtoneError } from '../../../model/dialtone-error.ts'
-import type { MachineDefinition, MachineEvent, MachineExit, MachineState } from '../hypervisor.ts'
+import type {
+  MachineDefinition,
+  MachineEvent,
+  MachineExit,
+  MachineShape,
+  MachineState,
+  RunningMachine,
+} from '../hypervisor.ts'
+import type { ResidentAnswer, ResidentRequest } from '../resident-protocol.ts'
 
-export type FakeMachine = {
-  readonly definition: MachineDefinition
+/** What is the same for a machine and for a process that waits to become one. */
+type FakeProcess = {
   readonly pid: number
-  state: MachineState
   /** Set when it is over. */
   exit: MachineExit | undefined
+  /** The files under each disk, by volume: the one that is written, and those that it is known to lie on. */
+  readonly layers: Map<string, readonly string[]>
+  /** What the guest remembers: the last byte that was typed. */
+  memory: string
+  readonly observers: Set<FakeObserver>
+}
+
+export type FakeSpare = FakeProcess & { readonly shape: MachineShape }
+
+export type FakeMachine = FakeProcess & {
+  readonly definition: MachineDefinition
+  state: MachineState
   /** Commands get no answer (as when its storage hangs); a kill works all the same. */
   isDeaf: boolean
   /** Survives SIGKILL, as a process in uninterruptible I/O does. */
   isUnkillable: boolean
+  isLinkUp: boolean
   console: Duplex | undefined
-  readonly observers: Set<FakeObserver>
 }
 
 export type FakeObserver = { onEvent(event: MachineEvent): void; onExit(exit: MachineExit): void }
 
+/** What is about to be done. `paths`: the image of a spare, the stream of an image, the overlays or disks of the others. */
+export type FakeOrder = {
+  readonly kind:
+    | 'prepare'
+    | 'take-over'
+    | 'resume'
+    | 'bake'
+    | 'capture'
+    | 'write-stream'
+    | 'attach-disk'
+    | 'detach-disk'
+    | 'merge-layers'
+  readonly runDirectory: string
+  readonly paths: readonly string[]
+}
+
+/** What the programs in the guests do. A guest that is `silent`, or stands still, lets its caller wait until the time is up. */
+export type FakeGuests = {
+  resident(machine: FakeMachine, request: ResidentRequest): ResidentAnswer | 'silent'
+  run(machine: FakeMachine, command: readonly string[]): Awaited<ReturnType<RunningMachine['runInGuest']>> | 'silent'
+}
+
 export type FakeWorldOptions = {
   /** How time passes: of the simulator's clock, or not at all (the default). */
   readonly wait?: (ms: number) => Promise<void>
+  /** Wall clock, for captures; stands still without it. */
+  readonly wallTime?: () => Date
   readonly startMs?: number
+  readonly prepareMs?: number
+  readonly captureMs?: number
+  readonly bakeMs?: number
   /** From the power button to the end of the guest; `never` for guests that don't listen to it. */
   readonly powerOffMs?: number | 'never'
+  /** Puts the streams and images, which are short texts, where others read them. They are in memory only without it. */
+  readonly writeFile?: (path: string, text: string) => Promise<void>
 }
 
 export type FakeWorld = {
   readonly options: FakeWorldOptions
   /** By run directory, with the dead ones until the next start there. */
   readonly machines: ReadonlyMap<string, FakeMachine>
+  readonly spares: ReadonlyMap<string, FakeSpare>
+  /** What was captured and baked, by path: the memory of a guest. */
+  readonly files: Map<string, string>
+  guests: FakeGuests
   put(machine: FakeMachine): void
+  putSpare(spare: FakeSpare): void
+  /** It has become a machine. */
+  removeSpare(spare: FakeSpare): void
   nextPid(): number
   /** The living machine of a run directory. */
   living(runDirectory: string): FakeMachine | undefined
-  /** Ends a machine from outside. */
+  /** Ends a machine, or a process that waits to become one, from outside. */
   crash(runDirectory: string, detail: string): void
   /** Panics the guest: told as an event, and the machine stands still. */
   panic(runDirectory: string): void
+  /** The guest no longer pets its watchdog: told as an event, and the machine stands still. */
+  hang(runDirectory: string): void
   /** As if QEMU itself changed state: `io-error` when the storage fails. */
   setState(runDirectory: string, state: MachineState): void
   /** The guest resets itself. */
@@ -49,12 +106,23 @@ export type FakeWorld = {
   /** Every later start is asked for a fault first; what it returns is thrown. */
   failStarts(fault: (definition: MachineDefinition) => DialtoneError | undefined): void
   startFault(definition: MachineDefinition): DialtoneError | undefined
+  /** The same for every other order that can fail. */
+  failOrders(fault: (order: FakeOrder) => DialtoneError | undefined): void
+  /** Throws what the order is to fail with. */
+  refuse(order: FakeOrder): void
+}
+
+const helpfulGuests: FakeGuests = {
+  resident: (_machine, request) => (request.do === 'hello' ? { version: '1' } : {}),
+  run: () => ({ exitCode: 0, output: '' }),
 }
 
 export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
   const machines = new Map<string, FakeMachine>()
+  const spares = new Map<string, FakeSpare>()
   let lastPid = 100_000
-  let fault: (definition: MachineDefinition) => DialtoneError | undefined = () => undefined
+  let startFault: (definition: MachineDefinition) => DialtoneError | undefined = () => undefined
+  let orderFault: (order: FakeOrder) => DialtoneError | undefined = () => undefined
   const living = (runDirectory: string): FakeMachine | undefined => {
     const machine = machines.get(runDirectory)
     return machine?.exit === undefined ? machine : undefined
@@ -63,34 +131,48 @@ export function createFakeWorld(options: FakeWorldOptions = {}): FakeWorld {
     const machine = living(runDirectory)
     if (machine !== undefined) change(machine)
   }
+  const standStill = (runDirectory: string, event: MachineEvent): void =>
+    withLiving(runDirectory, (machine) => {
+      tellObservers(machine, event)
+      changeState(machine, 'paused')
+    })
 
   return {
     options,
     machines,
+    spares,
+    files: new Map(),
+    guests: helpfulGuests,
     living,
-    put: (machine) => {
-      machines.set(machine.definition.runDirectory, machine)
-    },
+    put: (machine) => void machines.set(machine.definition.runDirectory, machine),
+    putSpare: (spare) => void spares.set(spare.shape.runDirectory, spare),
+    removeSpare: (spare) => void spares.delete(spare.shape.runDirectory),
     nextPid: () => ++lastPid,
-    crash: (runDirectory, detail) =>
-      withLiving(runDirectory, (machine) => endFakeMachine(machine, { reason: 'crashed', detail })),
-    panic: (runDirectory) =>
-      withLiving(runDirectory, (machine) => {
-        tellObservers(machine, { kind: 'guest-panicked' })
-        changeState(machine, 'paused')
-      }),
+    crash: (runDirectory, detail) => {
+      const process = living(runDirectory) ?? spares.get(runDirectory)
+      if (process !== undefined) endFakeMachine(process, { reason: 'crashed', detail })
+    },
+    panic: (runDirectory) => standStill(runDirectory, { kind: 'guest-panicked' }),
+    hang: (runDirectory) => standStill(runDirectory, { kind: 'guest-hung' }),
     setState: (runDirectory, state) => withLiving(runDirectory, (machine) => changeState(machine, state)),
     resetGuest: (runDirectory) =>
       withLiving(runDirectory, (machine) => tellObservers(machine, { kind: 'guest-reset' })),
-    failStarts: (nextFault) => {
-      fault = nextFault
+    failStarts: (fault) => {
+      startFault = fault
     },
-    startFault: (definition) => fault(definition),
+    startFault: (definition) => startFault(definition),
+    failOrders: (fault) => {
+      orderFault = fault
+    },
+    refuse: (order) => {
+      const fault = orderFault(order)
+      if (fault !== undefined) throw fault
+    },
   }
 }
 
 /** Once only: the first reason stands. */
-export function endFakeMachine(machine: FakeMachine, exit: MachineExit): void {
+export function endFakeMachine(machine: FakeProcess & { console?: Duplex | undefined }, exit: MachineExit): void {
   if (machine.exit !== undefined) return
   machine.exit = exit
   machine.console?.destroy()
@@ -102,6 +184,17 @@ export function changeState(machine: FakeMachine, state: MachineState): void {
   if (machine.state === state) return
   machine.state = state
   tellObservers(machine, { kind: 'state', state })
+}
+
+/** Lets the world's time pass; none, where time does not pass. */
+export async function passTime(world: FakeWorld, ms: number | undefined): Promise<void> {
+  if (ms !== undefined) await world.options.wait?.(ms)
+}
+
+/** A file of the imaginary host, and of the real one if somebody else is to read it. */
+export async function keepFile(world: FakeWorld, path: string, text: string): Promise<void> {
+  world.files.set(path, text)
+  await world.options.writeFile?.(path, text)
 }
 
 function tellObservers(machine: FakeMachine, event: MachineEvent): void {

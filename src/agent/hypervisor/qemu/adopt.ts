@@ -3,9 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { isCgroupEmpty, killCgroupAndWait } from '../../../linux/cgroup.ts'
 import type { RunningMachine } from '../hypervisor.ts'
 import { isProcessAlive, type ProcessIdentity, readMachineRecord } from './process-identity.ts'
-import { createQemuMachine } from './qemu-machine.ts'
+import { createQemuMachine, type MachineParts } from './qemu-machine.ts'
 import type { ProcessEnding } from './qemu-process.ts'
-import type { QmpSession } from './qmp-session.ts'
+import { createQmpSession, type QmpSession } from './qmp-session.ts'
 import { runFiles } from './run-files.ts'
 
 const connectTimeoutMs = 2000
@@ -18,22 +18,26 @@ const deafIntervalMs = 50
 const dyingIntervalMs = 2
 const dyingMs = 1000
 
+export type MachinePlace = Pick<MachineParts, 'runDirectory' | 'cgroupDirectory' | 'fileLocking'>
+
 /**
  * The living machine of this run directory, also when its QEMU does not answer at the moment: `kill` and `exited` work then as well.
  * Undefined when none lives: what a start that broke off, or a dead machine, left in the cgroup has been killed by then.
  */
-export async function adoptMachine(runDirectory: string, cgroupDirectory: string): Promise<RunningMachine | undefined> {
+export async function adoptMachine(place: MachinePlace): Promise<RunningMachine | undefined> {
+  const { runDirectory, cgroupDirectory } = place
   const files = runFiles(runDirectory)
   const record = await readMachineRecord(files.record)
   if (record === undefined || !(await isProcessAlive(record.process))) {
     if (!(await isCgroupEmpty(cgroupDirectory))) await killCgroupAndWait(cgroupDirectory, killTimeoutMs)
     return undefined
   }
-  const { machine, session } = createQemuMachine({
+  const session = createQmpSession(files.qmp)
+  const machine = createQemuMachine({
     life: record.life,
     pid: record.process.pid,
-    files,
-    cgroupDirectory,
+    ...place,
+    session,
     watchEnd: (line, detached) => watchProcess(record.process, line, detached),
   })
   await session.connect(connectTimeoutMs).catch(() => undefined)

@@ -4,12 +4,17 @@
  */
 import { createHash } from 'node:crypto'
 import { guestMemoryKiB } from '../../../model/hardware.ts'
-import type { AttachedDisk, MachineDefinition } from '../hypervisor.ts'
+import type { AttachedDisk, MachineShape } from '../hypervisor.ts'
+import { diskDevice, nodeOptions } from './block-nodes.ts'
 import { runFiles } from './run-files.ts'
 
 export type CommandLineOptions = {
   /** QEMU's own lock on each image. Only tests of the protection switch it off. */
   readonly fileLocking: boolean
+  /** The file that is the guest's memory, mapped to write into the file or copy-on-write; anonymous memory without it. */
+  readonly memory?: { readonly path: string; readonly isWritten: boolean }
+  /** Waits for a stream to load instead of beginning at the reset vector. */
+  readonly isIncoming?: boolean
 }
 
 /**
@@ -22,39 +27,44 @@ const translationBufferMiB = 32
 const trimmedAway = ['smbus', 'sata', 'usb', 'vmport', 'i8042', 'hpet', 'graphics']
 
 /** PCI slots on the root bus. Written out, so that a device more or less never moves another one. */
-const slots = { nic: 0x02, serial: 0x03, random: 0x04, panic: 0x05, hotplug: 0x06, firstDisk: 0x07 }
+const slots = { nic: 0x02, serial: 0x03, random: 0x04, panic: 0x05, hotplug: 0x06, firstDisk: 0x07, watchdog: 0x1c }
+
+/** The network card's, for orders to it. */
+export const cardId = 'nic0'
+
+/** The guest finds its resident agent's port by this name. */
+const residentPortName = 'org.dialtone.resident.0'
 
 /** Ports on which disks and cards can be plugged in while the machine runs. Each costs 50 ms of a boot under TCG. */
-const hotplugPorts = 4
+export const hotplugPorts = 4
 
 /** Arguments for the QEMU binary, without the binary. The machine starts paused. */
-export function buildCommandLine(definition: MachineDefinition, options: CommandLineOptions): string[] {
-  const { userId, runDirectory } = definition
+export function buildCommandLine(shape: MachineShape, options: CommandLineOptions): string[] {
+  const { userId, runDirectory } = shape
   const files = runFiles(runDirectory)
   return [
-    ...[
-      '-name',
-      properties(`guest=${escape(definition.name)}`, { process: `vm-${definition.name}`, 'debug-threads': 'on' }),
-    ],
+    ...['-name', properties(`guest=${escape(shape.name)}`, { process: `vm-${shape.name}`, 'debug-threads': 'on' })],
     ...['-S', '-no-user-config', '-nodefaults', '-display', 'none', '-msg', 'timestamp=on'],
     // The seccomp filter also sets no_new_privs. `elevateprivileges` is left out: it forbids the very setuid that -runas does.
     ...['-sandbox', 'on,obsolete=deny,spawn=deny,resourcecontrol=deny', '-runas', `${userId}:${userId}`],
     // Locked by the kernel as long as the process lives: of two starts in one directory the second ends itself.
     ...['-pidfile', files.pid],
-    ...machine(definition),
-    ...['-uuid', machineUuid(definition.life.vmId), '-device', `vmgenid,guid=${definition.generationId}`],
-    ...boot(definition),
+    ...machine(shape, options),
+    ...(options.isIncoming === true ? ['-incoming', 'defer'] : []),
+    ...['-uuid', machineUuid(shape.vmId), '-device', `vmgenid,guid=${shape.generationId}`],
+    ...boot(shape),
     ...monitor('qmp0', files.qmp[0]),
     ...monitor('qmp1', files.qmp[1]),
     ...console(files.console, files.consoleLog),
-    ...card(definition),
-    ...guestAgent(files.guestAgent),
+    ...card(shape),
+    ...guestPorts(files.guestAgent, files.resident),
     ...['-object', 'rng-builtin,id=random0', '-device', `virtio-rng-pci,rng=random0,addr=${hex(slots.random)}`],
     ...['-device', `pvpanic-pci,addr=${hex(slots.panic)}`],
     ...hotplug(),
-    ...definition.disks.flatMap((disk, index) => diskArguments(disk, slots.firstDisk + index, options)),
-    // A panic is told and the machine stands still for a look at it; a power-off of the guest ends the process.
-    ...['-action', 'reboot=reset,shutdown=poweroff,panic=pause'],
+    ...shape.disks.flatMap((disk, index) => diskArguments(disk, slots.firstDisk + index, options)),
+    ...['-device', `i6300esb,id=watchdog0,addr=${hex(slots.watchdog)}`],
+    // A panic or a hang is told and the machine stands still for a look at it; a power-off of the guest ends the process.
+    ...['-action', 'reboot=reset,shutdown=poweroff,panic=pause,watchdog=pause'],
   ]
 }
 
@@ -66,9 +76,14 @@ export function machineUuid(vmId: string): string {
   return digest.toString('hex', 0, 16).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }
 
-function machine({ hardware, cpus, memoryMiB }: MachineDefinition): string[] {
+function machine({ hardware, cpus, memoryMiB }: MachineShape, { memory }: CommandLineOptions): string[] {
   const size = `${guestMemoryKiB(memoryMiB, hardware.accelerator)}K`
   const trimmed = Object.fromEntries(trimmedAway.map((device) => [device, 'off']))
+  const block = { id: 'pc.ram', size }
+  const backend =
+    memory === undefined
+      ? properties('memory-backend-ram', block)
+      : properties('memory-backend-file', { ...block, 'mem-path': memory.path, share: memory.isWritten ? 'on' : 'off' })
   const accelerator = hardware.accelerator === 'kvm' ? 'kvm' : `tcg,thread=multi,tb-size=${translationBufferMiB}`
   return [
     // Named memory: snapshots, migration streams and warm images fit each other only when the block has the same name everywhere.
@@ -77,11 +92,11 @@ function machine({ hardware, cpus, memoryMiB }: MachineDefinition): string[] {
       properties(hardware.machineType, { ...trimmed, 'dump-guest-core': 'off', 'memory-backend': 'pc.ram' }),
     ],
     ...['-accel', accelerator, '-cpu', hardware.cpuModel, '-smp', `cpus=${cpus},sockets=1,cores=${cpus},threads=1`],
-    ...['-m', `size=${size}`, '-object', `memory-backend-ram,id=pc.ram,size=${size}`],
+    ...['-m', `size=${size}`, '-object', backend],
   ]
 }
 
-function boot({ kernel }: MachineDefinition): string[] {
+function boot({ kernel }: MachineShape): string[] {
   return ['-kernel', kernel.vmlinux, '-initrd', kernel.initrd, '-append', kernel.commandLine]
 }
 
@@ -94,19 +109,24 @@ function console(path: string, logPath: string): string[] {
   return ['-chardev', chardev, '-serial', 'chardev:console0']
 }
 
-function card({ tapName, macAddress }: MachineDefinition): string[] {
+function card({ tapName, macAddress }: MachineShape): string[] {
   return [
     ...['-netdev', properties('tap', { id: 'net0', ifname: tapName, script: 'no', downscript: 'no', vhost: 'off' })],
     '-device',
-    properties('virtio-net-pci', { id: 'nic0', netdev: 'net0', mac: macAddress, romfile: '', addr: hex(slots.nic) }),
+    properties('virtio-net-pci', { id: cardId, netdev: 'net0', mac: macAddress, romfile: '', addr: hex(slots.nic) }),
   ]
 }
 
-function guestAgent(path: string): string[] {
+function guestPorts(guestAgentPath: string, residentPath: string): string[] {
   return [
-    ...['-device', `virtio-serial-pci,id=serial0,addr=${hex(slots.serial)}`, '-chardev', listening('agent0', path)],
-    ...['-device', 'virtserialport,bus=serial0.0,chardev=agent0,name=org.qemu.guest_agent.0'],
+    ...['-device', `virtio-serial-pci,id=serial0,addr=${hex(slots.serial)}`],
+    ...['-chardev', listening('agent0', guestAgentPath), '-device', guestPort(1, 'agent0', 'org.qemu.guest_agent.0')],
+    ...['-chardev', listening('resident0', residentPath), '-device', guestPort(2, 'resident0', residentPortName)],
   ]
+}
+
+function guestPort(number: number, chardev: string, name: string): string {
+  return properties('virtserialport', { bus: 'serial0.0', nr: `${number}`, chardev, name })
 }
 
 function hotplug(): string[] {
@@ -121,34 +141,12 @@ function hotplug(): string[] {
   ]).flat()
 }
 
-/** The nodes are named by the volume, so that later orders (snapshot, resize, mirror) need no table. */
 function diskArguments(disk: AttachedDisk, slot: number, options: CommandLineOptions): string[] {
-  const file = {
-    driver: 'file',
-    'node-name': `${disk.volumeId}-file`,
-    filename: disk.path,
-    locking: options.fileLocking ? 'on' : 'off',
-    'cache.direct': 'on',
-    discard: 'unmap',
-  }
-  const format = {
-    driver: disk.format,
-    'node-name': disk.volumeId,
-    file: `${disk.volumeId}-file`,
-    'cache.direct': 'on',
-    discard: 'unmap',
-  }
-  // A storage that fails stops the machine, which can go on when the storage is back, instead of breaking the guest's file system.
-  const device = {
-    id: `disk-${disk.volumeId}`,
-    drive: disk.volumeId,
-    serial: disk.volumeId,
-    werror: 'stop',
-    rerror: 'stop',
-  }
+  const { file, format } = nodeOptions(disk.volumeId, disk, options.fileLocking)
+  const { driver, ...device } = diskDevice(disk.volumeId)
   return [
     ...['-blockdev', pairs(file), '-blockdev', pairs(format)],
-    ...['-device', properties('virtio-blk-pci', { ...device, addr: hex(slot) })],
+    ...['-device', properties(driver, { ...device, addr: hex(slot) })],
   ]
 }
 
@@ -161,10 +159,16 @@ function properties(first: string, entries: Readonly<Record<string, string>>): s
   return `${first},${pairs(entries)}`
 }
 
-/** A comma inside of a value is doubled. */
-function pairs(entries: Readonly<Record<string, string>>): string {
+type Properties = { readonly [name: string]: string | boolean | Properties }
+
+/** A comma inside of a value is doubled; what is inside of a property is written with a dot. */
+function pairs(entries: Properties): string {
   return Object.entries(entries)
-    .map(([name, value]) => `${name}=${escape(value)}`)
+    .map(([name, value]) => {
+      if (typeof value === 'boolean') return `${name}=${value ? 'on' : 'off'}`
+      if (typeof value === 'string') return `${name}=${escape(value)}`
+      return pairs(Object.fromEntries(Object.entries(value).map(([inner, it]) => [`${name}.${inner}`, it])))
+    })
     .join(',')
 }
 

@@ -70,7 +70,7 @@ const commands = [
     'qom-set',
     'qom-list',
   ],
-  ...['human-monitor-command', 'set-action', 'watchdog-set-action'],
+  ...['human-monitor-command', 'set-action', 'watchdog-set-action', 'pmemsave'],
 ]
 
 const events = [

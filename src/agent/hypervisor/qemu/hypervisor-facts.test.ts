@@ -12,7 +12,7 @@ test('the accelerator is probed once for a version of QEMU, and again for the ne
   const probes = join(directory, 'probes')
   await writeFile(probes, '')
   const script = (version: string) =>
-    `#!/bin/sh\n[ "$1" = --version ] && exec echo "QEMU emulator version ${version} (test)"\necho probe >> ${probes}\nexit 1\n`
+    `#!/bin/sh\n[ "$1" = --version ] && exec echo "QEMU emulator version ${version} (test)"\n[ "$2" = kvm ] && echo probe >> ${probes}\nexit 1\n`
   await writeFile(qemu, script('9.2.1'), { mode: 0o755 })
   await appendFile(join(directory, 'accelerator.json'), 'not what it should be')
 

@@ -28,9 +28,12 @@ export async function isProcessAlive(identity: ProcessIdentity): Promise<boolean
   return (stat.state !== 'Z' && stat.state !== 'X') || (await countThreads(identity.pid)) > 1
 }
 
-/** Replaces the record as a whole: a reader sees the old or the new one. */
+/**
+ * Replaces the record as a whole: a reader sees the old or the new one. It is not forced to the disk, since it means nothing after a
+ * boot of the host, and a machine that takes over would wait for it.
+ */
 export async function writeMachineRecord(path: string, record: MachineRecord): Promise<void> {
-  await writeFile(`${path}.new`, `${JSON.stringify(record)}\n`, { mode: 0o600, flush: true })
+  await writeFile(`${path}.new`, `${JSON.stringify(record)}\n`, { mode: 0o600 })
   await rename(`${path}.new`, path)
 }
 

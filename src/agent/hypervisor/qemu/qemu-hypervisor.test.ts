@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { findCgroupMount, isCgroupEmpty, killCgroupAndWait, makeCgroup, removeCgroup } from '../../../linux/cgroup.ts'
 import { runCommand } from '../../../linux/run-command.ts'
 import { type HypervisorFixture, hypervisorContract } from '../hypervisor.contract.ts'
-import type { MachineDefinition } from '../hypervisor.ts'
+import type { MachineDefinition, MemoryImageFiles } from '../hypervisor.ts'
+import { memoryImageContract } from '../memory-image.contract.ts'
 import { sampleDefinition } from '../sample-definition.ts'
 import { echoGuest } from './echo-guest.ts'
 import { createQemuHypervisor } from './qemu-hypervisor.ts'
@@ -19,27 +21,56 @@ async function makeFixture(): Promise<HypervisorFixture> {
   fixtures += 1
   const prefix = `dtt${process.pid}f${fixtures}`
   const directory = await mkdtemp(join(tmpdir(), 'dialtone-qemu-'))
+  // Layers are opened by the machine's own user while it runs.
+  await chmod(directory, 0o755)
   const cgroup = join((await findCgroupMount()) ?? '', prefix)
   const kernel = { vmlinux: join(directory, 'echo-guest'), initrd: join(directory, 'initrd'), commandLine: '' }
   await writeFile(kernel.vmlinux, echoGuest)
   await writeFile(kernel.initrd, 'empty')
   const definitions: MachineDefinition[] = []
+  let places = 0
+  let files = 0
   const hypervisor = () => createQemuHypervisor({ cacheDirectory: directory })
 
-  const definition = async (): Promise<MachineDefinition> => {
-    const number = definitions.length
+  const place = async (number: number) => {
     const runDirectory = join(directory, `${number}`)
     const cgroupDirectory = join(cgroup, `${number}`)
     const tapName = `${prefix}t${number}`
-    const disk = join(directory, `${number}.qcow2`)
     await mkdir(runDirectory, { mode: 0o700 })
     await makeCgroup(cgroupDirectory)
     await runCommand('ip', ['tuntap', 'add', tapName, 'mode', 'tap'], { timeoutMs: 5000 })
+    return { runDirectory, cgroupDirectory, tapName }
+  }
+  const definition = async (): Promise<MachineDefinition> => {
+    const number = (places += 1)
+    const disk = join(directory, `${number}.qcow2`)
     await runCommand('qemu-img', ['create', '-q', '-f', 'qcow2', disk, '16M'], { timeoutMs: 5000 })
+    await chown(disk, userId, userId)
     const disks = [{ volumeId: 'vol-root2345', path: disk, format: 'qcow2' as const }]
-    const changes = { runDirectory, cgroupDirectory, tapName, disks, kernel, userId, memoryMiB: 16 }
-    definitions.push(sampleDefinition(changes))
-    return sampleDefinition(changes)
+    const made = sampleDefinition({ ...(await place(number)), disks, kernel, userId, memoryMiB: 16 })
+    definitions.push(made)
+    return made
+  }
+  const sibling: HypervisorFixture['sibling'] = async (original, disks) => {
+    const made = { ...original, ...(await place((places += 1))), disks, generationId: randomUUID() }
+    definitions.push(made)
+    return made
+  }
+  const overlayOn = async (path: string): Promise<string> => {
+    const overlay = newPath('overlay.qcow2')
+    await runCommand('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', path, overlay], {
+      timeoutMs: 5000,
+    })
+    await chown(overlay, userId, userId)
+    return overlay
+  }
+  const newPath = (name: string): string => join(directory, `${(files += 1)}-${name}`)
+  const brokenImage = async (): Promise<MemoryImageFiles> => {
+    const image = { memory: newPath('memory'), state: newPath('state') }
+    await writeFile(image.memory, '')
+    await truncate(image.memory, 16 * 1024 * 1024 + 8192)
+    await writeFile(image.state, 'this is no image')
+    return image
   }
   const brokenDefinitions = async (): Promise<ReadonlyMap<string, MachineDefinition>> => {
     const corrupt = join(directory, 'corrupt.qcow2')
@@ -68,6 +99,10 @@ async function makeFixture(): Promise<HypervisorFixture> {
     hypervisor: hypervisor(),
     nextAgent: hypervisor,
     definition,
+    sibling,
+    overlayOn,
+    newPath,
+    brokenImage,
     killFromOutside: (machine) => {
       process.kill(machine.pid, 'SIGKILL')
     },
@@ -78,6 +113,7 @@ async function makeFixture(): Promise<HypervisorFixture> {
 }
 
 hypervisorContract('qemu', makeFixture)
+memoryImageContract('qemu', makeFixture)
 
 test("QEMU runs as the machine's user, without capabilities, under seccomp, and inside the cgroup only", async () => {
   const fixture = await makeFixture()
@@ -147,6 +183,47 @@ test('a console whose reader does not read never stops the guest, and is cut off
     assert.ok(size > 2000, `the guest wrote ${size} bytes while nobody read`)
     assert.equal(await machine.state(), 'running')
     await machine.kill(5000)
+  } finally {
+    await fixture.dispose()
+  }
+})
+
+test('a stream that finds no room leaves the machine running on its overlay, and the next capture succeeds', async () => {
+  const fixture = await makeFixture()
+  const small = fixture.newPath('small')
+  try {
+    const definition = await fixture.definition()
+    const machine = await fixture.hypervisor.start(definition)
+    await machine.resume()
+    await mkdir(small)
+    await runCommand('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'none', small], { timeoutMs: 5000 })
+    let written = definition.disks[0]?.path ?? ''
+    for (const streamPath of [join(small, 'stream'), fixture.newPath('stream')]) {
+      const overlay = await fixture.overlayOn(written)
+      const capture = await machine.capture({ overlays: [{ volumeId: 'vol-root2345', path: overlay }], streamPath })
+      if (streamPath.startsWith(small)) await assert.rejects(capture.written, /No space left/)
+      else await capture.written
+      assert.deepEqual([await machine.state(), (await machine.diskPaths()).get('vol-root2345')], ['running', overlay])
+      written = overlay
+    }
+    await machine.kill(5000)
+  } finally {
+    await runCommand('umount', ['-l', small], { timeoutMs: 5000 })
+    await fixture.dispose()
+  }
+})
+
+test('an image that nobody could finish leaves neither of its files', async () => {
+  const fixture = await makeFixture()
+  try {
+    const broken = await fixture.brokenImage()
+    const into = { memory: fixture.newPath('memory'), state: fixture.newPath('state') }
+    await assert.rejects(
+      fixture.hypervisor.bake(await fixture.definition(), broken.state, into),
+      /Not a migration stream/,
+    )
+    await assert.rejects(stat(into.memory), { code: 'ENOENT' })
+    await assert.rejects(stat(into.state), { code: 'ENOENT' })
   } finally {
     await fixture.dispose()
   }

@@ -4,12 +4,20 @@ import { killCgroupAndWait } from '../../../linux/cgroup.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { MachineLife } from '../../../model/machine-order.ts'
 import type { MachineEvent, MachineExit, MachineState, RunningMachine } from '../hypervisor.ts'
+import { attachedNodes } from './block-nodes.ts'
+import { captureMachine } from './capture.ts'
+import { cardId } from './command-line.ts'
 import { openConsoleStream } from './console-stream.ts'
+import { runInGuest } from './guest-agent.ts'
+import { attachDisk, detachDisk } from './hot-plug.ts'
+import { mergeLayers } from './merge-layers.ts'
+import { continueAfterMigration } from './migration.ts'
 import { boundLog, lastLogLines, type ProcessEnding, settlesWithin } from './qemu-process.ts'
 import type { QmpEvent } from './qmp-client.ts'
-import { createQmpSession, type QmpSession } from './qmp-session.ts'
+import type { QmpSession } from './qmp-session.ts'
 import type { QmpCommands } from './qmp-types.ts'
-import type { RunFiles } from './run-files.ts'
+import { createResidentChannel, type ResidentChannel } from './resident-channel.ts'
+import { type RunFiles, runFiles } from './run-files.ts'
 
 /** An ordinary answer takes a millisecond; a host under pressure gets this long. */
 const commandTimeoutMs = 5000
@@ -18,71 +26,97 @@ const pauseTimeoutMs = 20_000
 /** After the death of the process its last events are still in the socket; they are read within this time. */
 const lastEventsTimeoutMs = 200
 const logCheckIntervalMs = 5000
+/** As after a migration: at once, then after 50, 150, 250 and 350 ms, for a switch that was not ready for the first. */
+const announcement = { initial: 50, max: 550, rounds: 5, step: 100 } as const
 
 export type MachineParts = {
   readonly life: MachineLife
   readonly pid: number
-  readonly files: RunFiles
+  readonly runDirectory: string
   readonly cgroupDirectory: string
+  readonly fileLocking: boolean
+  readonly session: QmpSession
+  /** True for a machine that has never run in this process: the network is told where it is when it does. */
+  readonly isNewHere?: boolean
   /** Resolves when the process is gone: its files are closed. The session ends when QEMU closes its end, which may be a bit earlier. */
   readonly watchEnd: (session: QmpSession, detached: AbortSignal) => Promise<ProcessEnding>
 }
 
 /** Lets the machine be used. Does not connect by itself: `session.connect` does, so that the caller says how long that may take. */
-export function createQemuMachine(parts: MachineParts): { machine: RunningMachine; session: QmpSession } {
+export function createQemuMachine(parts: MachineParts): RunningMachine {
+  const { life, pid, runDirectory, fileLocking, session } = parts
+  const files = runFiles(runDirectory)
+  const { exited, onEvent, detach, markKilled, resident } = watchMachine(parts, files)
+  let openedConsole: Duplex | undefined
+  return {
+    life,
+    pid,
+    exited,
+    ...vcpuOrders(parts),
+    kill: async (deadlineMs) => {
+      markKilled()
+      await killAndReap(parts, exited, deadlineMs)
+    },
+    capture: (request) => captureMachine(session, request, parts),
+    diskPaths: async () => new Map([...(await attachedNodes(session))].map(([volumeId, { path }]) => [volumeId, path])),
+    attachDisk: (disk) => attachDisk(session, disk, fileLocking),
+    detachDisk: (volumeId) => detachDisk(session, volumeId),
+    setLink: async (isUp) => {
+      await session.execute('set_link', { name: cardId, up: isUp }, commandTimeoutMs)
+    },
+    mergeLayers: (volumeId, layers) => mergeLayers(session, volumeId, layers),
+    askResident: (request, timeoutMs) => resident.ask(request, timeoutMs),
+    runInGuest: (command, timeoutMs) => runInGuest(files.guestAgent, command, timeoutMs),
+    openConsole: async () => {
+      openedConsole?.destroy()
+      openedConsole = await openConsoleStream(files.console, commandTimeoutMs)
+      void exited.then(() => openedConsole?.destroy())
+      return openedConsole
+    },
+    onEvent,
+    detach: () => {
+      openedConsole?.destroy()
+      detach()
+    },
+  }
+}
+
+type MachineWatch = Pick<RunningMachine, 'exited' | 'onEvent' | 'detach'> & {
+  readonly resident: ResidentChannel
+  /** The coming end is by order. */
+  markKilled(): void
+}
+
+/** Everything that goes on beside the orders, as long as the machine lives or until nobody wants to know of it any more. */
+function watchMachine({ session, watchEnd }: MachineParts, files: RunFiles): MachineWatch {
   const listeners = new Set<(event: MachineEvent) => void>()
   const seen = createEventMemory((event) => {
     for (const listener of listeners) listener(event)
   })
-  const session = createQmpSession({ paths: parts.files.qmp, onEvent: seen.onEvent })
+  session.listen(seen.onEvent)
+  const resident = createResidentChannel(files.resident)
   const detached = new AbortController()
   let isKillAsked = false
-  let openedConsole: Duplex | undefined
-
   const logTimer = setInterval(() => {
-    for (const path of [parts.files.log, parts.files.consoleLog]) boundLog(path).catch(() => undefined)
+    for (const path of [files.log, files.consoleLog]) boundLog(path).catch(() => undefined)
   }, logCheckIntervalMs)
   logTimer.unref()
   const endWatches = () => {
     clearInterval(logTimer)
-    openedConsole?.destroy()
+    resident.close()
     session.close()
   }
-
-  const exited = parts.watchEnd(session, detached.signal).then(async (ending): Promise<MachineExit> => {
+  const exited = watchEnd(session, detached.signal).then(async (ending): Promise<MachineExit> => {
     await settlesWithin(session.disconnected(), lastEventsTimeoutMs)
     endWatches()
-    return describeExit(ending, {
-      isKillAsked,
-      wasShutDownByGuest: seen.wasShutDownByGuest(),
-      log: await lastLogLines(parts.files.log, 1),
-    })
+    const log = await lastLogLines(files.log, 1)
+    return describeExit(ending, { isKillAsked, wasShutDownByGuest: seen.wasShutDownByGuest(), log })
   })
-  const machine: RunningMachine = {
-    life: parts.life,
-    pid: parts.pid,
+  return {
     exited,
-    state: async () => stateOf(await session.execute('query-status', {}, commandTimeoutMs)),
-    resume: async () => {
-      await session.execute('cont', {}, commandTimeoutMs)
-    },
-    pause: async () => {
-      await session.execute('stop', {}, pauseTimeoutMs)
-    },
-    pressPowerButton: async () => {
-      await session.execute('system_powerdown', {}, commandTimeoutMs)
-    },
-    reset: async () => {
-      await session.execute('system_reset', {}, commandTimeoutMs)
-    },
-    kill: async (deadlineMs) => {
+    resident,
+    markKilled: () => {
       isKillAsked = true
-      await killAndReap(parts, exited, deadlineMs)
-    },
-    openConsole: async () => {
-      openedConsole?.destroy()
-      openedConsole = await openConsoleStream(parts.files.console, commandTimeoutMs)
-      return openedConsole
     },
     onEvent: (listener) => {
       listeners.add(listener)
@@ -93,7 +127,32 @@ export function createQemuMachine(parts: MachineParts): { machine: RunningMachin
       endWatches()
     },
   }
-  return { machine, session }
+}
+
+function vcpuOrders(
+  parts: Pick<MachineParts, 'session' | 'isNewHere'>,
+): Pick<RunningMachine, 'state' | 'resume' | 'pause' | 'pressPowerButton' | 'reset'> {
+  const { session } = parts
+  let isAnnounced = parts.isNewHere !== true
+  return {
+    state: async () => stateOf(await session.execute('query-status', {}, commandTimeoutMs)),
+    resume: async () => {
+      const running = continueAfterMigration(session)
+      // Sent at once behind it. QEMU told the network of itself when it loaded the image, which was long ago and led nowhere.
+      const announced = isAnnounced ? undefined : session.execute('announce-self', announcement, commandTimeoutMs)
+      isAnnounced = true
+      await Promise.all([running, announced])
+    },
+    pause: async () => {
+      await session.execute('stop', {}, pauseTimeoutMs)
+    },
+    pressPowerButton: async () => {
+      await session.execute('system_powerdown', {}, commandTimeoutMs)
+    },
+    reset: async () => {
+      await session.execute('system_reset', {}, commandTimeoutMs)
+    },
+  }
 }
 
 async function killAndReap(parts: MachineParts, exited: Promise<MachineExit>, deadlineMs: number): Promise<void> {
@@ -128,6 +187,8 @@ function createEventMemory(tell: (event: MachineEvent) => void): EventMemory {
         return event.data.guest ? tell({ kind: 'guest-reset' }) : undefined
       case 'GUEST_PANICKED':
         return tell({ kind: 'guest-panicked' })
+      case 'WATCHDOG':
+        return tell({ kind: 'guest-hung' })
       default:
         // What QEMU tells of its disks and devices says nothing about the state of the machine.
         break

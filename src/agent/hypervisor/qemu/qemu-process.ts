@@ -20,6 +20,10 @@ export type ProcessOptions = {
   readonly cgroupDirectory: string
   readonly runDirectory: string
   readonly logPath: string
+  /** An open file that the process finds as its file descriptor 3. */
+  readonly inherited?: number
+  /** In a network of its own, where a tap of any name is there for it and leads nowhere. */
+  readonly isCutOff?: boolean
 }
 
 /** The log is kept below this size while an agent watches the machine; the older half is dropped. */
@@ -30,12 +34,14 @@ export async function startQemuProcess(options: ProcessOptions): Promise<QemuPro
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND
   const log = await open(options.logPath, flags, 0o600)
   try {
-    const [file, ...args] = inCgroup(options.cgroupDirectory, options.binary, options.args)
+    const program = options.isCutOff === true ? ['unshare', '--net', options.binary] : [options.binary]
+    const [first = options.binary, ...rest] = [...program, ...options.args]
+    const [file, ...args] = inCgroup(options.cgroupDirectory, first, rest)
     const child = spawn(file ?? options.binary, args, {
       cwd: options.runDirectory,
       detached: true,
       env: { PATH: process.env['PATH'] },
-      stdio: ['ignore', log.fd, log.fd],
+      stdio: ['ignore', log.fd, log.fd, ...(options.inherited === undefined ? [] : [options.inherited])],
     })
     child.unref()
     const ended = new Promise<ProcessEnding>((resolve) => {

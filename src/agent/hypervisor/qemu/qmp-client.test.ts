@@ -87,7 +87,7 @@ test('events are told, and all of them before the end of the connection', async 
   const client = using(t, await connectQmp(path, { timeoutMs: 1000, onEvent: (event) => events.push(event) }))
   await assert.rejects(client.execute('quit', {}, 1000), { code: 'hypervisor-failed' })
   assert.match(await client.closed, /closed the connection/)
-  assert.deepEqual(events, [{ event: 'SHUTDOWN', data: { guest: true, reason: 'guest-shutdown' } }])
+  assert.deepEqual(events, [{ event: 'SHUTDOWN', data: { guest: true, reason: 'guest-shutdown' }, atMs: 1000.002 }])
   await assert.rejects(client.execute('query-status', {}, 1000), { code: 'hypervisor-failed' })
 })
 

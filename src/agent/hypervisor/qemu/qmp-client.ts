@@ -10,9 +10,9 @@ import type { QmpCommands, QmpEvents } from './qmp-types.ts'
 export type QmpCommandName = keyof QmpCommands
 export type QmpEventName = keyof QmpEvents
 
-/** An event of the generated list, with the arguments that QEMU declares for it. */
+/** An event of the generated list, with the arguments that QEMU declares for it and its own wall clock of the moment, in ms. */
 export type QmpEvent = {
-  readonly [Name in QmpEventName]: { readonly event: Name; readonly data: QmpEvents[Name] }
+  readonly [Name in QmpEventName]: { readonly event: Name; readonly data: QmpEvents[Name]; readonly atMs: number }
 }[QmpEventName]
 
 export type QmpClient = {
@@ -42,6 +42,7 @@ const messageSchema = z.looseObject({
   QMP: z.unknown().optional(),
   event: z.string().optional(),
   data: z.unknown().optional(),
+  timestamp: z.object({ seconds: z.number(), microseconds: z.number() }).optional(),
   return: z.unknown().optional(),
   error: z.object({ class: z.string(), desc: z.string() }).optional(),
 })
@@ -167,6 +168,8 @@ function settle(calls: Map<number, Call>, message: QmpMessage): void {
 
 /** Events outside of the generated list reach no `case` of a listener. */
 function asQmpEvent(message: QmpMessage): QmpEvent {
+  const { seconds, microseconds } = message.timestamp ?? { seconds: 0, microseconds: 0 }
+  const atMs = seconds * 1000 + microseconds / 1000
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- QEMU's own schema is the source of these types.
-  return { event: message.event, data: message.data ?? {} } as QmpEvent
+  return { event: message.event, data: message.data ?? {}, atMs } as QmpEvent
 }

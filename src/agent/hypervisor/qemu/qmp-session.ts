@@ -6,12 +6,18 @@ import { DialtoneError } from '../../../model/dialtone-error.ts'
 import { connectQmp, type QmpClient, type QmpEvent } from './qmp-client.ts'
 import type { QmpCommands } from './qmp-types.ts'
 
-export type QmpSession = {
+/** What an order to QEMU needs: to say something, and to hear what happens. */
+export type QmpLine = {
   execute<Name extends keyof QmpCommands>(
     command: Name,
     args: QmpCommands[Name]['arguments'],
     timeoutMs: number,
   ): Promise<QmpCommands[Name]['returns']>
+  /** Every event from now on, until the function that it returns is called. What happens while the line is down is not told. */
+  listen(listener: (event: QmpEvent) => void): () => void
+}
+
+export type QmpSession = QmpLine & {
   /** Connects unless connected. */
   connect(timeoutMs: number): Promise<void>
   isConnected(): boolean
@@ -20,12 +26,12 @@ export type QmpSession = {
   close(): void
 }
 
-export type SessionOptions = {
-  readonly paths: readonly string[]
-  readonly onEvent: (event: QmpEvent) => void
-}
-
-export function createQmpSession(options: SessionOptions): QmpSession {
+/** `paths`: sockets of the same QEMU. */
+export function createQmpSession(paths: readonly string[]): QmpSession {
+  const listeners = new Set<(event: QmpEvent) => void>()
+  const onEvent = (event: QmpEvent) => {
+    for (const listener of [...listeners]) listener(event)
+  }
   let client: QmpClient | undefined
   let connecting: Promise<QmpClient> | undefined
   let isClosed = false
@@ -44,9 +50,7 @@ export function createQmpSession(options: SessionOptions): QmpSession {
   }
   /** All at once: a socket that another client holds is silent, which would cost the whole time-out if they were tried in turn. */
   const open = async (timeoutMs: number): Promise<QmpClient> => {
-    const attempts = options.paths.map(async (path) =>
-      adopt(await connectQmp(path, { timeoutMs, onEvent: options.onEvent })),
-    )
+    const attempts = paths.map(async (path) => adopt(await connectQmp(path, { timeoutMs, onEvent })))
     try {
       return await Promise.any(attempts)
     } catch (error) {
@@ -64,6 +68,10 @@ export function createQmpSession(options: SessionOptions): QmpSession {
 
   return {
     execute: async (command, args, timeoutMs) => (await connected(timeoutMs)).execute(command, args, timeoutMs),
+    listen: (listener) => {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
     connect: async (timeoutMs) => {
       await connected(timeoutMs)
     },

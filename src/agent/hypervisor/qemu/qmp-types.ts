@@ -54,6 +54,7 @@ export type QmpCommands = {
   'netdev_del': { arguments: { readonly id: string }; returns: Empty }
   'object-add': { arguments: { readonly 'qom-type': string; readonly id: string; readonly [option: string]: JsonValue | undefined }; returns: Empty }
   'object-del': { arguments: { readonly id: string }; returns: Empty }
+  'pmemsave': { arguments: { readonly val: number; readonly size: number; readonly filename: string }; returns: Empty }
   'qmp_capabilities': { arguments: { readonly enable?: readonly ('oob')[] | undefined }; returns: Empty }
   'qom-get': { arguments: { readonly path: string; readonly property: string }; returns: JsonValue }
   'qom-list': { arguments: { readonly path: string }; returns: readonly ({ readonly name: string; readonly type: string; readonly description?: string | undefined; readonly 'default-value'?: JsonValue | undefined })[] }

@@ -7,6 +7,7 @@ export type RunFiles = {
   readonly console: string
   readonly consoleLog: string
   readonly guestAgent: string
+  readonly resident: string
   /** What QEMU itself says. */
   readonly log: string
   readonly pid: string
@@ -22,6 +23,7 @@ export function runFiles(runDirectory: string): RunFiles {
     console: join(runDirectory, 'console'),
     consoleLog: join(runDirectory, 'console.log'),
     guestAgent: join(runDirectory, 'agent'),
+    resident: join(runDirectory, 'resident'),
     log: join(runDirectory, 'qemu.log'),
     pid: join(runDirectory, 'pid'),
     record: join(runDirectory, 'machine.json'),

@@ -3,7 +3,7 @@
  * on it; addresses are answered by `dhcp-server.ts`.
  */
 import assert from 'node:assert/strict'
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { BlockList } from 'node:net'
 import { z } from 'zod'
 import { deleteInterface, runIpCommands } from '../../../linux/network-namespace.ts'
@@ -21,6 +21,8 @@ export type BridgeNetworkOptions = DhcpServerOptions & {
 }
 
 const commandTimeoutMs = 5000
+/** IFF_UP of netdevice(7). */
+const interfaceUp = 0x1
 
 const linksSchema = z.tuple([z.object({ address: macAddressSchema })])
 
@@ -37,14 +39,28 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): Network & As
   }
   return {
     async connect({ tapName, ...card }) {
-      assert(numberOfTap(tapName) !== undefined, `${tapName} is not the name of a tap of ours`)
+      assertOurs(tapName)
       const entry = dhcpEntrySchema.parse(card)
       await prepare()
       await dhcp.update((hosts) => withEntry(hosts, entry))
-      await makeTap(tapName, options)
+      await makeTap(tapName, { ...options, state: 'up' })
+    },
+    async prepareTap(tapName) {
+      assertOurs(tapName)
+      await prepare()
+      await makeTap(tapName, { ...options, state: 'down' })
+    },
+    async plug({ tapName, ...card }) {
+      assertOurs(tapName)
+      const entry = dhcpEntrySchema.parse(card)
+      await Promise.all([dhcp.update((hosts) => withEntry(hosts, entry)), bringUp(tapName)])
+    },
+    async removeTap(tapName) {
+      assertOurs(tapName)
+      await deleteInterface(tapName)
     },
     async disconnect({ vmId, tapName }) {
-      assert(numberOfTap(tapName) !== undefined, `${tapName} is not the name of a tap of ours`)
+      assertOurs(tapName)
       await dhcp.update((hosts) => withoutMachine(hosts, { vmId }))
       await deleteInterface(tapName)
     },
@@ -83,10 +99,33 @@ async function prepareBridge(options: BridgeNetworkOptions): Promise<void> {
   ])
 }
 
-async function makeTap(tapName: string, options: BridgeNetworkOptions): Promise<void> {
-  const mtu = options.mtu === undefined ? '' : ` mtu ${options.mtu}`
+type TapOptions = { readonly mtu?: number; readonly bridge: string; readonly state: 'up' | 'down' }
+
+/** A port of the bridge in either state: one that is down hears nothing and queues nothing up. */
+async function makeTap(tapName: string, { mtu, bridge, state }: TapOptions): Promise<void> {
+  const size = mtu === undefined ? '' : ` mtu ${mtu}`
   const make = (await linkNames()).includes(tapName) ? [] : [`tuntap add dev ${tapName} mode tap`]
-  await runIpCommands([...make, `link set dev ${tapName} master ${options.bridge}${mtu} up`])
+  await runIpCommands([...make, `link set dev ${tapName} master ${bridge}${size} ${state}`])
+}
+
+/**
+ * By one write where /sys shows this network namespace: a program of its own would take a recovery ten milliseconds. Reading the carrier
+ * makes the kernel catch up with it (Linux 6.8): else a tap whose process began within the last second would forward nothing until the
+ * second is over, since changes of carriers are worked off once a second (linkwatch).
+ */
+async function bringUp(tapName: string): Promise<void> {
+  const folder = `/sys/class/net/${tapName}`
+  try {
+    const flags = Number(await readFile(`${folder}/flags`, 'utf8'))
+    await writeFile(`${folder}/flags`, `0x${(flags | interfaceUp).toString(16)}`)
+    await readFile(`${folder}/carrier`)
+  } catch {
+    await runIpCommands([`link set dev ${tapName} up`])
+  }
+}
+
+function assertOurs(tapName: string): void {
+  assert(numberOfTap(tapName) !== undefined, `${tapName} is not the name of a tap of ours`)
 }
 
 /** Names of the links in this network namespace; read in process, since it is wanted before each start of a machine. */

@@ -20,12 +20,12 @@ type Claim = { readonly epoch: number; readonly incarnation: number; readonly fi
  * Claims for `ownership`, durably. The same claim again by the same owner is fine. Throws `stale-epoch` when an equal one of another
  * owner, or any higher one, stands there; also when that one was made at the same moment.
  */
-export async function claimFolder(folder: string, workName: string, ownership: Ownership): Promise<void> {
+export async function claimFolder(folder: string, temporaryPath: string, ownership: Ownership): Promise<void> {
   const { epoch, incarnation } = ownership.life
   const wanted = { epoch, incarnation, fileName: `claim-${epoch}-${incarnation}.json` }
   await refuseIfHigher(folder, wanted)
   const content = `${JSON.stringify(ownership)}\n`
-  if (!(await createExclusively(join(folder, wanted.fileName), join(folder, workName), { content, mode: 0o644 }))) {
+  if (!(await createExclusively(join(folder, wanted.fileName), temporaryPath, { content, mode: 0o644 }))) {
     const holder = await readOwnership(folder, wanted)
     const isOurs = holder?.hostName === ownership.hostName && holder.life.vmId === ownership.life.vmId
     if (!isOurs) throw stale(folder, wanted, holder)

@@ -1,37 +1,19 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { runCommand } from '../../../linux/run-command.ts'
-import { vmIdSchema, volumeIdSchema } from '../../../model/ids.ts'
+import { vmIdSchema } from '../../../model/ids.ts'
 import { failsWith, testStorage } from '../storage.contract.ts'
-import type { Storage } from '../storage.ts'
 import { createDirectoryStorage } from './directory-storage.ts'
+import { makeContractWorld, makeWorld, qemuImg, request, volumeId, writeAt } from './storage-world.fixture.ts'
 
-const volumeId = volumeIdSchema.parse('vol-cccccccc')
 const vmId = vmIdSchema.parse('vm-aaaaaaaa')
 const imageUuid = '6f9c1d3e-0000-4000-8000-000000000001'
 
-testStorage('directory storage', async (t) => {
-  const world = await makeWorld(t)
-  const hosts = new Map<string, Storage>()
-  return {
-    ...world,
-    onHost(hostName) {
-      const storage = hosts.get(hostName) ?? world.onHost(hostName)
-      hosts.set(hostName, storage)
-      return storage
-    },
-    async holdOpen(_hostName, volume) {
-      const file = await open(join(world.path, 'volumes', volume, 'disk.qcow2'))
-      return () => file.close()
-    },
-    tearSlot: (slot) => writeAt(join(world.path, 'slots'), slot * 4096 + 17, 'X'),
-  }
-})
+testStorage('directory storage', makeContractWorld)
 
 test('a disk is an overlay with a relative path on an immutable copy, and works after the storage moved', async (t) => {
   const world = await makeWorld(t)
@@ -243,34 +225,3 @@ test('a slot of random bytes, or with a cut block, is an error', async (t) => {
   await runCommand('truncate', ['-s', String(300 * 4096 + 2048), join(world.path, 'slots')], { timeoutMs: 5000 })
   await assert.rejects(storage.readSlot(300), failsWith('storage-failed'))
 })
-
-type World = Awaited<ReturnType<typeof makeWorld>>
-
-async function makeWorld(t: TestContext) {
-  const outside = await mkdtemp(join(tmpdir(), 'dialtone-storage-'))
-  t.after(() => rm(outside, { recursive: true, force: true }))
-  const path = join(outside, 'storage')
-  // A plain folder takes the pid as well as a cgroup does.
-  const cgroupDirectory = join(outside, 'cgroup')
-  await mkdir(path)
-  await mkdir(cgroupDirectory)
-  const base = { version: 'tiny-1', path: join(outside, 'base.qcow2') }
-  await qemuImg(['create', '-q', '-f', 'qcow2', base.path, '64M'])
-  const onHost = (hostName: string) => createDirectoryStorage({ path, shared: true, hostName })
-  return { outside, path, cgroupDirectory, base, onHost }
-}
-
-function request(world: World) {
-  const { base, cgroupDirectory } = world
-  return { volumeId, format: 'qcow2', sizeMiB: 128, base, cgroupDirectory } as const
-}
-
-function qemuImg(args: readonly string[]): Promise<string> {
-  return runCommand('qemu-img', args, { timeoutMs: 5000 })
-}
-
-async function writeAt(path: string, offset: number, text: string): Promise<void> {
-  const file = await open(path, 'r+')
-  await file.write(text, offset)
-  await file.close()
-}

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { readdir, rename, rm, stat, statfs } from 'node:fs/promises'
+import { readdir, rename, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import { type VolumeId, volumeIdSchema } from '../../../model/ids.ts'
@@ -13,9 +13,14 @@ import { createCallGate } from './call-gate.ts'
 import { claimFolder, readHighestClaim } from './claims.ts'
 import { isErrno, syncPath } from './durable-files.ts'
 import { ensureImageCopy, refuseWithoutSpace } from './image-copies.ts'
+import { createImageCalls } from './image-store.ts'
+import { createLayerCalls } from './layers.ts'
+import { isThere } from './needed-layers.ts'
 import { processesWithOpenFile } from './open-files.ts'
+import { createBaseCalls } from './publish-base.ts'
 import { readSlotBlock, writeSlotBlock } from './slots.ts'
 import { prepareDirectoryStorage, readMarker } from './storage-marker.ts'
+import { type StorageCall, type StoragePlace, volumeFolder } from './storage-place.ts'
 import { compareVolume, makeVolume, openDisk, virtualBytesOf } from './volume-files.ts'
 import { clearLeftOvers, nameOfWork, thisWorker, type Worker } from './work-in-progress.ts'
 
@@ -36,21 +41,12 @@ export type DirectoryStorageOptions = {
   readonly minimumFreeMiB?: number
 }
 
-type Place = {
-  readonly root: string
-  readonly imagesFolder: string
-  readonly volumesFolder: string
-  readonly minimumFreeMiB: number
-  readonly longCallTimeoutMs: number
-  readonly worker: () => Promise<Worker>
-}
-
 /** Does nothing until it is used. Every call is bounded, and throws `storage-failed` while the storage isn't there. */
 export function createDirectoryStorage(options: DirectoryStorageOptions): Storage {
   assert(/^\/[^\0]*$/.test(options.path), 'the path of a storage is absolute')
   assert(/^[A-Za-z0-9._-]+$/.test(options.hostName), 'the name of a host is usable in a file name')
   const { callTimeoutMs = 5000, longCallTimeoutMs = 600_000, minimumFreeMiB = 64 } = options
-  const place: Place = {
+  const place: StoragePlace = {
     root: options.path,
     imagesFolder: join(options.path, 'images'),
     volumesFolder: join(options.path, 'volumes'),
@@ -58,10 +54,10 @@ export function createDirectoryStorage(options: DirectoryStorageOptions): Storag
     longCallTimeoutMs,
     worker: rememberedOnceItSucceeds(() => clearedWorker(place, options.hostName)),
   }
-  const folderOf = (volumeId: VolumeId) => join(place.volumesFolder, checkedId(volumeId))
+  const folderOf = (volumeId: VolumeId) => volumeFolder(place, volumeId)
   const gate = createCallGate(options.path)
   const checkMarker = markerCheck(options.path, options.expectedUuid)
-  const call = <T>(name: string, work: () => Promise<T>, timeoutMs = callTimeoutMs): Promise<T> =>
+  const call: StorageCall = (name, work, timeoutMs = callTimeoutMs) =>
     gate(name, timeoutMs, async () => {
       await checkMarker()
       return work()
@@ -78,12 +74,15 @@ export function createDirectoryStorage(options: DirectoryStorageOptions): Storag
       call('openVolume', async () => ({
         path: await openDisk(folderOf(volumeId), place.imagesFolder, { format, userId }),
       })),
+    ...createLayerCalls(place, call),
+    ...createImageCalls(place, call),
+    ...createBaseCalls(place, call),
     listVolumes: () => call('listVolumes', () => listVolumes(place.volumesFolder)),
     claimVolume: (volumeId, ownership) =>
       call('claimVolume', async () => {
         const folder = folderOf(volumeId)
         await refuseMissing(folder, volumeId)
-        await claimFolder(folder, nameOfWork(await place.worker(), 'claim'), ownership)
+        await claimFolder(folder, join(place.volumesFolder, nameOfWork(await place.worker(), 'claim')), ownership)
       }),
     readClaim: (volumeId) => call('readClaim', () => readHighestClaim(folderOf(volumeId))),
     readSlot: (slot) => call('readSlot', () => readSlotBlock(join(place.root, 'slots'), slot)),
@@ -105,7 +104,7 @@ function markerCheck(path: string, givenUuid: string | undefined): () => Promise
 }
 
 /** This process as it signs its work. What earlier processes of this host left half done is cleared at the same time. */
-async function clearedWorker(place: Place, hostName: string): Promise<Worker> {
+async function clearedWorker(place: StoragePlace, hostName: string): Promise<Worker> {
   const worker = await thisWorker(hostName)
   for (const folder of [place.imagesFolder, place.volumesFolder]) await clearLeftOvers(folder, worker)
   return worker
@@ -122,7 +121,7 @@ function rememberedOnceItSucceeds<T>(make: () => Promise<T>): () => Promise<T> {
   }
 }
 
-async function createVolume(request: VolumeRequest, folder: string, place: Place): Promise<void> {
+async function createVolume(request: VolumeRequest, folder: string, place: StoragePlace): Promise<void> {
   if (!Number.isInteger(request.sizeMiB) || request.sizeMiB < 1) {
     throw new DialtoneError('invalid-input', `A volume has a whole number of MiB, not ${request.sizeMiB}`)
   }
@@ -130,7 +129,7 @@ async function createVolume(request: VolumeRequest, folder: string, place: Place
     throw new DialtoneError('invalid-input', 'Only a qcow2 volume can be made from a template')
   }
   const worker = await place.worker()
-  if (!(await exists(folder))) {
+  if (!(await isThere(folder))) {
     const imageFileName =
       request.base === undefined
         ? undefined
@@ -158,8 +157,8 @@ async function refuseSmaller(sizeMiB: number, imagePath: string): Promise<void> 
   )
 }
 
-async function deleteVolume(volumeId: VolumeId, folder: string, place: Place): Promise<void> {
-  if (!(await exists(folder))) return
+async function deleteVolume(volumeId: VolumeId, folder: string, place: StoragePlace): Promise<void> {
+  if (!(await isThere(folder))) return
   const users = await processesWithOpenFile(`/volumes/${volumeId}/`)
   if (users.length > 0) {
     throw new DialtoneError('in-use', `Volume ${volumeId} is open in process ${users.join(', ')} of this host`)
@@ -189,21 +188,5 @@ async function usageOf(path: string): Promise<StorageUsage> {
 }
 
 async function refuseMissing(folder: string, volumeId: VolumeId): Promise<void> {
-  if (!(await exists(folder))) throw new DialtoneError('not-found', `There is no volume ${volumeId} at ${folder}`)
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return false
-    throw error
-  }
-}
-
-/** Ids are checked where they enter; here they become paths, so a wrong one is a defect of ours. */
-function checkedId(volumeId: VolumeId): VolumeId {
-  assert(volumeIdSchema.safeParse(volumeId).success, `${volumeId} is not the id of a volume`)
-  return volumeId
+  if (!(await isThere(folder))) throw new DialtoneError('not-found', `There is no volume ${volumeId} at ${folder}`)
 }

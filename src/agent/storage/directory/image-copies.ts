@@ -22,26 +22,25 @@ export async function ensureImageCopy(
   base: NonNullable<VolumeRequest['base']>,
   options: ImageCopyOptions,
 ): Promise<string> {
-  if (!templateVersionSchema.safeParse(base.version).success) {
-    throw new DialtoneError('invalid-input', `${JSON.stringify(base.version)} is not a template version`)
-  }
-  const fileName = `${base.version}.qcow2`
+  const fileName = baseFileName(base.version)
   const finalPath = join(options.imagesFolder, fileName)
   if (await isRegularFile(finalPath)) return fileName
-  const { size } = await checkedBase(base.path)
+  const { path: basePath } = base
+  if (basePath === undefined) throw new DialtoneError('not-found', `The base ${base.version} is not on this storage`)
+  const { size } = await checkedBase(basePath)
   await refuseWithoutSpace(options.imagesFolder, size / 2 ** 20 + options.minimumFreeMiB)
   // In a folder of its own: a copier that outlives a killed agent cannot make its file anew once that folder was cleared.
   const workFolder = join(options.imagesFolder, nameOfWork(options.worker, base.version))
   const workPath = join(workFolder, fileName)
   await mkdir(workFolder)
   try {
-    await runCommand('cp', ['--reflink=auto', '--sparse=always', '--', base.path, workPath], {
+    await runCommand('cp', ['--reflink=auto', '--sparse=always', '--', basePath, workPath], {
       timeoutMs: options.timeoutMs,
       errorCode: 'storage-failed',
       cgroupDirectory: options.cgroupDirectory,
     })
     const copied = (await stat(workPath)).size
-    if (copied !== size) throw new DialtoneError('storage-failed', `${base.path} changed while it was copied`)
+    if (copied !== size) throw new DialtoneError('storage-failed', `${basePath} changed while it was copied`)
     await chmod(workPath, 0o444)
     await syncPath(workPath)
     await linkUnlessThere(workPath, finalPath)
@@ -49,6 +48,12 @@ export async function ensureImageCopy(
     await rm(workFolder, { recursive: true, force: true })
   }
   return fileName
+}
+
+/** `invalid-input` for a version that cannot be a file name. */
+export function baseFileName(version: string): string {
+  if (templateVersionSchema.safeParse(version).success) return `${version}.qcow2`
+  throw new DialtoneError('invalid-input', `${JSON.stringify(version)} is not a template version`)
 }
 
 /** Throws `storage-failed` with the numbers when less than `neededMiB` is free. */

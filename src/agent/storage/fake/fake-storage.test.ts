@@ -1,21 +1,47 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { failsWith, testStorage } from '../storage.contract.ts'
+import { volumeIdSchema } from '../../../model/ids.ts'
+import { testImages } from '../images.contract.ts'
+import { testLayers } from '../layers.contract.ts'
+import { failsWith, type StorageWorld, testStorage } from '../storage.contract.ts'
 import { createFakeStorageWorld } from './fake-storage.ts'
 
-testStorage('fake storage', async () => {
+testStorage('fake storage', makeWorld)
+testLayers('fake storage', makeWorld)
+testImages('fake storage', makeWorld)
+
+async function makeWorld(t: TestContext): Promise<StorageWorld> {
+  const outside = await mkdtemp(join(tmpdir(), 'dialtone-fake-storage-'))
+  t.after(() => rm(outside, { recursive: true, force: true }))
   const world = createFakeStorageWorld({ shared: true, sleep: delay })
   return {
     onHost: world.storageOf,
     base: { version: 'tiny-1', path: '/fake/root.qcow2' },
     cgroupDirectory: '/fake/cgroup',
-    holdOpen: async (hostName, volumeId) => {
-      const close = world.storageOf(hostName).holdOpen(volumeId)
+    outside,
+    holdOpen: async (hostName, volumeId, layerId) => {
+      const close = world.storageOf(hostName).holdOpen(volumeId, layerId)
       return async () => close()
     },
+    mergeInto: async () => undefined,
+    damageImage: async (image, change) => world.damageImage(image, change),
     tearSlot: async (slot) => world.tearSlot(slot),
   }
+}
+
+test('what was written into a layer is told as its size', async () => {
+  const now = new Date('2026-01-02T03:04:05Z')
+  const world = createFakeStorageWorld({ shared: true, sleep: delay, now: () => now })
+  const volumeId = volumeIdSchema.parse('vol-aaaaaaaa')
+  const storage = world.storageOf('a')
+  await storage.createVolume({ volumeId, format: 'qcow2', sizeMiB: 64, cgroupDirectory: '/fake/cgroup' })
+  world.writeToLayer(volumeId, null, 4096)
+  const [layer] = await storage.listLayers(volumeId)
+  assert.deepEqual(layer, { layerId: null, on: undefined, usedBytes: 4096, isCurrent: true, modifiedAt: now })
 })
 
 test('a host that the storage refuses fails while another goes on', async () => {

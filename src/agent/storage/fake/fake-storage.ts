@@ -3,8 +3,31 @@
  * that a storage which one host lost, and which others still use, can be played.
  */
 import { DialtoneError } from '../../../model/dialtone-error.ts'
-import type { VolumeId } from '../../../model/ids.ts'
+import type { ImageId, LayerId, VolumeId } from '../../../model/ids.ts'
+import type { DiskFormat } from '../../../model/machine-order.ts'
+import type { ImageFileName } from '../../../model/recovery/memory-image.ts'
 import type { Ownership, Storage, VolumeRequest } from '../storage.ts'
+import { fetchImage, listImages, storeImage } from './fake-images.ts'
+import {
+  addLayer,
+  layerMerged,
+  layerPath,
+  listLayers,
+  publishBase,
+  removeBase,
+  removeLayer,
+  useLayer,
+} from './fake-layers.ts'
+import {
+  type FakeFiles,
+  type FakeLayer,
+  type FakeWorld,
+  fakeLayerPath,
+  filesOfThisMachine,
+  imageThatNeeds,
+  layerOf,
+  volumeOf,
+} from './fake-world.ts'
 
 /** What a host's way to the storage does to each call. */
 export type FakeStorageFault =
@@ -16,33 +39,43 @@ export type FakeStorageFault =
 
 export type FakeStorage = Storage & {
   setFault(fault: FakeStorageFault): void
-  /** Plays a hypervisor of this host that has the disk open, until the answer is called. */
-  holdOpen(volumeId: VolumeId): () => void
+  /** Plays a hypervisor of this host that has a layer of the disk open, until the answer is called. */
+  holdOpen(volumeId: VolumeId, layerId?: LayerId | null): () => void
 }
 
 export type FakeStorageWorld = {
   storageOf(hostName: string): FakeStorage
   /** The slot's block fails its checksum from now on, until it is written again. */
   tearSlot(slot: number): void
+  /** What a machine wrote into a layer: it occupies so much more from now on. */
+  writeToLayer(volumeId: VolumeId, layerId: LayerId | null, bytes: number): void
+  /** Changes the stored file of an image; undefined removes it. */
+  damageImage(image: FakeImageFile, change: (content: Uint8Array) => Uint8Array | undefined): void
 }
+
+export type FakeImageFile = { readonly volumeId: VolumeId; readonly imageId: ImageId; readonly name: ImageFileName }
 
 export type FakeStorageOptions = {
   readonly shared: boolean
   readonly sleep: (delayMs: number) => Promise<void>
   /** 100,000 MiB. */
   readonly totalMiB?: number
-}
-
-type Volume = { readonly request: VolumeRequest; readonly claims: Ownership[] }
-type World = {
-  readonly volumes: Map<VolumeId, Volume>
-  readonly slots: Map<number, string>
-  readonly torn: Set<number>
-  readonly totalMiB: number
+  /** Where images are stored from and fetched into; this machine's files. */
+  readonly files?: FakeFiles
+  /** 1970. */
+  readonly now?: () => Date
 }
 
 export function createFakeStorageWorld(options: FakeStorageOptions): FakeStorageWorld {
-  const world: World = { volumes: new Map(), slots: new Map(), torn: new Set(), totalMiB: options.totalMiB ?? 100_000 }
+  const world: FakeWorld = {
+    volumes: new Map(),
+    slots: new Map(),
+    torn: new Set(),
+    bases: new Map(),
+    totalMiB: options.totalMiB ?? 100_000,
+    files: options.files ?? filesOfThisMachine,
+    now: options.now ?? (() => new Date(0)),
+  }
   const hosts = new Map<string, FakeStorage>()
   return {
     storageOf(hostName) {
@@ -51,33 +84,44 @@ export function createFakeStorageWorld(options: FakeStorageOptions): FakeStorage
       return storage
     },
     tearSlot: (slot) => void world.torn.add(slot),
+    writeToLayer(volumeId, layerId, bytes) {
+      const layer = layerOf(volumeOf(world, volumeId), layerId)
+      layer.usedBytes += bytes
+      layer.modifiedAt = world.now()
+    },
+    damageImage({ volumeId, imageId, name }, change) {
+      const contents = volumeOf(world, volumeId).images.get(imageId)?.contents
+      const changed = change(contents?.get(name) ?? new Uint8Array())
+      if (changed === undefined) contents?.delete(name)
+      else contents?.set(name, changed)
+    },
   }
 }
 
-function createHostView(hostName: string, world: World, options: FakeStorageOptions): FakeStorage {
-  const openVolumes = new Set<VolumeId>()
+function createHostView(hostName: string, world: FakeWorld, options: FakeStorageOptions): FakeStorage {
+  const open = new Map<symbol, string>()
   const way = createWay(hostName, options.sleep)
+  const refuseOpen = (path: string) => {
+    if (![...open.values()].some((one) => one.startsWith(path))) return
+    throw new DialtoneError('in-use', `${path} is open on ${hostName}`)
+  }
   return {
     capabilities: { shared: options.shared, pills: options.shared },
     setFault: way.setFault,
-    holdOpen(volumeId) {
-      openVolumes.add(volumeId)
-      return () => void openVolumes.delete(volumeId)
+    holdOpen(volumeId, layerId = null) {
+      const handle = Symbol()
+      open.set(handle, fakeLayerPath(volumeId, layerId))
+      return () => void open.delete(handle)
     },
     usage: () => way.call(() => usageOf(world)),
     createVolume: (request) => way.call(() => createVolume(world, request)),
     deleteVolume: (volumeId) =>
       way.call(() => {
-        if (openVolumes.has(volumeId)) throw new DialtoneError('in-use', `Volume ${volumeId} is open on ${hostName}`)
+        refuseOpen(`/fake-storage/volumes/${volumeId}/`)
         world.volumes.delete(volumeId)
       }),
-    openVolume: (volumeId, format) =>
-      way.call(() => {
-        if (volumeOf(world, volumeId).request.format !== format) {
-          throw new DialtoneError('not-found', `Volume ${volumeId} has no ${format} disk`)
-        }
-        return { path: `/fake-storage/volumes/${volumeId}/disk.${format}` }
-      }),
+    openVolume: (volumeId, format) => way.call(() => ({ path: openVolume(world, volumeId, format) })),
+    ...createRecoveryCalls(world, way, refuseOpen),
     listVolumes: () => way.call(() => [...world.volumes.keys()]),
     claimVolume: (volumeId, ownership) => way.call(() => claim(volumeOf(world, volumeId).claims, ownership)),
     readClaim: (volumeId) => way.call(() => world.volumes.get(volumeId)?.claims.at(0)),
@@ -95,9 +139,47 @@ function createHostView(hostName: string, world: World, options: FakeStorageOpti
   }
 }
 
+/** What a machine that recovers from memory needs of it. */
+function createRecoveryCalls(world: FakeWorld, way: Way, refuseOpen: (path: string) => void): RecoveryCalls {
+  return {
+    addLayer: (volumeId, request) => way.call(() => addLayer(world, volumeId, request)),
+    useLayer: (volumeId, layerId) => way.call(() => useLayer(world, volumeId, layerId)),
+    listLayers: (volumeId) => way.call(() => listLayers(world, volumeId)),
+    layerPath: (volumeId, layerId) => way.call(() => layerPath(world, volumeId, layerId)),
+    removeLayer: (volumeId, layerId) =>
+      way.call(() => {
+        refuseOpen(fakeLayerPath(volumeId, layerId))
+        removeLayer(world, volumeId, layerId)
+      }),
+    layerMerged: (volumeId, layerId, on) => way.call(() => layerMerged(world, volumeId, { layerId, on })),
+    publishBase: (volumeId, layerId, { version }) => way.call(() => publishBase(world, { volumeId, layerId }, version)),
+    removeBase: (version) => way.call(() => removeBase(world, version)),
+    storeImage: (manifest, files) => way.call(() => storeImage(world, manifest, files)),
+    listImages: (volumeId) => way.call(() => listImages(world, volumeId)),
+    fetchImage: (volumeId, imageId, into) => way.call(() => fetchImage(world, { volumeId, imageId }, into)),
+    removeImage: (volumeId, imageId) => way.call(() => void world.volumes.get(volumeId)?.images.delete(imageId)),
+  }
+}
+
+type RecoveryCalls = Pick<
+  Storage,
+  | 'addLayer'
+  | 'useLayer'
+  | 'listLayers'
+  | 'layerPath'
+  | 'removeLayer'
+  | 'layerMerged'
+  | 'publishBase'
+  | 'removeBase'
+  | 'storeImage'
+  | 'listImages'
+  | 'fetchImage'
+  | 'removeImage'
+>
+
 type Way = {
   setFault(fault: FakeStorageFault): void
-  call<T>(effect: () => T): Promise<T>
+  call<T>(effect: () => T | Promise<T>): Promise<T>
 }
 
 /** How calls of one host reach the storage. */
@@ -119,13 +201,16 @@ function createWay(hostName: string, sleep: (delayMs: number) => Promise<void>):
   }
 }
 
-function createVolume(world: World, request: VolumeRequest): void {
+function createVolume(world: FakeWorld, request: VolumeRequest): void {
   if (request.base !== undefined && request.format !== 'qcow2') {
     throw new DialtoneError('invalid-input', 'Only a qcow2 volume can be made from a template')
   }
   const present = world.volumes.get(request.volumeId)?.request
   if (present === undefined) {
-    world.volumes.set(request.volumeId, { request, claims: [] })
+    takeBase(world, request)
+    const first = { on: undefined, usedBytes: 0, modifiedAt: world.now() }
+    const layers = new Map<LayerId | null, FakeLayer>([[null, first]])
+    world.volumes.set(request.volumeId, { request, claims: [], layers, current: null, images: new Map() })
     return
   }
   const isSame =
@@ -133,6 +218,21 @@ function createVolume(world: World, request: VolumeRequest): void {
     present.sizeMiB === request.sizeMiB &&
     present.base?.version === request.base?.version
   if (!isSame) throw new DialtoneError('wrong-state', `Volume ${request.volumeId} exists already and is another`)
+}
+
+function takeBase(world: FakeWorld, { base }: VolumeRequest): void {
+  if (base === undefined || world.bases.has(base.version)) return
+  if (base.path === undefined) throw new DialtoneError('not-found', `The base ${base.version} is not on this storage`)
+  world.bases.set(base.version, undefined)
+}
+
+function openVolume(world: FakeWorld, volumeId: VolumeId, format: DiskFormat): string {
+  const { request, current } = volumeOf(world, volumeId)
+  if (request.format !== format) throw new DialtoneError('not-found', `Volume ${volumeId} has no ${format} disk`)
+  if (format === 'raw') return `/fake-storage/volumes/${volumeId}/disk.raw`
+  const imageId = imageThatNeeds(world, volumeId, current)
+  if (imageId === undefined) return fakeLayerPath(volumeId, current)
+  throw new DialtoneError('wrong-state', `Volume ${volumeId} is not opened for writing: image ${imageId} needs it`)
 }
 
 function claim(claims: Ownership[], wanted: Ownership): void {
@@ -152,13 +252,7 @@ function compareLives(left: Ownership, right: Ownership): number {
   return left.life.epoch - right.life.epoch || left.life.incarnation - right.life.incarnation
 }
 
-function volumeOf(world: World, volumeId: VolumeId): Volume {
-  const volume = world.volumes.get(volumeId)
-  if (volume === undefined) throw new DialtoneError('not-found', `There is no volume ${volumeId}`)
-  return volume
-}
-
-function usageOf(world: World): { readonly totalMiB: number; readonly freeMiB: number } {
+function usageOf(world: FakeWorld): { readonly totalMiB: number; readonly freeMiB: number } {
   const usedMiB = [...world.volumes.values()].reduce((sum, { request }) => sum + request.sizeMiB, 0)
   return { totalMiB: world.totalMiB, freeMiB: Math.max(0, world.totalMiB - usedMiB) }
 }

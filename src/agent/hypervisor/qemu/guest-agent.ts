@@ -1,0 +1,124 @@
+/** Runs programs in the guest through QEMU's guest agent. What it answers comes from the guest: it is bounded and checked for form. */
+import { createConnection, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { z } from 'zod'
+import { DialtoneError } from '../../../model/dialtone-error.ts'
+
+const askAgainMs = 20
+const maximumAnswerBytes = 1024 * 1024
+const maximumOutputCharacters = 64 * 1024
+/** Ends whatever the agent has of an earlier request; its answer begins with the same byte. */
+const delimiter = 0xff
+
+const answerSchema = z.object({ return: z.unknown().optional(), error: z.object({ desc: z.string() }).optional() })
+const startedSchema = z.object({ pid: z.number().int() })
+const statusSchema = z.object({
+  exited: z.boolean(),
+  exitcode: z.number().int().optional(),
+  signal: z.number().int().optional(),
+  'out-data': z.string().optional(),
+  'err-data': z.string().optional(),
+})
+
+type GuestLine = { readonly socket: Socket; readonly take: () => Promise<unknown> }
+
+/**
+ * Runs the program to its end; output is what it said on both streams. Throws `guest-silent` when no answer has come in `timeoutMs`, and
+ * `hypervisor-failed` when the guest refuses or its program is ended by a signal.
+ */
+export async function runInGuest(
+  path: string,
+  command: readonly string[],
+  timeoutMs: number,
+): Promise<{ readonly exitCode: number; readonly output: string }> {
+  const socket = createConnection(path)
+  const timer = setTimeout(() => socket.destroy(), timeoutMs)
+  try {
+    const line = readAnswers(socket)
+    await synchronize(line)
+    const [program, ...arg] = command
+    const { pid } = startedSchema.parse(await ask(line, 'guest-exec', { path: program, arg, 'capture-output': true }))
+    for (;;) {
+      const status = statusSchema.parse(await ask(line, 'guest-exec-status', { pid }))
+      if (status.exited) return describe(status, program ?? '')
+      await delay(askAgainMs)
+    }
+  } catch (error) {
+    if (error instanceof DialtoneError) throw error
+    throw new DialtoneError('guest-silent', `the guest's agent answers nonsense`, { cause: error })
+  } finally {
+    clearTimeout(timer)
+    socket.destroy()
+  }
+}
+
+function describe(status: z.infer<typeof statusSchema>, program: string): { exitCode: number; output: string } {
+  if (status.exitcode === undefined)
+    throw new DialtoneError('hypervisor-failed', `${program} was ended in the guest by signal ${status.signal ?? '?'}`)
+  const texts = [status['out-data'], status['err-data']].map((data) =>
+    Buffer.from(data ?? '', 'base64').toString('utf8'),
+  )
+  return { exitCode: status.exitcode, output: texts.join('').slice(0, maximumOutputCharacters) }
+}
+
+async function synchronize(line: GuestLine): Promise<void> {
+  const id = Math.floor(performance.now() * 1000) % 2 ** 31
+  line.socket.write(Buffer.concat([Buffer.of(delimiter), encode('guest-sync-delimited', { id })]))
+  // Answers to somebody who was here before are passed over, and a complaint about the delimiter.
+  for (;;) {
+    try {
+      if ((await line.take()) === id) return
+    } catch (error) {
+      if (!(error instanceof DialtoneError) || error.code === 'guest-silent') throw error
+    }
+  }
+}
+
+async function ask(line: GuestLine, execute: string, args: Readonly<Record<string, unknown>>): Promise<unknown> {
+  line.socket.write(encode(execute, args))
+  return line.take()
+}
+
+function encode(execute: string, args: Readonly<Record<string, unknown>>): Buffer {
+  return Buffer.from(`${JSON.stringify({ execute, arguments: args })}\n`)
+}
+
+/** `take` gives what the next line returns; it throws when the connection ends, which the deadline does too. */
+function readAnswers(socket: Socket): GuestLine {
+  let unread = ''
+  let isOver = false
+  let wake = (): void => undefined
+  // Byte by byte the same characters, so that the delimiter is one too.
+  socket.setEncoding('latin1')
+  socket.on('data', (text: string) => {
+    unread += text
+    if (unread.length > maximumAnswerBytes) socket.destroy()
+    wake()
+  })
+  socket.on('error', () => undefined)
+  socket.on('close', () => {
+    isOver = true
+    wake()
+  })
+  const take = async (): Promise<unknown> => {
+    for (;;) {
+      const end = unread.indexOf('\n')
+      if (end >= 0) {
+        const text = unread.slice(0, end)
+        unread = unread.slice(end + 1)
+        return interpret(text.slice(text.lastIndexOf(String.fromCharCode(delimiter)) + 1))
+      }
+      if (isOver) throw new DialtoneError('guest-silent', "the guest's agent did not answer in time")
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+    }
+  }
+  return { socket, take }
+}
+
+function interpret(line: string): unknown {
+  const answer = answerSchema.parse(JSON.parse(Buffer.from(line, 'latin1').toString('utf8')))
+  if (answer.error === undefined) return answer.return
+  throw new DialtoneError('hypervisor-failed', `the guest's agent refused: ${answer.error.desc}`)
+}

@@ -1,0 +1,32 @@
+/** What an image and a machine must have in common for the one to be resumed as the other: the devices that the guest sees. */
+import { createHash } from 'node:crypto'
+import type { MachineShape } from '../hypervisor.ts'
+import { buildCommandLine } from './command-line.ts'
+
+/** The options that say what the guest sees. The others say how it is carried out, which an image does not depend on. */
+const seenByGuest = new Set(['-machine', '-cpu', '-smp', '-m', '-device'])
+
+export function digestShape(shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks'>): string {
+  const nameless: MachineShape = {
+    ...shape,
+    disks: shape.disks.map(({ format }, index) => ({ volumeId: `disk${index}`, path: '', format })),
+    vmId: '',
+    name: '',
+    macAddress: '',
+    tapName: '',
+    kernel: { vmlinux: '', initrd: '', commandLine: '' },
+    generationId: '',
+    userId: 0,
+    runDirectory: '',
+    cgroupDirectory: '',
+  }
+  const args = buildCommandLine(nameless, { fileLocking: true })
+  const seen = args.flatMap((value, index) => {
+    const option = args[index - 1] ?? ''
+    return seenByGuest.has(option) ? [option, value] : []
+  })
+  return createHash('sha256')
+    .update(JSON.stringify([shape.hardware.accelerator, ...seen]))
+    .digest('hex')
+    .slice(0, 32)
+}

@@ -1,0 +1,31 @@
+/** Captures a running machine as something that clones begin with: its memory, and its root disk as a base that volumes are made from. */
+import { DialtoneError } from '../../model/dialtone-error.ts'
+import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
+import { type Keeping, lifeOf } from '../machines/keeping.ts'
+import { bakeImage, rootOf } from './capture-image.ts'
+import { freezeInTurn } from './freeze-in-turn.ts'
+import { requireResident } from './require-resident.ts'
+
+/** The machine runs on; its own image, if it has one, stays what recoveries use. Throws `image-unfit` when its guest can't be told who it is. */
+export async function captureForClones(keeping: Keeping): Promise<MemoryImageManifest> {
+  const { running, record, ports } = keeping
+  const { machine } = record
+  if (running === undefined) throw new DialtoneError('wrong-state', `${machine.name} does not run here`)
+  await requireResident(running)
+  const task = { machine, life: lifeOf(keeping), kind: 'template' } as const
+  const frozen = await freezeInTurn(keeping, task)
+  const manifest = await bakeImage(task, frozen, ports)
+  const { storageId, volumeId } = rootOf(machine)
+  const storage = ports.storage(storageId)
+  const layerId = manifest.disks[0]?.layerId ?? null
+  await storage.publishBase(volumeId, layerId, {
+    version: manifest.id,
+    cgroupDirectory: await ports.cgroups.makeForTools(),
+  })
+  const older = (await storage.listImages(volumeId)).filter(({ kind, id }) => kind === 'template' && id !== manifest.id)
+  for (const { id } of older) {
+    await ports.images.remove(id, { isForced: true })
+    await storage.removeImage(volumeId, id)
+  }
+  return manifest
+}

@@ -1,0 +1,97 @@
+/** What the hypervisor is told of a machine's hardware: the same for its boot, for the spare that waits and for the image that is baked. */
+import type { VolumeId } from '../../model/ids.ts'
+import type { MachineDisk, MachineLife, MachineOrder } from '../../model/machine-order.ts'
+import type { AttachedDisk, MachineShape } from '../hypervisor/hypervisor.ts'
+import type { MachinePorts } from '../machines/machine-ports.ts'
+
+/** First user id of machines' processes; the machine's number is added. */
+const firstUserId = 200_000
+
+export type ShapePlace = {
+  readonly disks: readonly AttachedDisk[]
+  readonly tapName: string
+  readonly runDirectory: string
+  readonly cgroupDirectory: string
+  readonly generationId: string
+  /** For the placeholders of the kernel's command line. */
+  readonly life: Pick<MachineLife, 'epoch' | 'incarnation'>
+}
+
+export async function shapeOf(
+  machine: MachineOrder,
+  place: ShapePlace,
+  ports: Pick<MachinePorts, 'bootFiles' | 'hostName'>,
+): Promise<MachineShape> {
+  const boot = await ports.bootFiles(machine)
+  return {
+    vmId: machine.vmId,
+    name: machine.name,
+    hardware: machine.hardware,
+    cpus: machine.cpus,
+    memoryMiB: machine.memoryMiB,
+    macAddress: machine.nic.macAddress,
+    tapName: place.tapName,
+    disks: place.disks,
+    kernel: {
+      vmlinux: boot.vmlinux,
+      initrd: boot.initrd,
+      commandLine: commandLineOf(machine, place.life, { base: boot.commandLine, hostName: ports.hostName }),
+    },
+    generationId: place.generationId,
+    userId: userIdOf(machine),
+    runDirectory: place.runDirectory,
+    cgroupDirectory: place.cgroupDirectory,
+  }
+}
+
+export function userIdOf({ number }: MachineOrder): number {
+  return firstUserId + number
+}
+
+/**
+ * The disks that a machine has from its first instruction on, and that are part of its images. A machine that recovers warm gets its
+ * data volumes only when it serves: they are never part of an image.
+ */
+export function bootDisksOf(machine: MachineOrder): MachineOrder['disks'] {
+  return machine.recovery.mode === 'warm' ? machine.disks.slice(0, 1) : machine.disks
+}
+
+/** Those disks as the hypervisor opens them, checked and given to the machine's user. */
+export async function openBootDisks(
+  machine: MachineOrder,
+  ports: Pick<MachinePorts, 'storage'>,
+): Promise<AttachedDisk[]> {
+  const disks: AttachedDisk[] = []
+  for (const disk of bootDisksOf(machine)) disks.push(await openDisk(machine, disk, ports))
+  return disks
+}
+
+export async function openDisk(
+  machine: MachineOrder,
+  disk: MachineDisk,
+  ports: Pick<MachinePorts, 'storage'>,
+): Promise<AttachedDisk> {
+  const { path } = await ports.storage(disk.storageId).openVolume(disk.volumeId, disk.format, userIdOf(machine))
+  return { volumeId: disk.volumeId, path, format: disk.format }
+}
+
+/** The disks that are plugged in once the machine serves. */
+export function dataDisksOf(machine: MachineOrder): MachineOrder['disks'] {
+  return machine.recovery.mode === 'warm' ? machine.disks.slice(1) : []
+}
+
+export function diskOf(machine: MachineOrder, volumeId: VolumeId): MachineOrder['disks'][number] | undefined {
+  return machine.disks.find((disk) => disk.volumeId === volumeId)
+}
+
+function commandLineOf(
+  machine: MachineOrder,
+  life: ShapePlace['life'],
+  from: { readonly base: string; readonly hostName: string },
+): string {
+  const extra = machine.extraCommandLine
+    .replaceAll('{host}', from.hostName)
+    .replaceAll('{epoch}', String(life.epoch))
+    .replaceAll('{incarnation}', String(life.incarnation))
+  return `${from.base} dialtone.name=${machine.name} ${extra}`.trim()
+}

@@ -1,0 +1,93 @@
+/** Layers and bases of the storage in memory. */
+import { DialtoneError } from '../../../model/dialtone-error.ts'
+import type { LayerId, VolumeId } from '../../../model/ids.ts'
+import type { LayerInfo, LayerRequest } from '../storage.ts'
+import {
+  type FakeVolume,
+  type FakeWorld,
+  fakeLayerPath,
+  imageThatNeeds,
+  layeredVolumeOf,
+  layerOf,
+} from './fake-world.ts'
+
+const maximumLayers = 16
+
+export function addLayer(world: FakeWorld, volumeId: VolumeId, { layerId, on }: LayerRequest): { path: string } {
+  const volume = layeredVolumeOf(world, volumeId)
+  if (lengthOf(volume, on) > maximumLayers) throw new DialtoneError('wrong-state', `No more layers fit on ${volumeId}`)
+  const present = volume.layers.get(layerId)
+  if (present === undefined) volume.layers.set(layerId, { on, usedBytes: 0, modifiedAt: world.now() })
+  else if (present.on !== on) throw new DialtoneError('wrong-state', `Layer ${layerId} exists already on another`)
+  return { path: fakeLayerPath(volumeId, layerId) }
+}
+
+export function useLayer(world: FakeWorld, volumeId: VolumeId, layerId: LayerId | null): void {
+  const volume = layeredVolumeOf(world, volumeId)
+  layerOf(volume, layerId)
+  const imageId = imageThatNeeds(world, volumeId, layerId)
+  if (imageId !== undefined)
+    throw new DialtoneError('in-use', `Image ${imageId} needs the layer: nothing may write to it`)
+  volume.current = layerId
+}
+
+export function listLayers(world: FakeWorld, volumeId: VolumeId): readonly LayerInfo[] {
+  const { layers, current } = layeredVolumeOf(world, volumeId)
+  return [...layers].map(([layerId, layer]) => ({ layerId, ...layer, isCurrent: layerId === current }))
+}
+
+export function layerPath(world: FakeWorld, volumeId: VolumeId, layerId: LayerId | null): string {
+  layerOf(layeredVolumeOf(world, volumeId), layerId)
+  return fakeLayerPath(volumeId, layerId)
+}
+
+export function removeLayer(world: FakeWorld, volumeId: VolumeId, layerId: LayerId): void {
+  const volume = world.volumes.get(volumeId)
+  if (volume?.layers.has(layerId) !== true) return
+  const inUse = (reason: string) => new DialtoneError('in-use', `Layer ${layerId} is not removed: ${reason}`)
+  if (volume.current === layerId) throw inUse('it is the current one')
+  const imageId = imageThatNeeds(world, volumeId, layerId)
+  if (imageId !== undefined) throw inUse(`image ${imageId} needs it`)
+  if ([...volume.layers.values()].some(({ on }) => on === layerId)) throw inUse('another one lies on it')
+  volume.layers.delete(layerId)
+}
+
+/** The header that the hypervisor rewrites is this entry: here it is written by the call. */
+export function layerMerged(
+  world: FakeWorld,
+  volumeId: VolumeId,
+  { layerId, on }: { readonly layerId: LayerId; readonly on: LayerId | null },
+): void {
+  const volume = layeredVolumeOf(world, volumeId)
+  const layer = layerOf(volume, layerId)
+  const under = new Set<LayerId | null | undefined>()
+  for (let next = layer.on; next !== undefined; next = volume.layers.get(next)?.on) under.add(next)
+  if (!under.has(on)) throw new DialtoneError('wrong-state', `Layer ${layerId} does not lie on ${on}`)
+  layer.on = on
+}
+
+export function publishBase(
+  world: FakeWorld,
+  { volumeId, layerId }: { readonly volumeId: VolumeId; readonly layerId: LayerId | null },
+  version: string,
+): void {
+  if (world.bases.has(version)) return
+  const volume = layeredVolumeOf(world, volumeId)
+  layerOf(volume, layerId)
+  world.bases.set(version, volume.request.base?.version)
+}
+
+export function removeBase(world: FakeWorld, version: string): void {
+  const volume = [...world.volumes.values()].find(({ request }) => request.base?.version === version)
+  const base = [...world.bases].find(([, under]) => under === version)
+  const user = volume?.request.volumeId ?? base?.[0]
+  if (user !== undefined) throw new DialtoneError('in-use', `The base ${version} is not removed: ${user} lies on it`)
+  world.bases.delete(version)
+}
+
+/** A volume on a template lies on one file more. */
+function lengthOf(volume: FakeVolume, top: LayerId | null): number {
+  let length = volume.request.base === undefined ? 0 : 1
+  for (let id: LayerId | null | undefined = top; id !== undefined; id = layerOf(volume, id).on) length += 1
+  return length
+}

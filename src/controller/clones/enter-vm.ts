@@ -1,0 +1,73 @@
+/** Enters a new VM: what it is and what it claims in one transaction, together with the task that makes it. */
+import { randomUUID } from 'node:crypto'
+import { admitVm, type VmWish } from '../../control/admit-vm.ts'
+import { commitAndSee, type Leader, put } from '../../engine/leader.ts'
+import { keys } from '../../engine/state/keys.ts'
+import type { TaskRunner } from '../../engine/tasks/task-runner.ts'
+import type { Task } from '../../model/cluster.ts'
+import { DialtoneError } from '../../model/dialtone-error.ts'
+import { makeId, vmIdSchema, volumeIdSchema } from '../../model/ids.ts'
+import type { VolumeSpec } from '../../model/storage.ts'
+import type { VmSpec } from '../../model/vm.ts'
+
+const attempts = 20
+
+/** Throws the refusal of the admission, or `conflict` when others enter machines at the same time without end. */
+export async function enterVm(
+  { leader, tasks }: { readonly leader: Leader; readonly tasks: TaskRunner },
+  wish: VmWish,
+  user: string,
+): Promise<{ readonly spec: VmSpec; readonly task: Task }> {
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const admission = admitVm(leader.index.state(), wish, {
+      vmId: makeId('vm', vmIdSchema, leader.randomBytes(8)),
+      volumeIds: Array.from({ length: wish.disks.length + 1 }, () =>
+        makeId('vol', volumeIdSchema, leader.randomBytes(8)),
+      ),
+      generationId: randomUUID(),
+      createdAt: leader.clock.wallTime().toISOString(),
+    })
+    if (admission.kind === 'refused')
+      throw new DialtoneError(admission.code, admission.message, { detail: admission.detail })
+    const { spec, hostId } = admission
+    const { task, write } = tasks.prepare({
+      kind: 'vm.create',
+      subject: spec.name,
+      user,
+      vmId: spec.id,
+      hostId,
+      journal: { vmId: spec.id, hostId, start: wish.start },
+    })
+    const claims = [
+      keys.nameClaim('vm', spec.name),
+      keys.addressClaim(spec.address),
+      keys.numberClaim('vm', spec.number),
+    ]
+    const result = await commitAndSee(leader, {
+      conditions: claims.map((key) => ({ key, modRevision: 0 })),
+      writes: [
+        ...claims.map((key) => put(key, spec.id)),
+        put(keys.vm(spec.id), spec),
+        ...spec.disks.map((disk, index) => put(keys.volume(disk.volumeId), volumeOf(spec, disk, index))),
+        write,
+        leader.events.write({
+          kind: 'vm.asked-for',
+          subject: spec.name,
+          message: `asked for by ${user}`,
+          vmId: spec.id,
+          user,
+        }),
+      ],
+    })
+    if (result.kind === 'conflict') continue
+    tasks.begin(task.id)
+    return { spec, task }
+  }
+  throw new DialtoneError('conflict', `${wish.name} could not be entered: others create VMs at the same time`)
+}
+
+function volumeOf(spec: VmSpec, disk: VmSpec['disks'][number], index: number): VolumeSpec {
+  const { volumeId: id, storageId, format, sizeMiB } = disk
+  const baseVersion = index === 0 ? (spec.clonedFrom?.imageId ?? spec.templateVersion) : null
+  return { id, storageId, format, sizeMiB, baseVersion, vmId: spec.id, createdAt: spec.createdAt }
+}
