@@ -29,6 +29,7 @@ function decide(
     silentMs?: number
     bob?: HostChanges
     bobSees?: Partial<HostObservation>
+    adaAnswers?: Partial<HostObservation>
     question?: Partial<FencingQuestion>
   } = {},
 ) {
@@ -42,7 +43,7 @@ function decide(
   return decideFencing(cluster, {
     hostId: hostIdOf('ada'),
     observations: new Map([
-      [hostIdOf('ada'), makeObservation({ silentMs, attentiveSilentMs: silentMs })],
+      [hostIdOf('ada'), makeObservation({ silentMs, attentiveSilentMs: silentMs, ...wish.adaAnswers })],
       [hostIdOf('bob'), makeObservation(wish.bobSees)],
       [hostIdOf('cyd'), makeObservation()],
     ]),
@@ -77,6 +78,20 @@ describe('a silent host is left alone', () => {
     assert.deepEqual(kinds({ silentMs: 1_999 }), [])
     assert.deepEqual(kinds({ silentMs: 2_000 }), ['begin', 'write-pill'])
   })
+})
+
+describe('a host whose kernel answers', () => {
+  const answering = (silentMs: number, kernelAnsweredAgoMs: number, ada: HostChanges = withFence) =>
+    kinds({ ada, silentMs, adaAnswers: { kernelAnsweredAgoMs } })
+  test('is not switched off before a pill would be due', () => {
+    assert.deepEqual(answering(900, 120), ['hold'])
+    assert.deepEqual(answering(1_999, 120), ['hold'])
+    assert.deepEqual(answering(2_000, 120), ['begin', 'use-power-fence', 'write-pill'])
+  })
+  test('is switched off at once when it has stopped answering', () =>
+    assert.deepEqual(answering(900, 450), ['begin', 'use-power-fence']))
+  test('is left to its lease all the same when it has no power fence', () =>
+    assert.deepEqual(answering(2_000, 120, {}), ['begin', 'write-pill']))
 })
 
 describe('fencing', () => {

@@ -62,6 +62,8 @@ export function decideFencing(cluster: ClusterState, question: FencingQuestion):
   if (stake.length === 0) return []
   const { suspectAfterMs } = cluster.cluster.timings
   if (question.progress === undefined && observation.attentiveSilentMs < suspectAfterMs) return []
+  if (question.progress === undefined && isOnlyStalled(cluster, host, observation))
+    return [{ kind: 'hold', reason: 'its kernel answers, so it is rather its agent that stands still for a moment' }]
   const obstacle = question.progress === undefined ? findObstacle(cluster, stake, question) : undefined
   if (obstacle !== undefined) return [{ kind: 'hold', reason: obstacle }]
   const proof = proofSoFar(host, stake, { cluster, observation, question })
@@ -69,6 +71,16 @@ export function decideFencing(cluster: ClusterState, question: FencingQuestion):
   const steps = nextSteps(host, stake, { cluster, observation, question })
   const reason = `${host.spec.name} is silent for ${Math.round(observation.attentiveSilentMs)} ms and holds ${stake.length} machine${stake.length === 1 ? '' : 's'} with HA`
   return steps.length > 0 && question.progress === undefined ? [{ kind: 'begin', reason }, ...steps] : steps
+}
+
+/**
+ * A power fence ends every machine of its host, so a stall of the agent alone is no reason for it until the pill is due as well. A host
+ * that died or was cut off does not answer, and is fenced as early as ever.
+ */
+function isOnlyStalled(cluster: ClusterState, host: HostRecord, observation: HostObservation): boolean {
+  const { suspectAfterMs, pillAfterMs } = cluster.cluster.timings
+  const isAnswering = observation.kernelAnsweredAgoMs < suspectAfterMs / 2
+  return isAnswering && host.spec.fence !== null && observation.attentiveSilentMs < pillAfterMs
 }
 
 /** The machines for whose sake the host would be fenced: HA, on shared storage, and meant to run. */

@@ -46,12 +46,15 @@ export type MassSilence = { readonly isMass: boolean; readonly silent: number; r
  * A host counts as silent as soon as it missed a beat, so that those whose beats merely differ in phase are seen together.
  */
 export function judgeMassSilence(cluster: ClusterState, observations: Observations): MassSilence {
-  const { heartbeatMs, maximumSilentShare } = cluster.cluster.timings
+  const { maximumSilentShare } = cluster.cluster.timings
   const known = [...cluster.hosts.values()].filter(
     ({ status }) => status.state === 'online' || status.state === 'suspect' || status.state === 'maintenance',
   )
-  const silent = known.filter(
-    ({ spec }) => (observations.get(spec.id)?.attentiveSilentMs ?? Infinity) > 1.6 * heartbeatMs,
-  )
+  const silent = known.filter(({ spec }) => missesBeats(cluster, observations.get(spec.id)))
   return { isMass: silent.length > known.length * maximumSilentShare, silent: silent.length, total: known.length }
+}
+
+/** True from the first beat on that did not come, long before suspicion. */
+export function missesBeats(cluster: ClusterState, observation: HostObservation | undefined): boolean {
+  return (observation?.attentiveSilentMs ?? Infinity) > 1.6 * cluster.cluster.timings.heartbeatMs
 }

@@ -1,4 +1,5 @@
 /** The engine's line to agents: one client a host, over mutual TLS, each verified to be the host that it claims to be. */
+import { connect } from 'node:net'
 import type { AgentPort } from '../engine/agent-port.ts'
 import { type AgentContract, agentContract } from '../model/agent-protocol/agent-contract.ts'
 import type { HostSpec } from '../model/host.ts'
@@ -84,8 +85,24 @@ export function connectToAgents(tls: ControllerTls, clusterId: string): AgentCon
       await client(host).call('injectFailure', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
     },
     inventory: (host) => client(host).call('inventory', {}, { timeoutMs: orderTimeoutMs }),
+    knock,
     async close() {
       await Promise.all([...clients.values()].map((one) => one.close()))
     },
   }
+}
+
+/** A bare connection to the agent's port: the kernel answers it, whether or not the agent has time. */
+function knock(host: HostSpec, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: host.address, port: host.port })
+    const end = (isAnswered: boolean) => {
+      clearTimeout(givesUp)
+      socket.destroy()
+      resolve(isAnswered)
+    }
+    const givesUp = setTimeout(end, timeoutMs, false)
+    socket.once('connect', () => end(true))
+    socket.on('error', (error: NodeJS.ErrnoException) => end(error.code === 'ECONNREFUSED'))
+  })
 }

@@ -55,6 +55,8 @@ export type AgentPort = {
   recoverMachine(host: HostSpec, order: MachineOrderHead & { readonly rung: Rung }): Promise<void>
   injectFailure(host: HostSpec, order: MachineOrderHead & { readonly failure: InjectedFailure }): Promise<void>
   inventory(host: HostSpec): Promise<Inventory>
+  /** True when the host's kernel answers a connection, even by refusing it: the machine and the way to it are alive. Never throws. */
+  knock(host: HostSpec, timeoutMs: number): Promise<boolean>
 }
 
 export type MachineOrderHead = { readonly vmId: VmId; readonly authority: OrderAuthority; readonly epoch: number }

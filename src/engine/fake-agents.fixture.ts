@@ -171,7 +171,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
   async function beat(host: FakeHost, heartbeat: Heartbeat): Promise<number | undefined> {
     const sentAtMs = clock.bootTimeMs()
     await clock.sleep(1)
-    if (host.isCut || host.isOff || fakes.receive === undefined) return undefined
+    if (host.isCut || host.isOff || host.isStalled || fakes.receive === undefined) return undefined
     const answer = await fakes.receive(host.spec.id, heartbeat).catch(() => undefined)
     if (answer === undefined || host.isCut || host.session !== heartbeat.session) return undefined
     host.highestKnownRevision = answer.storeRevision
@@ -341,6 +341,11 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
           { spec, call: 'injectFailure', authority },
           (host) => void (held(host, vmId, epoch).phase = 'restarting'),
         ),
+      async knock({ id }) {
+        await clock.sleep(1)
+        const host = hosts.get(id)
+        return host !== undefined && !host.isCut && !host.isOff
+      },
       inventory: () => Promise.reject(new DialtoneError('host-unreachable', 'no inventory is taken here')),
     }
   }

@@ -24,6 +24,8 @@ export type FakeHost = {
   memoryMiB: number
   /** No packet passes between it and the controller. */
   isCut: boolean
+  /** Its agent makes no progress, while its kernel and its machines do. */
+  isStalled: boolean
   /** Its storage can't be reached. */
   isWithoutStorage: boolean
   isOff: boolean
@@ -50,6 +52,7 @@ export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): 
     armed,
     memoryMiB: 4096,
     isCut: false,
+    isStalled: false,
     isWithoutStorage: false,
     isOff: false,
     failsStarts: false,

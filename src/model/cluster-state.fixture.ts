@@ -240,5 +240,12 @@ const tinyTemplate = {
 
 /** Heard just now, with the shared storage in reach. */
 export function makeObservation(changes: Partial<HostObservation> = {}): HostObservation {
-  return { silentMs: 10, attentiveSilentMs: 10, reports: new Map(), reachableStorages: new Set([sharedId]), ...changes }
+  return {
+    silentMs: 10,
+    attentiveSilentMs: 10,
+    kernelAnsweredAgoMs: Infinity,
+    reports: new Map(),
+    reachableStorages: new Set([sharedId]),
+    ...changes,
+  }
 }

@@ -53,6 +53,8 @@ export function createHeartbeatDesk(options: HeartbeatDeskOptions): HeartbeatDes
   const turns = new Map<HostId, Promise<unknown>>()
   return {
     receive(hostId, heartbeat) {
+      // At once: a store that is slow at the moment must not make a host look silent.
+      table.speaks(hostId)
       const turn = (turns.get(hostId) ?? Promise.resolve()).then(() => receive({ hostId, heartbeat }))
       turns.set(
         hostId,

@@ -1,6 +1,7 @@
 /** Looks at silent hosts and carries out what is decided about them: suspicion, power fence, pills, proof. */
 import { decideFencing, type FencingDecision, machinesAtStake } from '../../control/decide-fencing.ts'
-import { judgeMassSilence, judgeSilence } from '../../control/judge-hosts.ts'
+import { judgeMassSilence, judgeSilence, missesBeats } from '../../control/judge-hosts.ts'
+import type { HostRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId } from '../../model/ids.ts'
 import type { Proof } from '../../model/proof.ts'
@@ -41,6 +42,8 @@ export type HostFencerOptions = {
 type Fencer = {
   readonly tools: FencingTools
   readonly table: HostTable
+  /** Hosts whose kernel is being asked. */
+  readonly knocking: Set<HostId>
   /** Why a host isn't fenced, as it was last told. */
   readonly holds: Map<HostId, string>
   lastMassAtMs: number
@@ -49,7 +52,13 @@ type Fencer = {
 export function createHostFencer(options: HostFencerOptions): HostFencer {
   const { leader, table } = options
   const memory = createFencingMemory()
-  const fencer: Fencer = { tools: { ...options, memory }, table, holds: new Map(), lastMassAtMs: -Infinity }
+  const fencer: Fencer = {
+    tools: { ...options, memory },
+    table,
+    knocking: new Set(),
+    holds: new Map(),
+    lastMassAtMs: -Infinity,
+  }
 
   return {
     isBeingFenced: (hostId) => memory.ongoing(hostId) !== undefined,
@@ -76,6 +85,9 @@ export function createHostFencer(options: HostFencerOptions): HostFencer {
   }
 }
 
+/** On the machines' own network an answer takes less than a millisecond; what takes longer than this comes too late to count. */
+const knockTimeoutMs = 250
+
 async function lookAt(fencer: Fencer, hostId: HostId): Promise<void> {
   const { leader, memory } = fencer.tools
   const nowMs = leader.clock.bootTimeMs()
@@ -84,6 +96,7 @@ async function lookAt(fencer: Fencer, hostId: HostId): Promise<void> {
   const observation = observations.get(hostId)
   const host = state.hosts.get(hostId)
   if (observation === undefined || host === undefined) return
+  if (missesBeats(state, observation)) askKernel(fencer, host)
   const mass = judgeMassSilence(state, observations)
   if (mass.isMass) fencer.lastMassAtMs = nowMs
   const mayGoOffline = !mass.isMass && machinesAtStake(state, hostId).length === 0
@@ -102,6 +115,18 @@ async function lookAt(fencer: Fencer, hostId: HostId): Promise<void> {
   })
   for (const decision of decisions) await carryOut(fencer, hostId, decision)
   if (!decisions.some((decision) => decision.kind === 'hold')) fencer.holds.delete(hostId)
+}
+
+/** Asked from the first missing beat on, one question at a time, so that the answer is there when it counts. */
+function askKernel({ tools, table, knocking }: Fencer, { spec, status }: HostRecord): void {
+  if (spec.fence === null || knocking.has(spec.id)) return
+  if (status.state !== 'online' && status.state !== 'suspect') return
+  const askedAtMs = tools.leader.clock.bootTimeMs()
+  knocking.add(spec.id)
+  void tools.agents.knock(spec, knockTimeoutMs).then((isAnswered) => {
+    knocking.delete(spec.id)
+    if (isAnswered) table.kernelAnswered(spec.id, askedAtMs)
+  })
 }
 
 async function carryOut(fencer: Fencer, hostId: HostId, decision: FencingDecision): Promise<void> {

@@ -60,6 +60,43 @@ describe('a host that falls silent', () => {
     assert.equal(cloud.agents.host(home).isOff, true)
   })
 
+  test('only because its agent stands still for a moment is not switched off, and one whose agent stays silent is', async () => {
+    const hosts = ['ada', 'bob', 'cyd'].map((name) => ({ name, hasPowerFence: true }))
+    await using cloud = await startCloud({ hosts })
+    const { vmId, home } = await withMachine(cloud)
+    cloud.agents.host(home).isStalled = true
+    await cloud.clock.advance(defaultTimings.pillAfterMs - defaultTimings.heartbeatMs - 100)
+    assert.equal(cloud.host(home).status.state, 'suspect')
+    cloud.agents.host(home).isStalled = false
+    await cloud.clock.until('it answers again', () => cloud.host(home).status.state === 'online')
+    assert.deepEqual(cloud.agents.runningOn(vmId), [home])
+    assert.equal(cloud.vm(vmId)?.placement?.epoch, 1)
+    cloud.agents.host(home).isStalled = true
+    await cloud.clock.until('it is switched off', () => cloud.agents.host(home).isOff)
+    assert.deepEqual(cloud.agents.twoWriters, [])
+  })
+
+  test('for the controller only, whose store is slow at the moment, is not suspected', async () => {
+    const hosts = ['ada', 'bob', 'cyd'].map((name) => ({ name, hasPowerFence: true }))
+    await using cloud = await startCloud({ hosts })
+    const { home } = await withMachine(cloud)
+    cloud.crash()
+    const { store } = cloud
+    let storeTakesMs = 0
+    const commit: typeof store.commit = async (transaction) => {
+      if (storeTakesMs > 0) await cloud.clock.sleep(storeTakesMs)
+      return store.commit(transaction)
+    }
+    cloud.store = { ...store, commit }
+    await cloud.startEngine()
+    await cloud.clock.advance(10_000)
+    storeTakesMs = 1_500
+    cloud.agents.host(home).memoryMiB += 1
+    await cloud.clock.advance(5_000)
+    assert.equal((await kinds(cloud)).includes('host.suspect'), false)
+    assert.equal(cloud.host(home).status.memoryMiB, cloud.agents.host(home).memoryMiB)
+  })
+
   test('whose power fence fails is still proven dead by its lease', async () => {
     const hosts = ['ada', 'bob', 'cyd'].map((name) => ({ name, hasPowerFence: true }))
     await using cloud = await startCloud({ hosts })

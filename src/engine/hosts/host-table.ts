@@ -7,13 +7,18 @@ import type { MachineReport } from '../../model/vm.ts'
 type Row = {
   lastAcknowledgedAtMs: number
   attentiveSilentMs: number
+  kernelAnsweredAtMs: number
   heartbeat: Heartbeat | undefined
 }
 
 export type HostTable = {
   /** Counts silence. A tick that comes late counts only for `maximumMs`: that time the leader slept, not the host. */
   tick(nowMs: number, maximumMs: number): void
-  /** The host was heard, whatever it is answered. */
+  /** Something of the host arrived: it is not silent, whatever becomes of what it said. */
+  speaks(hostId: HostId): void
+  /** Its kernel answered a question that was sent then, while its agent was silent. */
+  kernelAnswered(hostId: HostId, askedAtMs: number): void
+  /** What the host said is taken up, whatever it is answered. */
   heard(hostId: HostId, heartbeat: Heartbeat): void
   /** An acknowledgement that extends its lease is about to be given. */
   acknowledged(hostId: HostId, nowMs: number): void
@@ -32,7 +37,12 @@ export function createHostTable(startedAtMs: number): HostTable {
     const existing = rows.get(hostId)
     if (existing !== undefined) return existing
     // A predecessor may have acknowledged it in its last moment: its lease counts from now.
-    const created: Row = { lastAcknowledgedAtMs: startedAtMs, attentiveSilentMs: 0, heartbeat: undefined }
+    const created: Row = {
+      lastAcknowledgedAtMs: startedAtMs,
+      attentiveSilentMs: 0,
+      kernelAnsweredAtMs: -Infinity,
+      heartbeat: undefined,
+    }
     rows.set(hostId, created)
     return created
   }
@@ -44,6 +54,7 @@ export function createHostTable(startedAtMs: number): HostTable {
     return {
       silentMs: nowMs - entry.lastAcknowledgedAtMs,
       attentiveSilentMs: entry.attentiveSilentMs,
+      kernelAnsweredAgoMs: nowMs - entry.kernelAnsweredAtMs,
       reports: new Map(heartbeat?.machines.map((report) => [report.vmId, report]) ?? []),
       reachableStorages: new Set(reachable.map((storage) => storage.storageId)),
     }
@@ -55,9 +66,17 @@ export function createHostTable(startedAtMs: number): HostTable {
       lastTickAtMs = nowMs
       for (const entry of rows.values()) entry.attentiveSilentMs += countedMs
     },
-    heard(hostId, heartbeat) {
+    speaks(hostId) {
       const entry = row(hostId)
       entry.attentiveSilentMs = 0
+      entry.kernelAnsweredAtMs = -Infinity
+    },
+    kernelAnswered(hostId, askedAtMs) {
+      const entry = row(hostId)
+      entry.kernelAnsweredAtMs = Math.max(entry.kernelAnsweredAtMs, askedAtMs)
+    },
+    heard(hostId, heartbeat) {
+      const entry = row(hostId)
       const isOlder = entry.heartbeat?.session === heartbeat.session && entry.heartbeat.sequence > heartbeat.sequence
       if (!isOlder) entry.heartbeat = heartbeat
     },
