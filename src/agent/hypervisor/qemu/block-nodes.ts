@@ -5,12 +5,16 @@
  */
 import { createHash } from 'node:crypto'
 import { dirname, resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
+import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { AttachedDisk } from '../hypervisor.ts'
 import type { QmpLine } from './qmp-session.ts'
 
 /** These ask every disk, which takes as long as the slowest storage: never to be used to see whether a machine lives. */
 export const blockQueryTimeoutMs = 10_000
+const releaseTimeoutMs = 3_000
+const releasePollMs = 20
 
 export type BlockNode = {
   readonly name: string
@@ -78,16 +82,31 @@ export async function addOverlayNode(
   try {
     await line.execute('blockdev-add', { ...format, backing: null }, blockQueryTimeoutMs)
   } catch (error) {
-    await line.execute('blockdev-del', { 'node-name': file['node-name'] }, blockQueryTimeoutMs)
+    await closeNode(line, file['node-name'])
     throw error
   }
   return name
 }
 
-/** A node and the file node under it. Fails while something uses them. */
+/** A node and the file node under it. Fails while something goes on using them. */
 export async function removeNode(line: QmpLine, name: string): Promise<void> {
-  await line.execute('blockdev-del', { 'node-name': name }, blockQueryTimeoutMs)
-  await line.execute('blockdev-del', { 'node-name': `${name}-file` }, blockQueryTimeoutMs)
+  await closeNode(line, name)
+  await closeNode(line, `${name}-file`)
+}
+
+/** A device that the guest has let go of keeps its node for a moment longer on a busy host, until QEMU has tidied it away. */
+export async function closeNode(line: QmpLine, name: string): Promise<void> {
+  const givesUpAt = performance.now() + releaseTimeoutMs
+  for (;;) {
+    try {
+      await line.execute('blockdev-del', { 'node-name': name }, blockQueryTimeoutMs)
+      return
+    } catch (error) {
+      const isInUse = error instanceof DialtoneError && error.message.endsWith('is in use')
+      if (!isInUse || performance.now() > givesUpAt) throw error
+      await delay(releasePollMs)
+    }
+  }
 }
 
 /** The node that each disk's device is attached to now, by volume. */

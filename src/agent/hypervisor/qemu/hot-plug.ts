@@ -6,6 +6,7 @@ import {
   attachedNodes,
   belongsTo,
   blockQueryTimeoutMs,
+  closeNode,
   diskDevice,
   diskDeviceId,
   listLayerNodes,
@@ -107,5 +108,5 @@ async function removeNodes(line: QmpLine, volumeId: string): Promise<void> {
       (node) => node['node-name'] === `${volumeId}-file`,
     )
   // The format on top of it could not be opened.
-  if (await isFileLeft()) await line.execute('blockdev-del', { 'node-name': `${volumeId}-file` }, blockQueryTimeoutMs)
+  if (await isFileLeft()) await closeNode(line, `${volumeId}-file`)
 }
