@@ -7,9 +7,9 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type OpenLaboratory, openLaboratory } from '../../../e2e/open-laboratory.ts'
-import type { LedgerEntry } from '../../../src/model/ledger/ledger-entry.ts'
 import type { DrillKind } from '../../../src/model/recovery/drill.ts'
 import { summarise } from '../../figure.ts'
+import { recountDrill } from './recount-drill.ts'
 
 const { values } = parseArgs({
   options: { drills: { type: 'string', default: '500' }, machines: { type: 'string', default: '5' } },
@@ -102,11 +102,13 @@ async function takeStock({ api, folder, status }: OpenLaboratory): Promise<Stock
   for (const { subject, message } of findings) trouble(`doctor: ${subject}: ${message}`)
   const stock: Record<string, number> = {}
   const { hosts } = await status()
+  let processDirectories = 0
   for (const { name, pids } of hosts) {
-    stock[`process directories of ${name}`] = (await entries(join(folder, 'hosts', name, 'run', 'processes'))).length
+    processDirectories += (await entries(join(folder, 'hosts', name, 'run', 'processes'))).length
     const rss = /^VmRSS:\s+(\d+) kB/m.exec(await readFile(`/proc/${pids.agent}/status`, 'utf8'))?.[1]
     stock[`MiB of the agent of ${name}`] = Math.round(Number(rss) / 1024)
   }
+  stock['process directories'] = processDirectories
   let layers = 0
   for (const volume of await entries(join(folder, 'shared', 'volumes')))
     layers += (await entries(join(folder, 'shared', 'volumes', volume))).filter((file) =>
@@ -129,7 +131,6 @@ function compareStock(before: Stock, after: Stock): void {
   }
 }
 
-/** From the raw entries in the plainest way: each drill's failure, and the first correct answer of its machine's own prober after it. */
 async function recount(name: string): Promise<void> {
   const { entries: raw } = await laboratory.api.call('listLedgerEntries', { params: { service: name } })
   const { outages } = await laboratory.api.call('listOutages', {
@@ -137,7 +138,7 @@ async function recount(name: string): Promise<void> {
   })
   let sum = 0
   for (const outage of outages) {
-    const counted = countOne(raw, outage.drillId)
+    const counted = recountDrill(raw, outage.drillId)
     sum += outage.durationMs ?? 0
     if (counted === undefined || Math.abs(counted - (outage.durationMs ?? 0)) > 1)
       trouble(`${name}: the ledger says ${outage.durationMs} ms for ${outage.drillId}, the entries ${counted} ms`)
@@ -146,24 +147,6 @@ async function recount(name: string): Promise<void> {
   const down = services[0]?.sums.drillDownMs ?? Number.NaN
   if (Math.abs(down - sum) > outages.length)
     trouble(`${name}: its outages sum to ${sum} ms, its time down by drills is ${down} ms`)
-}
-
-function countOne(raw: readonly LedgerEntry[], drillId: string | null): number | undefined {
-  const began = raw.findIndex(({ record }) => record.kind === 'drill-began' && record.drillId === drillId)
-  const rest = began < 0 ? [] : raw.slice(began)
-  const failure = rest.find(
-    ({ record }) =>
-      record.kind === 'failure-detected' || record.kind === 'answer-lost' || record.kind === 'host-suspect',
-  )
-  const back = rest.find(
-    ({ record }) =>
-      (record.kind === 'answer-back' || (record.kind === 'probing-began' && record.isCorrect)) &&
-      record.prober === 'own',
-  )
-  if (failure === undefined || back === undefined) return undefined
-  const { record } = failure
-  const failedAt = record.kind === 'failure-detected' ? (record.failedAt ?? record.at) : record.at
-  return Date.parse(back.record.at) - Date.parse(failedAt)
 }
 
 function report(): void {

@@ -19,7 +19,6 @@ const record: MachineRecord = {
   startedBy: 'boot',
   imageId: null,
   layers: [],
-  replacedLayers: [],
   unneededLayers: [],
 }
 

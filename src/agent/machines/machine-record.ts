@@ -24,8 +24,6 @@ export const machineRecordSchema = z.object({
   imageId: imageIdSchema.nullable(),
   /** The layers that its disks are written to, as far as known. */
   layers: z.array(z.object({ volumeId: volumeIdSchema, layerId: layerIdSchema.nullable() })),
-  /** The layers that recoveries have replaced, oldest first: kept for a while. */
-  replacedLayers: z.array(z.object({ volumeId: volumeIdSchema, layerId: layerIdSchema, replacedAt: z.iso.datetime() })),
   /** Its owner has paused it: one that stands still for another reason goes on by itself. */
   isPaused: z.boolean(),
   /** Layers that nothing needs, and that could not be removed because others lay on them, such as another host's spare. */

@@ -220,7 +220,6 @@ function newRecord(machine: MachineOrder, epoch: number, bootId: string): Machin
     startedBy: 'boot',
     imageId: null,
     layers: [],
-    replacedLayers: [],
     unneededLayers: [],
   }
 }

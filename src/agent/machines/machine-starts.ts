@@ -5,7 +5,7 @@ import { currentLayerOf } from '../recovery/capture-image.ts'
 import { imageFor } from '../recovery/keep-image.ts'
 import { bootDisksOf } from '../recovery/machine-shape.ts'
 import { discardSpare, type PreparedSpare, type SpareWish } from '../recovery/spare-keeper.ts'
-import { type Keeping, lifeOf, nowIso, writeRecord } from './keeping.ts'
+import { type Keeping, lifeOf, writeRecord } from './keeping.ts'
 import { claimDisks, type LaunchRequest, launchMachine, launchSpare, sharedStoragesOf } from './launch-machine.ts'
 import { tapNameOf } from './machine-names.ts'
 import type { MachineRecord } from './machine-record.ts'
@@ -64,7 +64,6 @@ export const resume: Start = async (keeping, right) => {
     ...recordOf(spare),
     startedBy: 'resume',
     layers: spare.layers.map(({ disk, layerId }) => ({ volumeId: disk.volumeId, layerId })),
-    replacedLayers: [...before.replacedLayers, ...(await replacedBy(keeping, spare))],
   })
   return launch(keeping, { right, before, describe, ...launchOf(keeping, spare, before) })
 }
@@ -126,10 +125,19 @@ function launchOf(keeping: Keeping, spare: PreparedSpare, before: MachineRecord)
       try {
         if (isStillItsDisk) await returnToLayers(keeping, spare, before)
       } finally {
-        await discardSpare(spare, keeping.ports)
+        await discardSpare(spare, keeping.ports).catch(async (failure: unknown) => {
+          await noteUnneeded(keeping, spare)
+          throw failure
+        })
       }
     },
   }
+}
+
+/** A storage that refuses at the moment is asked again when the machine serves. */
+async function noteUnneeded(keeping: Keeping, { layers }: PreparedSpare): Promise<void> {
+  const left = layers.map(({ disk, layerId }) => ({ volumeId: disk.volumeId, layerId }))
+  await writeRecord(keeping, { unneededLayers: [...keeping.record.unneededLayers, ...left] })
 }
 
 /** Nothing of it ran: its disks are again what they were, and a boot that follows loses nothing. */
@@ -141,7 +149,7 @@ async function returnToLayers(keeping: Keeping, spare: PreparedSpare, before: Ma
   if (known.some(({ layer }) => layer === undefined)) return
   for (const { disk, layer } of known)
     if (layer !== undefined) await keeping.ports.storage(disk.storageId).useLayer(disk.volumeId, layer.layerId)
-  await writeRecord(keeping, { layers: before.layers, replacedLayers: before.replacedLayers })
+  await writeRecord(keeping, { layers: before.layers })
 }
 
 type LaunchPlan = {
@@ -192,18 +200,6 @@ async function launch(keeping: Keeping, plan: LaunchPlan): Promise<StartOutcome>
 
 function codeOf(error: unknown): string | undefined {
   return error instanceof DialtoneError ? error.code : undefined
-}
-
-/** The layers that were written to until now. On another host they are looked up; here they are known. */
-async function replacedBy(keeping: Keeping, spare: PreparedSpare): Promise<MachineRecord['replacedLayers']> {
-  const replacedAt = nowIso(keeping)
-  const replaced: MachineRecord['replacedLayers'] = []
-  for (const { disk, on } of spare.layers) {
-    const known = keeping.record.layers.find(({ volumeId }) => volumeId === disk.volumeId)
-    const layerId = known === undefined ? await currentLayerOf(disk, keeping.ports) : known.layerId
-    if (layerId !== null && layerId !== on) replaced.push({ volumeId: disk.volumeId, layerId, replacedAt })
-  }
-  return replaced
 }
 
 /** Removes what the life before had to itself. */

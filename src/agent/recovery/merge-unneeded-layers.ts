@@ -72,14 +72,20 @@ async function carryOut(
   await dropUnneeded(keeping)
 }
 
-async function dropUnneeded(keeping: Keeping): Promise<void> {
+/** One that has become what the disk is written to, or was, is needed after all: it goes as such. */
+export async function dropUnneeded(keeping: Keeping): Promise<void> {
   const { ports, vmId, record } = keeping
   const gone = new Set<LayerId>()
   for (const { volumeId, layerId } of record.unneededLayers) {
     const disk = diskOf(record.machine, volumeId)
     if (disk === undefined) continue
-    await ports
-      .storage(disk.storageId)
+    const storage = ports.storage(disk.storageId)
+    const found = (await storage.listLayers(volumeId)).find((each) => each.layerId === layerId)
+    if (found === undefined || found.isCurrent || found.replacedAt !== null) {
+      gone.add(layerId)
+      continue
+    }
+    await storage
       .removeLayer(volumeId, layerId)
       .then(() => gone.add(layerId))
       .catch((error: unknown) => ports.logger.info('layer.kept', { vmId, volumeId, layerId, error }))
@@ -89,28 +95,20 @@ async function dropUnneeded(keeping: Keeping): Promise<void> {
   await writeRecord(keeping, { unneededLayers })
 }
 
-/** The disks that recoveries have replaced are kept for some days, for whoever misses something on them. */
+/** The disks that recoveries have replaced, on whichever host, are kept for some days, for whoever misses something on them. */
 export async function dropReplaced(keeping: Keeping): Promise<void> {
-  const { record, ports } = keeping
-  const nowMs = ports.clock.wallTime().getTime()
-  const { replacedLayers } = record
-  const old = replacedLayers.filter(
-    ({ replacedAt }, index) =>
-      replacedLayers.length - index > replacedKept || nowMs - Date.parse(replacedAt) > replacedKeptMs,
-  )
-  if (old.length === 0) return
-  const gone = new Set<LayerId>()
-  for (const { volumeId, layerId } of old) {
-    const disk = record.machine.disks.find((one) => one.volumeId === volumeId)
-    if (disk === undefined) continue
-    const isGone = await ports
-      .storage(disk.storageId)
-      .removeLayer(volumeId, layerId)
-      .then(() => true)
-      .catch(() => false)
-    if (isGone) gone.add(layerId)
+  const { record, ports, vmId } = keeping
+  const oldestMs = ports.clock.wallTime().getTime() - replacedKeptMs
+  for (const { storageId, volumeId, format } of bootDisksOf(record.machine)) {
+    if (format !== 'qcow2') continue
+    const storage = ports.storage(storageId)
+    const replaced = (await storage.listLayers(volumeId))
+      .flatMap(({ layerId, replacedAt }) => (layerId === null || replacedAt === null ? [] : [{ layerId, replacedAt }]))
+      .toSorted((one, other) => other.replacedAt.getTime() - one.replacedAt.getTime())
+    const old = replaced.filter(({ replacedAt }, index) => index >= replacedKept || replacedAt.getTime() < oldestMs)
+    for (const { layerId } of old)
+      await storage
+        .removeLayer(volumeId, layerId)
+        .catch((error: unknown) => ports.logger.info('layer.kept', { vmId, volumeId, layerId, error }))
   }
-  await writeRecord(keeping, {
-    replacedLayers: keeping.record.replacedLayers.filter(({ layerId }) => !gone.has(layerId)),
-  })
 }

@@ -79,6 +79,13 @@ export function writtenPath(host: MachineHost): string | undefined {
   return host.living()?.layers.get(rootId)?.[0]
 }
 
+/** What recoveries have put aside of the root disk. */
+export async function replacedLayers(host: MachineHost): Promise<readonly (LayerId | null)[]> {
+  return (await host.storage.listLayers(rootId))
+    .filter(({ replacedAt }) => replacedAt !== null)
+    .map(({ layerId }) => layerId)
+}
+
 /** Run directories, taps and layers that no living process and no image needs. */
 export async function leftOvers(host: MachineHost): Promise<readonly string[]> {
   const living = [host.living()?.definition, ...host.spares().map(({ shape }) => shape)].filter(
@@ -101,7 +108,7 @@ async function unusedLayers(host: MachineHost): Promise<readonly string[]> {
   for (const { shape } of host.spares())
     for (const { path } of shape.disks)
       for (const { layerId } of layers) if (layerId !== null && path.includes(layerId)) used.add(layerId)
-  for (const { replacedLayers } of host.records.values())
-    for (const { layerId } of replacedLayers) for (const id of await chainOf(host, layerId)) used.add(id)
+  for (const { layerId, replacedAt } of layers)
+    if (replacedAt !== null) for (const id of await chainOf(host, layerId)) used.add(id)
   return layers.filter(({ layerId }) => !used.has(layerId)).map(({ layerId }) => `layer ${layerId}`)
 }

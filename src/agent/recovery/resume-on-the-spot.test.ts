@@ -9,6 +9,7 @@ import {
   journalOf,
   leftOvers,
   recoveryOf,
+  replacedLayers,
   rungsOf,
   startReady,
   warm,
@@ -28,10 +29,7 @@ describe('a warm machine whose process dies', () => {
     for (const entry of ['write 1.1 confirmed running', 'claim 1.1', 'take-over 1.1'])
       assert.ok(before.includes(entry), entry)
     assert.ok(writtenPath(host)?.includes(String(await currentLayer(host))))
-    assert.deepEqual(
-      host.records.get(webId)?.replacedLayers.map(({ layerId }) => layerId),
-      [written],
-    )
+    assert.deepEqual(await replacedLayers(host), [written])
     await host.clock.advance(5_000)
     assert.equal(recoveryOf(host).service, 'correct')
     assert.equal(recoveryOf(host).startedBy, 'resume')
@@ -176,5 +174,5 @@ test('a licence that ends while the machine is taken over stops it, and leaves t
   await host.clock.advance(2_000)
   assert.equal(recoveryOf(host).startedBy, 'resume')
   assert.deepEqual(rungsOf(host), ['resume-here'])
-  assert.ok(host.records.get(webId)?.replacedLayers.some(({ layerId }) => layerId === before))
+  assert.ok((await replacedLayers(host)).some((layerId) => layerId === before))
 })

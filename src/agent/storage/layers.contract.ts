@@ -110,6 +110,21 @@ export function testLayers(driver: string, makeWorld: (t: TestContext) => Promis
     },
   )
 
+  scenario('a layer that was current is known as replaced from then on, to every host', async (world, a) => {
+    await a.addLayer(volumeId, layer(world, written, null))
+    await a.useLayer(volumeId, written)
+    await a.addLayer(volumeId, layer(world, upper, written))
+    await a.useLayer(volumeId, upper)
+    assert.deepEqual(await replacedOn(a), [], 'the next one lies on it')
+    await a.addLayer(volumeId, layer(world, spare, null))
+    await a.useLayer(volumeId, spare)
+    assert.deepEqual(await replacedOn(world.onHost('b')), [upper])
+    await a.useLayer(volumeId, upper)
+    assert.deepEqual(await replacedOn(a), [spare], 'what is used again is not replaced')
+    await a.removeLayer(volumeId, spare)
+    assert.deepEqual(await replacedOn(a), [])
+  })
+
   scenario(
     'a layer that is current, under another one or open is not removed; a missing one is fine',
     async (world, a) => {
@@ -194,4 +209,8 @@ function layer(world: StorageWorld, layerId: LayerId, on: LayerId | null): Layer
 
 async function tree(storage: Storage): Promise<readonly unknown[]> {
   return (await storage.listLayers(volumeId)).map(({ layerId, on, isCurrent }) => [layerId, on, isCurrent])
+}
+
+async function replacedOn(storage: Storage): Promise<readonly unknown[]> {
+  return (await storage.listLayers(volumeId)).filter((each) => each.replacedAt !== null).map(({ layerId }) => layerId)
 }

@@ -38,6 +38,8 @@ export type LayerInfo = {
   readonly usedBytes: number
   readonly isCurrent: boolean
   readonly modifiedAt: Date
+  /** Since when a layer that does not lie on it is current in its place, as after a recovery; null when it is no such layer. */
+  readonly replacedAt: Date | null
 }
 
 export type LayerRequest = {
@@ -66,7 +68,7 @@ export type Storage = {
   addLayer(volumeId: VolumeId, request: LayerRequest): Promise<{ readonly path: string }>
   /**
    * Makes this layer the one that `openVolume` opens. Durable when it returns, and quick: a recovery waits for it. Refuses (`in-use`) one
-   * that an image needs, or that lies under one.
+   * that an image needs, or that lies under one. Which layer was replaced by it, and when, is written down in the same step.
    */
   useLayer(volumeId: VolumeId, layerId: LayerId | null): Promise<void>
   listLayers(volumeId: VolumeId): Promise<readonly LayerInfo[]>

@@ -8,7 +8,14 @@ import { runCommand } from '../../../linux/run-command.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import { type LayerId, layerIdSchema, type VolumeId } from '../../../model/ids.ts'
 import type { LayerInfo, LayerRequest, Storage } from '../storage.ts'
-import { layerFileName, layerOfFileName, readCurrentLayer, writeCurrentLayer } from './current-layer.ts'
+import {
+  type CurrentLayer,
+  layerFileName,
+  layerOfFileName,
+  readCurrent,
+  readCurrentLayer,
+  writeCurrent,
+} from './current-layer.ts'
 import { giveTo, layerUnder, maximumLayers, readChain, readLink, readLinkIfThere } from './disk-chain.ts'
 import { linkUnlessThere, syncPath } from './durable-files.ts'
 import { refuseWithoutSpace } from './image-copies.ts'
@@ -96,18 +103,34 @@ async function makeLayer(
   }
 }
 
-/** On the path of a recovery: two looks and two flushes, and no file of the chain is read. */
+/** On the path of a recovery: a few looks and two flushes. */
 async function useLayer(volume: LayeredVolume, layerId: LayerId | null, place: StoragePlace): Promise<void> {
   const { folder, names } = volume
-  pathOf(volume, layerId)
+  const path = pathOf(volume, layerId)
   const imageId = await imageThatNeeds(folder, layerId, names)
   if (imageId !== undefined) throw neededBy(imageId, volume.volumeId, layerId)
   const temporaryPath = join(place.volumesFolder, nameOfWork(await place.worker(), 'current'))
-  await writeCurrentLayer(folder, temporaryPath, layerId)
+  // A file that says nothing is set right by this; a layer that lies on what it shouldn't is refused when it is opened.
+  const before = await readCurrent(folder).catch(() => ({ layerId: null, replaced: new Map<LayerId, Date>() }))
+  const { backingFile } = (await readLink(path)).header
+  const replaced = replacedAfter(before, { layerId, backingFile }, names)
+  await writeCurrent(folder, temporaryPath, { layerId, replaced })
+}
+
+/** What is gone is forgotten, and so is what is used again. */
+function replacedAfter(
+  before: CurrentLayer,
+  { layerId, backingFile }: { readonly layerId: LayerId | null; readonly backingFile: string | undefined },
+  names: readonly string[],
+): ReadonlyMap<LayerId, Date> {
+  const replaced = new Map(before.replaced)
+  if (before.layerId !== null && backingFile !== layerFileName(before.layerId)) replaced.set(before.layerId, new Date())
+  if (layerId !== null) replaced.delete(layerId)
+  return new Map([...replaced].filter(([each]) => names.includes(layerFileName(each))))
 }
 
 async function listLayers({ folder, names }: LayeredVolume): Promise<readonly LayerInfo[]> {
-  const current = await readCurrentLayer(folder)
+  const current = await readCurrent(folder)
   const layers: LayerInfo[] = []
   for (const name of [...names].sort()) {
     const layerId = layerOfFileName(name)
@@ -116,7 +139,9 @@ async function listLayers({ folder, names }: LayeredVolume): Promise<readonly La
     if (link === undefined) continue
     const { usedBytes, modifiedAt } = link
     const on = layerId === null ? undefined : layerUnder(link)
-    layers.push({ layerId, on, usedBytes, isCurrent: layerId === current, modifiedAt })
+    const isCurrent = layerId === current.layerId
+    const replacedAt = layerId === null ? null : (current.replaced.get(layerId) ?? null)
+    layers.push({ layerId, on, usedBytes, isCurrent, modifiedAt, replacedAt })
   }
   return layers
 }

@@ -28,12 +28,21 @@ export function useLayer(world: FakeWorld, volumeId: VolumeId, layerId: LayerId 
   const imageId = imageThatNeeds(world, volumeId, layerId)
   if (imageId !== undefined)
     throw new DialtoneError('in-use', `Image ${imageId} needs the layer: nothing may write to it`)
+  const before = volume.current
+  if (before !== null && before !== layerId && layerOf(volume, layerId).on !== before)
+    volume.replaced.set(before, world.now())
+  if (layerId !== null) volume.replaced.delete(layerId)
   volume.current = layerId
 }
 
 export function listLayers(world: FakeWorld, volumeId: VolumeId): readonly LayerInfo[] {
-  const { layers, current } = layeredVolumeOf(world, volumeId)
-  return [...layers].map(([layerId, layer]) => ({ layerId, ...layer, isCurrent: layerId === current }))
+  const { layers, current, replaced } = layeredVolumeOf(world, volumeId)
+  return [...layers].map(([layerId, layer]) => ({
+    layerId,
+    ...layer,
+    isCurrent: layerId === current,
+    replacedAt: layerId === null ? null : (replaced.get(layerId) ?? null),
+  }))
 }
 
 export function layerPath(world: FakeWorld, volumeId: VolumeId, layerId: LayerId | null): string {

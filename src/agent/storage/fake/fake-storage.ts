@@ -210,7 +210,14 @@ function createVolume(world: FakeWorld, request: VolumeRequest): void {
     takeBase(world, request)
     const first = { on: undefined, usedBytes: 0, modifiedAt: world.now() }
     const layers = new Map<LayerId | null, FakeLayer>([[null, first]])
-    world.volumes.set(request.volumeId, { request, claims: [], layers, current: null, images: new Map() })
+    world.volumes.set(request.volumeId, {
+      request,
+      claims: [],
+      layers,
+      current: null,
+      replaced: new Map(),
+      images: new Map(),
+    })
     return
   }
   const isSame =

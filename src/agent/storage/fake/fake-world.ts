@@ -24,6 +24,8 @@ export type FakeVolume = {
   readonly claims: Ownership[]
   readonly layers: Map<LayerId | null, FakeLayer>
   current: LayerId | null
+  /** Layers that were current before, with the time. */
+  readonly replaced: Map<LayerId, Date>
   readonly images: Map<ImageId, FakeImage>
 }
 
