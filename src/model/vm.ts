@@ -201,7 +201,17 @@ export const vmStandbySchema = z.object({
 })
 export type VmStandby = z.infer<typeof vmStandbySchema>
 
-export const vmActionSchema = z.enum(['start', 'stop', 'kill', 'pause', 'resume', 'reset', 'delete', 'console'])
+export const vmActionSchema = z.enum([
+  'start',
+  'stop',
+  'kill',
+  'pause',
+  'resume',
+  'reset',
+  'delete',
+  'console',
+  'migrate',
+])
 export type VmAction = z.infer<typeof vmActionSchema>
 
 const anyRunning: readonly VmState[] = ['running', 'paused', 'frozen', 'stopping', 'starting', 'restarting']
@@ -216,4 +226,5 @@ export const vmActionTable: Readonly<Record<VmAction, readonly VmState[]>> = {
   reset: ['running', 'paused'],
   delete: ['stopped', 'failed', 'waiting', 'lost', 'creating', 'deleting'],
   console: ['running', 'paused', 'frozen', 'starting', 'stopping', 'restarting'],
+  migrate: ['running'],
 }

@@ -21,6 +21,7 @@ const record: MachineRecord = {
   layers: [],
   replacedLayers: [],
   unneededLayers: [],
+  handedOverTo: null,
 }
 
 async function withFolder(body: (folder: string) => Promise<void>): Promise<void> {

@@ -1,0 +1,176 @@
+/**
+ * The two ends of a move. Back: the destination has let go or is dead, then the source goes on. Forward: the destination runs it, and the
+ * source has let go or is dead. Only then the record is closed, and everything else may decide on the machine again.
+ */
+import { isAnswering } from '../../model/cluster-state.ts'
+import { DialtoneError, type ErrorCode } from '../../model/dialtone-error.ts'
+import type { TaskId, VmId } from '../../model/ids.ts'
+import { proofReaches } from '../../model/proof-reaches.ts'
+import type { AgentPort } from '../agent-port.ts'
+import { commitAndSee, type Leader } from '../leader.ts'
+import { keys } from '../state/keys.ts'
+import type { MigrationJournal } from './migrate-saga.ts'
+import { headFor, hostName } from './migration-facts.ts'
+
+export type MoveTools = { readonly leader: Leader; readonly agents: AgentPort }
+type MoveOf = { readonly vmId: VmId; readonly signal: AbortSignal }
+
+const askAgainMs = 200
+/** What may pass by itself; any other answer means that there is nothing there to be continued. */
+const passing: readonly ErrorCode[] = [
+  'host-unreachable',
+  'deadline-exceeded',
+  'session-void',
+  'licence-lost',
+  'not-leader',
+]
+
+/** Undoes the move, or finishes it if its owner has changed already. Resolves when the record is closed. */
+export async function goBack(
+  tools: MoveTools,
+  { vmId, taskId, signal }: MoveOf & { readonly taskId: TaskId },
+): Promise<void> {
+  const { leader, agents } = tools
+  const isOurs = () => leader.index.state().vms.get(vmId)?.migration?.taskId === taskId
+  if (!isOurs()) return
+  if (leader.index.state().vms.get(vmId)?.migration?.phase === 'switched') {
+    await completeMove(tools, { vmId, signal })
+    await letSourceGo(tools, { journal: { vmId, wishedHostId: null, reason: '' }, user: null, signal })
+    return
+  }
+  const abandon = async (isAloneHere: boolean) => {
+    const { host, head } = headFor(leader, vmId, 'source')
+    await agents.abandonDeparture(host, { ...head, isAloneHere })
+  }
+  // At once, as far as it can be: what was not handed over goes on without waiting for anybody.
+  await abandon(false).catch((error: unknown) => leader.logger.warn('migration.not-abandoned', { vmId, error }))
+  await untilLetGo(tools, { vmId, side: 'destination', signal })
+  for (;;) {
+    if (!isOurs() || signal.aborted) return
+    const isDone = isDeadOn(leader, vmId, 'source') || (await abandon(true).then(() => true, isGone))
+    if (isDone) break
+    await leader.clock.sleep(askAgainMs, signal)
+  }
+  const { spec, migration } = leader.index.state().vms.get(vmId) ?? {}
+  if (spec === undefined || migration === undefined) return
+  const message = `it stays on ${hostName(leader, migration.sourceHostId)}`
+  await close(leader, vmId, { kind: 'vm.migration-undone', subject: spec.name, message, vmId })
+}
+
+/** Nothing of it is there that could go on: what becomes of it then is the ordinary loops' business. */
+function isGone(error: unknown): boolean {
+  return error instanceof DialtoneError && !passing.includes(error.code)
+}
+
+/** Since when it runs at its destination; null when it doesn't, or nobody knows. */
+export async function completeMove({ leader, agents }: MoveTools, { vmId, signal }: MoveOf): Promise<number | null> {
+  for (;;) {
+    signal.throwIfAborted()
+    const state = leader.index.state()
+    const migration = state.vms.get(vmId)?.migration
+    if (migration === undefined || isDeadOn(leader, vmId, 'destination')) return null
+    // Another session has let it run already, or has nothing of it.
+    if (state.hosts.get(migration.destinationHostId)?.status.session !== migration.session) return null
+    try {
+      const { host, head } = headFor(leader, vmId, 'destination')
+      return (await agents.completeArrival(host, head)).resumedAtMs
+    } catch (error) {
+      leader.logger.warn('migration.not-completed', { vmId, error })
+      if (isGone(error)) return null
+    }
+    await leader.clock.sleep(askAgainMs, signal)
+  }
+}
+
+/** Closes the record once the source has let go, and tells what the move was like. */
+export async function letSourceGo(
+  tools: MoveTools,
+  {
+    journal,
+    user,
+    signal,
+  }: { readonly journal: MigrationJournal; readonly user: string | null; readonly signal: AbortSignal },
+): Promise<Partial<MigrationJournal>> {
+  const { leader } = tools
+  const { vmId } = journal
+  await untilLetGo(tools, { vmId, side: 'source', signal })
+  const { spec, migration } = leader.index.state().vms.get(vmId) ?? {}
+  if (spec === undefined || migration === undefined) return {}
+  const figures = figuresOf(journal, leader.clock.wallTime().getTime())
+  const from = hostName(leader, migration.sourceHostId)
+  const to = hostName(leader, migration.destinationHostId)
+  const summary = `moved from ${from} to ${to}${describe(figures)}`
+  await close(leader, vmId, {
+    kind: 'vm.migrated',
+    subject: spec.name,
+    message: summary,
+    vmId,
+    hostId: migration.destinationHostId,
+    ...(user === null ? {} : { user }),
+    detail: figures,
+  })
+  return { summary }
+}
+
+type MigrationFigures = {
+  readonly totalMs: number | null
+  readonly pauseMs: number | null
+  readonly sentBytes: number | null
+  readonly method: string | null
+}
+
+/** The pause is between the two events of QEMU, by the clocks of two hosts: a figure, and nothing is decided by it. */
+function figuresOf({ departure, beganAtMs, resumedAtMs }: MigrationJournal, nowMs: number): MigrationFigures {
+  const stoppedAtMs = departure?.stoppedAtMs
+  const isTimed = stoppedAtMs !== null && stoppedAtMs !== undefined && resumedAtMs !== null && resumedAtMs !== undefined
+  return {
+    totalMs: beganAtMs === undefined ? null : Math.round((resumedAtMs ?? nowMs) - beganAtMs),
+    pauseMs: isTimed ? Math.round((resumedAtMs - stoppedAtMs) * 10) / 10 : null,
+    sentBytes: departure?.transferredBytes ?? null,
+    method: departure?.method ?? null,
+  }
+}
+
+function describe({ totalMs, pauseMs, sentBytes, method }: MigrationFigures): string {
+  if (totalMs === null) return ''
+  const pause = pauseMs === null ? '' : `, it stood still for ${Math.round(pauseMs)} ms`
+  const sent = sentBytes === null || method === null ? '' : `, ${Math.round(sentBytes / 2 ** 20)} MiB by ${method}`
+  return ` in ${totalMs} ms${pause}${sent}`
+}
+
+type Side = { readonly side: 'source' | 'destination' }
+
+/** Resolves when the host has answered that it is reaped, or is proven dead. */
+async function untilLetGo({ leader, agents }: MoveTools, { vmId, side, signal }: MoveOf & Side): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted()
+    const vm = leader.index.state().vms.get(vmId)
+    if (vm?.migration === undefined || isDeadOn(leader, vmId, side)) return
+    try {
+      const { host, head } = headFor(leader, vmId, side)
+      const record = leader.index.state().hosts.get(host.id)
+      if (record !== undefined && isAnswering(record)) {
+        const { authority, epoch } = head
+        await agents.releaseMachine(host, { vmId, authority, upToEpoch: epoch })
+        return
+      }
+    } catch (error) {
+      leader.logger.warn('migration.not-let-go', { vmId, side, error })
+    }
+    await leader.clock.sleep(askAgainMs, signal)
+  }
+}
+
+function isDeadOn(leader: Leader, vmId: VmId, side: Side['side']): boolean {
+  const state = leader.index.state()
+  const vm = state.vms.get(vmId)
+  if (vm?.migration === undefined) return true
+  const { sourceHostId, destinationHostId } = vm.migration
+  const proof = state.hosts.get(side === 'source' ? sourceHostId : destinationHostId)?.status.proof
+  return proof !== null && proof !== undefined && proofReaches(vm, proof)
+}
+
+async function close(leader: Leader, vmId: VmId, event: Parameters<Leader['events']['write']>[0]): Promise<void> {
+  const writes = [{ kind: 'delete' as const, key: keys.vmMigration(vmId) }, leader.events.write(event)]
+  await commitAndSee(leader, { conditions: [], writes })
+}
