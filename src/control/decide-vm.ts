@@ -19,8 +19,8 @@ export function decideVm(cluster: ClusterState, vm: VmRecord, question: VmQuesti
   }
   if (vm.migration?.phase === 'moving') return { kind: 'wait', reason: 'it is being moved to another host' }
   const decision = decideOnOwner(cluster, vm, question)
-  // Its new host may do what it likes with it; a third one may not, nor a new life, before the old host has let go.
-  if (vm.migration !== undefined && decision.kind === 'place')
+  // It goes on at its new host as it came; nothing of it is started before the old one has let go.
+  if (vm.migration !== undefined && (decision.kind === 'place' || decision.kind === 'start'))
     return { kind: 'wait', reason: 'waits until the host that it was moved from has let go of it' }
   return decision
 }

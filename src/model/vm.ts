@@ -70,6 +70,8 @@ export const vmPlacementSchema = z.object({
   hostId: hostIdSchema,
   /** Grows with every change of owner and every ordered start. */
   epoch: z.number().int().min(1),
+  /** Epochs up to this were given out for moves that were undone: they are void. */
+  spentEpoch: z.number().int().optional(),
   /** The agent's session that the epoch's start was ordered from; another session voids the order. */
   session: sessionIdSchema,
   /** The boot of the host that it was ordered on; a newer boot proves it dead there. */

@@ -7,7 +7,7 @@ import { DialtoneError, type ErrorCode } from '../../model/dialtone-error.ts'
 import type { TaskId, VmId } from '../../model/ids.ts'
 import { proofReaches } from '../../model/proof-reaches.ts'
 import type { AgentPort } from '../agent-port.ts'
-import { commitAndSee, type Leader } from '../leader.ts'
+import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
 import { keys } from '../state/keys.ts'
 import type { MigrationJournal } from './migrate-saga.ts'
 import { headFor, hostName } from './migration-facts.ts'
@@ -16,7 +16,9 @@ export type MoveTools = { readonly leader: Leader; readonly agents: AgentPort }
 type MoveOf = { readonly vmId: VmId; readonly signal: AbortSignal }
 
 const askAgainMs = 200
-/** What may pass by itself; any other answer means that there is nothing there to be continued. */
+/** How often a destination may refuse to let it run, some fifths of a second apart. */
+const completionsTried = 10
+/** What says nothing about the machine, and may pass by itself. */
 const passing: readonly ErrorCode[] = [
   'host-unreachable',
   'deadline-exceeded',
@@ -54,16 +56,22 @@ export async function goBack(
   const { spec, migration } = leader.index.state().vms.get(vmId) ?? {}
   if (spec === undefined || migration === undefined) return
   const message = `it stays on ${hostName(leader, migration.sourceHostId)}`
-  await close(leader, vmId, { kind: 'vm.migration-undone', subject: spec.name, message, vmId })
+  await close(leader, vmId, { kind: 'vm.migration-undone', subject: spec.name, message, vmId }, migration.epoch)
 }
 
-/** Nothing of it is there that could go on: what becomes of it then is the ordinary loops' business. */
+/** Any other answer of its agent means that there is nothing there to be continued: that is the ordinary loops' business. */
 function isGone(error: unknown): boolean {
-  return error instanceof DialtoneError && !passing.includes(error.code)
+  return error instanceof DialtoneError && !isUnreachable(error)
+}
+
+function isUnreachable(error: unknown): boolean {
+  return error instanceof DialtoneError && passing.includes(error.code)
 }
 
 /** Since when it runs at its destination; null when it doesn't, or nobody knows. */
-export async function completeMove({ leader, agents }: MoveTools, { vmId, signal }: MoveOf): Promise<number | null> {
+export async function completeMove(tools: MoveTools, { vmId, signal }: MoveOf): Promise<number | null> {
+  const { leader, agents } = tools
+  let failures = 0
   for (;;) {
     signal.throwIfAborted()
     const state = leader.index.state()
@@ -76,7 +84,12 @@ export async function completeMove({ leader, agents }: MoveTools, { vmId, signal
       return (await agents.completeArrival(host, head)).resumedAtMs
     } catch (error) {
       leader.logger.warn('migration.not-completed', { vmId, error })
-      if (isGone(error)) return null
+      if (!isUnreachable(error)) failures += 1
+      if (failures >= completionsTried) {
+        // What came can't be let run: it ends, and the machine is brought back like any other that died there.
+        await untilLetGo(tools, { vmId, side: 'destination', signal })
+        return null
+      }
     }
     await leader.clock.sleep(askAgainMs, signal)
   }
@@ -170,7 +183,25 @@ function isDeadOn(leader: Leader, vmId: VmId, side: Side['side']): boolean {
   return proof !== null && proof !== undefined && proofReaches(vm, proof)
 }
 
-async function close(leader: Leader, vmId: VmId, event: Parameters<Leader['events']['write']>[0]): Promise<void> {
-  const writes = [{ kind: 'delete' as const, key: keys.vmMigration(vmId) }, leader.events.write(event)]
-  await commitAndSee(leader, { conditions: [], writes })
+/** `spentEpoch`: of a move that was undone. It is never given out again. */
+// oxlint-disable-next-line max-params -- the record, what is told of it, and what is left of it.
+async function close(
+  leader: Leader,
+  vmId: VmId,
+  event: Parameters<Leader['events']['write']>[0],
+  spentEpoch?: number,
+): Promise<void> {
+  const gone = { kind: 'delete' as const, key: keys.vmMigration(vmId) }
+  const told = leader.events.write(event)
+  for (let attempt = 0; attempt < 20; attempt += 1) {
+    const placement = leader.index.state().vms.get(vmId)?.placement
+    const key = keys.vmPlacement(vmId)
+    const conditions = [unchanged(leader, key), unchanged(leader, gone.key)]
+    const isToBeNoted = placement !== undefined && spentEpoch !== undefined
+    const noted = isToBeNoted ? [put(key, { ...placement, spentEpoch })] : []
+    const result = await commitAndSee(leader, { conditions, writes: [gone, told, ...noted] })
+    if (result.kind === 'committed' || leader.index.state().vms.get(vmId)?.migration === undefined) return
+    await leader.clock.sleep(2)
+  }
+  throw new DialtoneError('conflict', 'the end of a move could not be written')
 }

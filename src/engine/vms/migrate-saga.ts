@@ -5,6 +5,7 @@
  */
 import { z } from 'zod'
 import { admitMigration } from '../../control/admit-migration.ts'
+import { nextEpoch } from '../../control/next-epoch.ts'
 import { departingSchema, departureReportSchema } from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { hostIdSchema, vmIdSchema } from '../../model/ids.ts'
@@ -128,7 +129,7 @@ async function open(
     sourceHostId: placement.hostId,
     sourceEpoch: placement.epoch,
     destinationHostId: destination.spec.id,
-    epoch: Math.max(placement.epoch, known, epochFloor() - 1) + 1,
+    epoch: Math.max(nextEpoch(vm), known + 1, epochFloor()),
     session,
     phase: 'moving',
     startedAt: leader.clock.wallTime().toISOString(),
