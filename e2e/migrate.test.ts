@@ -1,9 +1,12 @@
 /** Live migration on real guests: a machine that works moves with its memory and its connections, and whatever dies in the middle, one runs. */
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { z } from 'zod'
 import { waitForAnswer } from '../src/cli/demo/http-probe.ts'
 import type { TaskView, VmView } from '../src/model/api/views.ts'
 import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
@@ -33,7 +36,7 @@ test('a machine that changes its memory all the time moves with every byte of it
   assert.equal(later.bootId, answer.bootId)
   const check = await guest(vm, 'GET', '/load/check')
   t.diagnostic(check)
-  assert.match(check, /"bad":0|"isWhole":true|"ok":true/)
+  assert.match(check, /"ok":true/)
   const { answered, longestGapMs } = await echo.end()
   t.diagnostic(`${answered} echoes over one connection, the longest gap ${Math.round(longestGapMs)} ms`)
   assert.ok(answered > 20)
@@ -104,22 +107,20 @@ async function pidOf(
 ): Promise<number> {
   const { hosts } = await laboratory.status()
   const agentOf = (name: string | null) => hosts.find((host) => host.name === name)?.pids.agent
-  if (victim === 'QEMU of its destination') {
-    const { pid } = await reportOn(destination)
-    assert.ok(pid)
-    return pid
-  }
+  if (victim === 'QEMU of its destination') return pidOnHost(destination)
   const agent = agentOf(victim === 'the agent of its source' ? vm.hostName : destination)
   assert.ok(agent)
   return agent
 }
 
 /** The process that waits at the destination, as its cgroup tells. */
-async function reportOn(host: string): Promise<{ readonly pid: number | undefined }> {
+async function pidOnHost(host: string): Promise<number> {
   const { id } = await look()
-  const { readFile } = await import('node:fs/promises')
-  const text = await readFile(`/sys/fs/cgroup/dialtone-e2e-migrate/${host}/machines/${id}/cgroup.procs`, 'utf8')
-  return { pid: Number(text.trim().split('\n')[0]) }
+  const record = z
+    .looseObject({ cgroupDirectory: z.string() })
+    .parse(JSON.parse(await readFile(join(laboratory.folder, 'lab.json'), 'utf8')))
+  const members = await readFile(join(record.cgroupDirectory, host, 'machines', id, 'cgroup.procs'), 'utf8')
+  return Number(members.split('\n')[0])
 }
 
 function guest(vm: VmView, method: string, path: string): Promise<string> {

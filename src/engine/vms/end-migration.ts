@@ -7,15 +7,18 @@ import { DialtoneError, type ErrorCode } from '../../model/dialtone-error.ts'
 import type { TaskId, VmId } from '../../model/ids.ts'
 import { proofReaches } from '../../model/proof-reaches.ts'
 import type { AgentPort } from '../agent-port.ts'
+import type { HostTable } from '../hosts/host-table.ts'
 import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
 import { keys } from '../state/keys.ts'
 import type { MigrationJournal } from './migrate-saga.ts'
 import { headFor, hostName } from './migration-facts.ts'
 
-export type MoveTools = { readonly leader: Leader; readonly agents: AgentPort }
+export type MoveTools = { readonly leader: Leader; readonly agents: AgentPort; readonly table: HostTable }
 type MoveOf = { readonly vmId: VmId; readonly signal: AbortSignal }
 
 const askAgainMs = 200
+/** Agents tell at once what has changed; one that doesn't is not waited for any longer. */
+const reportedWithinMs = 1_000
 /** How often a destination may refuse to let it run, some fifths of a second apart. */
 const completionsTried = 10
 /** What says nothing about the machine, and may pass by itself. */
@@ -107,9 +110,10 @@ export async function letSourceGo(
   const { leader } = tools
   const { vmId } = journal
   await untilLetGo(tools, { vmId, side: 'source', signal })
+  await untilReported(tools, { vmId, signal })
   const { spec, migration } = leader.index.state().vms.get(vmId) ?? {}
   if (spec === undefined || migration === undefined) return {}
-  const figures = figuresOf(journal, leader.clock.wallTime().getTime())
+  const figures = figuresOf(journal)
   const from = hostName(leader, migration.sourceHostId)
   const to = hostName(leader, migration.destinationHostId)
   const summary = `moved from ${from} to ${to}${describe(figures)}`
@@ -133,11 +137,11 @@ type MigrationFigures = {
 }
 
 /** The pause is between the two events of QEMU, by the clocks of two hosts: a figure, and nothing is decided by it. */
-function figuresOf({ departure, beganAtMs, resumedAtMs }: MigrationJournal, nowMs: number): MigrationFigures {
+function figuresOf({ departure, beganAtMs, completedAtMs, resumedAtMs }: MigrationJournal): MigrationFigures {
   const stoppedAtMs = departure?.stoppedAtMs
   const isTimed = stoppedAtMs !== null && stoppedAtMs !== undefined && resumedAtMs !== null && resumedAtMs !== undefined
   return {
-    totalMs: beganAtMs === undefined ? null : Math.round((resumedAtMs ?? nowMs) - beganAtMs),
+    totalMs: beganAtMs === undefined || completedAtMs === undefined ? null : Math.round(completedAtMs - beganAtMs),
     pauseMs: isTimed ? Math.round((resumedAtMs - stoppedAtMs) * 10) / 10 : null,
     sentBytes: departure?.transferredBytes ?? null,
     method: departure?.method ?? null,
@@ -149,6 +153,18 @@ function describe({ totalMs, pauseMs, sentBytes, method }: MigrationFigures): st
   const pause = pauseMs === null ? '' : `, it stood still for ${Math.round(pauseMs)} ms`
   const sent = sentBytes === null || method === null ? '' : `, ${Math.round(sentBytes / 2 ** 20)} MiB by ${method}`
   return ` in ${totalMs} ms${pause}${sent}`
+}
+
+/** What both hosts said last is older than the move for a moment: nobody is to decide by that. */
+async function untilReported({ leader, table }: MoveTools, { vmId, signal }: MoveOf): Promise<void> {
+  const migration = leader.index.state().vms.get(vmId)?.migration
+  const givesUpAtMs = leader.clock.bootTimeMs() + reportedWithinMs
+  while (migration !== undefined && leader.clock.bootTimeMs() < givesUpAtMs) {
+    const isGone = table.report(migration.sourceHostId, vmId)?.epoch !== migration.sourceEpoch
+    const there = table.report(migration.destinationHostId, vmId)
+    if (isGone && there?.epoch === migration.epoch && there.phase !== 'starting') return
+    await leader.clock.sleep(20, signal)
+  }
 }
 
 type Side = { readonly side: 'source' | 'destination' }

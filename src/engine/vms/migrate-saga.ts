@@ -30,6 +30,8 @@ const journalSchema = z.object({
   departing: departingSchema.optional(),
   departure: departureReportSchema.optional(),
   beganAtMs: z.number().optional(),
+  completedAtMs: z.number().optional(),
+  /** By the clock of the destination. */
   resumedAtMs: z.number().nullable().optional(),
   /** What the task says when it is done. */
   summary: z.string().optional(),
@@ -49,7 +51,7 @@ const followMs = 250
 
 export function migrateSaga(leader: Leader, options: MigrateSagaOptions): RunnableSaga {
   const { agents } = options
-  const tools: MoveTools = { leader, agents }
+  const tools: MoveTools = { leader, agents, table: options.table }
   return defineSaga<MigrationJournal>({
     kind: 'vm.migrate',
     journalSchema,
@@ -87,9 +89,10 @@ export function migrateSaga(leader: Leader, options: MigrateSagaOptions): Runnab
         isRepeated: true,
         message: 'lets it run there',
         timeoutMs: 600_000,
-        run: async ({ journal, signal }) => ({
-          resumedAtMs: await completeMove(tools, { vmId: journal.vmId, signal }),
-        }),
+        run: async ({ journal, signal }) => {
+          const resumedAtMs = await completeMove(tools, { vmId: journal.vmId, signal })
+          return { resumedAtMs, completedAtMs: leader.clock.wallTime().getTime() }
+        },
       },
       {
         name: 'let-go',
