@@ -1,7 +1,9 @@
 /** What an agent depends on: `main.ts` gives it the real ones, the simulator simulated ones. */
+import type { Duplex } from 'node:stream'
 import type { Acknowledgement, AgentConfiguration, Heartbeat, HostFacts } from '../model/agent-protocol/heartbeat.ts'
+import type { DepartureTarget } from '../model/agent-protocol/migration-orders.ts'
 import type { Clock } from '../model/clock.ts'
-import type { HostId, SessionId } from '../model/ids.ts'
+import type { HostId, SessionId, VmId } from '../model/ids.ts'
 import type { Logger } from '../model/logger.ts'
 import type { MachineOrder } from '../model/machine-order.ts'
 import type { Hypervisor } from './hypervisor/hypervisor.ts'
@@ -30,6 +32,7 @@ export type AgentPorts = {
   readonly images: MemoryImageCache
   readonly outcomes: RungOutcomes
   randomBytes(count: number): Uint8Array
+  openStreamTo(target: DepartureTarget, vmId: VmId): Promise<Duplex>
   sendSignal(pid: number, signal: 'SIGKILL' | 'SIGSTOP'): void
   checkOnce: CheckOnce
   readonly guestNetwork: { readonly prefixLength: number; readonly gateway: string }

@@ -8,6 +8,7 @@ import type { AgentPorts } from './agent-ports.ts'
 import type { HostStorages } from './host-storages.ts'
 import { numberOfTap } from './machines/machine-names.ts'
 import type { MachineRoom } from './machines/machine-room.ts'
+import { migrationOrders } from './migration/migration-orders.ts'
 import type { LicenceKeeper } from './protection/licence-keeper.ts'
 import { recoveryOrders } from './recovery/recovery-orders.ts'
 import type { VolumeRequest } from './storage/storage.ts'
@@ -77,6 +78,7 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
       return {}
     },
     ...recoveryOrders(room),
+    ...migrationOrders(room),
     inventory: () => takeInventory(context),
   }
 }

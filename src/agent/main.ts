@@ -10,6 +10,7 @@ import { systemClock } from '../linux/system-clock.ts'
 import { agentContract } from '../model/agent-protocol/agent-contract.ts'
 import { type AgentConfiguration, agentConfigurationSchema, type HostFacts } from '../model/agent-protocol/heartbeat.ts'
 import { hostContract } from '../model/agent-protocol/host-contract.ts'
+import { neighbourContract } from '../model/agent-protocol/migration-orders.ts'
 import { makeId, sessionIdSchema } from '../model/ids.ts'
 import { createContractClient } from '../transport/contract-client.ts'
 import { mountContract } from '../transport/mount-contract.ts'
@@ -24,6 +25,8 @@ import { createImageCache } from './images/image-cache.ts'
 import { createMachineCgroups } from './machines/machine-cgroups.ts'
 import { createMachineRecords } from './machines/machine-record.ts'
 import { createMemoryImageCache } from './memory-images/memory-image-cache.ts'
+import { neighbourHandlers } from './migration/migration-orders.ts'
+import { openStreamTo } from './migration/open-stream-to.ts'
 import { createBridgeNetwork } from './network/bridge/bridge-network.ts'
 import { checkOnce } from './probes/check-once.ts'
 import { openRungOutcomes } from './recovery/rung-outcomes.ts'
@@ -89,6 +92,7 @@ const agent = await startAgent({
   }),
   outcomes: await openRungOutcomes(join(config.dataDirectory, 'rung-outcomes.json'), logger),
   randomBytes,
+  openStreamTo: (target, vmId) => openStreamTo(target, vmId, { tls, clusterId: identity.clusterId }),
   sendSignal: (pid, signal) => void process.kill(pid, signal),
   checkOnce,
   guestNetwork: { prefixLength: config.network.prefixLength, gateway: config.network.gateway },
@@ -118,6 +122,10 @@ const agent = await startAgent({
 const server = makeServer({ tls: { ...tls, requestClientCertificate: 'required' } })
 mountContract(server, agentContract, agent.handlers, {
   identify: identifyByCertificate(identity.clusterId, ['controller']),
+  unknownFields: 'ignore',
+})
+mountContract(server, neighbourContract, neighbourHandlers(agent.room), {
+  identify: identifyByCertificate(identity.clusterId, ['host']),
   unknownFields: 'ignore',
 })
 await listen(server, config.listen)

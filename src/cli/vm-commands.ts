@@ -6,6 +6,7 @@ import { formatSize } from './byte-size.ts'
 import { addCloneCommand, createFromMemory } from './clone-commands.ts'
 import { confirmByName } from './confirm.ts'
 import { followTask, writeBegun } from './follow-task.ts'
+import { addMigrateCommand } from './migrate-command.ts'
 import { type DiskOption, diskOption, secondsOption, sizeOption, wholeNumberOption } from './option-parsers.ts'
 import { printableText } from './printable-text.ts'
 import { addRecoverCommand } from './recover-commands.ts'
@@ -56,6 +57,7 @@ export function addVmCommands(vm: Command): void {
   addVmRecoveryCommands(vm)
   addCloneCommand(vm)
   addRecoverCommand(vm)
+  addMigrateCommand(vm)
   vm.command('reset')
     .description('press its reset button')
     .argument('<vm>')

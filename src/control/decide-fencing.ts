@@ -10,6 +10,7 @@ import {
   type VmRecord,
 } from '../model/cluster-state.ts'
 import type { HostId, StorageId } from '../model/ids.ts'
+import { ownersOf } from '../model/migration/vm-migration.ts'
 import type { Proof } from '../model/proof.ts'
 import { leaseProofAfterMs, pillProofAfterMs } from '../model/protection/bounds.ts'
 import type { MassSilence, Observations } from './judge-hosts.ts'
@@ -86,11 +87,11 @@ function isOnlyStalled(cluster: ClusterState, host: HostRecord, observation: Hos
 /** The machines for whose sake the host would be fenced: HA, on shared storage, and meant to run. */
 export function machinesAtStake(cluster: ClusterState, hostId: HostId): readonly VmRecord[] {
   return [...cluster.vms.values()].filter(
-    ({ spec, placement }) =>
-      placement?.hostId === hostId &&
-      spec.lifecycle === 'live' &&
-      spec.desired !== 'stopped' &&
-      isLeased(spec, cluster.storages),
+    (vm) =>
+      ownersOf(vm).includes(hostId) &&
+      vm.spec.lifecycle === 'live' &&
+      vm.spec.desired !== 'stopped' &&
+      isLeased(vm.spec, cluster.storages),
   )
 }
 

@@ -34,6 +34,8 @@ export function deriveStatus(vm: VmRecord, facts: StatusFacts): DerivedStatus | 
   if (!isAnswering(facts.host)) return silentStatus(vm, facts.host, { of, waitReason: facts.waitReason })
   if (!facts.hostHasReported) return undefined
   const { report } = facts
+  // On its way it stands still here, or begins there, for a moment: that is no state that it is in.
+  if (vm.migration !== undefined && isBetweenHosts(report, placement.epoch)) return undefined
   if (report !== undefined && report.epoch !== placement.epoch && report.phase !== 'stopped') {
     return of('unknown', `a life of it under epoch ${report.epoch} is still there and is being ended`)
   }
@@ -58,6 +60,10 @@ export function deriveStatus(vm: VmRecord, facts: StatusFacts): DerivedStatus | 
       ? `${report.detail}; ${facts.waitReason}`
       : report.detail
   return { ...seen, state: report.phase, detail }
+}
+
+function isBetweenHosts(report: MachineReport | undefined, epoch: number): boolean {
+  return report?.epoch !== epoch || report.phase === 'frozen' || report.phase === 'starting'
 }
 
 function silentStatus(

@@ -4,6 +4,7 @@ import type { HostId } from '../model/ids.ts'
 import type { StartKind } from '../model/machine-order.ts'
 import type { Proof } from '../model/proof.ts'
 import type { VmPlacement } from '../model/vm.ts'
+import { nextEpoch } from './next-epoch.ts'
 import { describeVerdicts, placeVm } from './place-vm.ts'
 import type { VmDecision, VmQuestion } from './vm-decision.ts'
 
@@ -46,7 +47,7 @@ export function placeAnew(cluster: ClusterState, vm: VmRecord, options: PlaceAne
   return {
     kind: 'place',
     hostId: choice.hostId,
-    epoch: Math.max((vm.placement?.epoch ?? 0) + 1, question.epochFloor),
+    epoch: Math.max(nextEpoch(vm), question.epochFloor),
     proof: options.proof ?? question.released ?? null,
     isRecovery: options.isRecovery ?? false,
     start: startOf(vm, options),

@@ -1,6 +1,7 @@
 /** Chooses a host for a VM, or says for every host why not. Pure: same cluster, same answer. */
 import { type ClusterState, type HostRecord, isLeased } from '../model/cluster-state.ts'
 import type { HostId } from '../model/ids.ts'
+import { ownersOf } from '../model/migration/vm-migration.ts'
 import type { VmSpec } from '../model/vm.ts'
 
 /** What a machine's process needs beside the guest's memory. */
@@ -108,8 +109,10 @@ export function usageOf(
   cluster: ClusterState,
 ): { memoryMiB: number; cpus: number; machines: number } {
   const usage = { memoryMiB: 0, cpus: 0, machines: 0 }
-  for (const { spec, placement, status } of cluster.vms.values()) {
-    if (placement?.hostId !== hostId || spec.id === except?.id) continue
+  for (const vm of cluster.vms.values()) {
+    const { spec, status } = vm
+    // What moves takes its room on both hosts.
+    if (!ownersOf(vm).includes(hostId) || spec.id === except?.id) continue
     if (spec.desired === 'stopped' && (status === undefined || status.state === 'stopped')) continue
     usage.memoryMiB += spec.memoryMiB + processOverheadMiB
     usage.cpus += spec.cpus

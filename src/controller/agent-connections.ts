@@ -84,6 +84,20 @@ export function connectToAgents(tls: ControllerTls, clusterId: string): AgentCon
     async injectFailure(host, { vmId, ...order }) {
       await client(host).call('injectFailure', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
     },
+    prepareDeparture: (host, { vmId, ...order }) =>
+      client(host).call('prepareDeparture', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
+    depart: (host, { vmId, ...order }) =>
+      client(host).call('depart', { params: { vmId }, body: order }, { timeoutMs: orderTimeoutMs }),
+    followDeparture: (host, { vmId, ...order }) =>
+      client(host).call('followDeparture', { params: { vmId }, body: order }, { timeoutMs: orderTimeoutMs }),
+    async abandonDeparture(host, { vmId, ...order }) {
+      await client(host).call('abandonDeparture', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
+    },
+    async expectArrival(host, { vmId, ...order }) {
+      await client(host).call('expectArrival', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
+    },
+    completeArrival: (host, { vmId, ...order }) =>
+      client(host).call('completeArrival', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
     inventory: (host) => client(host).call('inventory', {}, { timeoutMs: orderTimeoutMs }),
     knock,
     async close() {

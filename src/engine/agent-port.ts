@@ -1,7 +1,8 @@
 /** What the engine asks of agents, fence devices and chance. The controller connects it to the network; the simulator to simulated hosts. */
 import type { Inventory } from '../model/agent-protocol/agent-contract.ts'
+import type { Departing, DepartureReport, DepartureTarget } from '../model/agent-protocol/migration-orders.ts'
 import type { HostSpec } from '../model/host.ts'
-import type { ImageId, SessionId, StorageId, VmId, VolumeId } from '../model/ids.ts'
+import type { HostId, ImageId, SessionId, StorageId, VmId, VolumeId } from '../model/ids.ts'
 import type { DiskFormat, MachineOrder, OrderAuthority } from '../model/machine-order.ts'
 import type { Pill } from '../model/protection/pill.ts'
 import type { InjectedFailure } from '../model/recovery/drill.ts'
@@ -54,6 +55,22 @@ export type AgentPort = {
   captureMachine(host: HostSpec, order: MachineOrderHead & { readonly kind: 'recovery' | 'template' }): Promise<ImageId>
   recoverMachine(host: HostSpec, order: MachineOrderHead & { readonly rung: Rung }): Promise<void>
   injectFailure(host: HostSpec, order: MachineOrderHead & { readonly failure: InjectedFailure }): Promise<void>
+  /** The orders of a move: see `model/agent-protocol/migration-orders.ts`. */
+  prepareDeparture(host: HostSpec, order: MachineOrderHead): Promise<Departing>
+  depart(host: HostSpec, order: MachineOrderHead & { readonly target: DepartureTarget }): Promise<DepartureReport>
+  followDeparture(host: HostSpec, order: MachineOrderHead & { readonly waitMs: number }): Promise<DepartureReport>
+  abandonDeparture(host: HostSpec, order: MachineOrderHead & { readonly isAloneHere: boolean }): Promise<void>
+  /** Answers when a process waits for it. */
+  expectArrival(
+    host: HostSpec,
+    order: MachineOrderHead & {
+      readonly machine: MachineOrder
+      readonly sourceHostId: HostId
+      readonly departing: Departing
+    },
+  ): Promise<void>
+  /** Answers when it runs there. */
+  completeArrival(host: HostSpec, order: MachineOrderHead): Promise<{ readonly resumedAtMs: number | null }>
   inventory(host: HostSpec): Promise<Inventory>
   /** True when the host's kernel answers a connection, even by refusing it: the machine and the way to it are alive. Never throws. */
   knock(host: HostSpec, timeoutMs: number): Promise<boolean>

@@ -29,6 +29,7 @@ import { captureSaga } from './vms/capture-task.ts'
 import { createVmSaga } from './vms/create-vm.ts'
 import { deleteVmSaga } from './vms/delete-vm.ts'
 import { createStandbyKeeper, type StandbyKeeper } from './vms/keep-standbys.ts'
+import { migrateSaga } from './vms/migrate-saga.ts'
 import { powerSagas } from './vms/power-task.ts'
 import { createVmReconciler, type VmReconciler } from './vms/reconcile-vms.ts'
 import { recoverSaga } from './vms/recover-task.ts'
@@ -99,6 +100,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   })
   const tasks: TaskRunner = createTaskRunner(leader, [
     ...sagasOf(leader, options, ledger),
+    migrateSaga(leader, { agents, table, startsOnHold: check.startsOnHold, epochFloor: check.epochFloor }),
     ...options.moreSagas(leader, () => tasks),
   ])
   const standbys = createStandbyKeeper({ leader, table, agents })

@@ -15,6 +15,7 @@ import type { Timings } from '../model/timings.ts'
 import type { MachinePhase } from '../model/vm.ts'
 import type { AgentPort, FencePort } from './agent-port.ts'
 import { type FakeHost, isWriting, type Machine, makeFakeHost, makeMachine, reportOf } from './fake-host.fixture.ts'
+import { fakeMoves } from './fake-moves.fixture.ts'
 
 export type Call = keyof AgentPort
 export type FakeAgents = {
@@ -119,7 +120,10 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
       host.standbys.clear()
       host.highestKnownRevision = 0
       host.storeIncarnation = null
-      for (const [vmId, { phase }] of host.machines) if (phase === 'starting') host.machines.delete(vmId)
+      for (const [vmId, machine] of host.machines) {
+        if (machine.phase === 'starting') host.machines.delete(vmId)
+        machine.move = { state: 'none', looks: 0, targetId: undefined }
+      }
       void live(host, losesFirstHeartbeat ? 1 : 0)
     },
     reboot(name) {
@@ -209,7 +213,9 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
         cpuModel: 'max',
       },
       machines,
-      pendingStarts: machines.filter(({ phase }) => phase === 'starting').map(({ vmId, epoch }) => ({ vmId, epoch })),
+      pendingStarts: machines
+        .filter(({ vmId, phase }) => phase === 'starting' && host.machines.get(vmId)?.isArriving === false)
+        .map(({ vmId, epoch }) => ({ vmId, epoch })),
       storages: storageIds.map((storageId) => ({
         storageId,
         probeAgeMs: host.isWithoutStorage ? 60_000 : 0,
@@ -244,7 +250,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
       if (!mayStayAlive(facts, { storageIds: shared, isFrozen, nowMs }, timings)) host.machines.delete(vmId)
       const verdict = judgeLicence(facts, { storageIds: shared, nowMs }, timings).kind
       if (verdict === 'freeze' && machine.phase === 'running') become(host, vmId, 'frozen')
-      if (verdict === 'licensed' && isFrozen) become(host, vmId, 'running')
+      if (verdict === 'licensed' && isFrozen && !machine.isHandedOver) become(host, vmId, 'running')
     }
   }
 
@@ -341,6 +347,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
           { spec, call: 'injectFailure', authority },
           (host) => void (held(host, vmId, epoch).phase = 'restarting'),
         ),
+      ...fakeMoves({ hosts, reach, held, become }),
       async knock({ id }) {
         await clock.sleep(1)
         const host = hosts.get(id)

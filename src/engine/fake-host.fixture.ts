@@ -1,6 +1,7 @@
 /** One host as the fake agents keep it: what it holds, and how a test has it misbehave. */
+import type { DepartureReport } from '../model/agent-protocol/migration-orders.ts'
 import type { Armed, HostSpec } from '../model/host.ts'
-import type { ImageId, SessionId, VmId } from '../model/ids.ts'
+import type { HostId, ImageId, SessionId, VmId } from '../model/ids.ts'
 import type { MachineOrder } from '../model/machine-order.ts'
 import type { NumberedRecord, RecoveryRecord } from '../model/recovery/recovery-record.ts'
 import { configurationOf, type ImageReport, type MachinePhase, type MachineReport } from '../model/vm.ts'
@@ -14,6 +15,12 @@ export type Machine = {
   service: MachineReport['recovery']['service']
   /** What a recovery of it would begin with. */
   image: ImageReport | null
+  /** Of a machine that leaves: how far it is, and whether it may go on by itself. */
+  move: { state: DepartureReport['state']; looks: number; readonly targetId: HostId | undefined }
+  isHandedOver: boolean
+  /** Of one that comes: it waits for its memory, and whether that is whole. */
+  isArriving: boolean
+  isWhole: boolean
 }
 
 export type FakeHost = {
@@ -70,7 +77,19 @@ export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): 
 /** Just ordered. As soon as it runs, its service answers correctly, if anybody looks. */
 export function makeMachine(order: MachineOrder, epoch: number, phase: MachinePhase): Machine {
   const service = order.probe === null ? 'unprobed' : 'correct'
-  return { order, epoch, phase, guestShutdown: false, wantsOtherHost: false, service, image: null }
+  return {
+    order,
+    epoch,
+    phase,
+    guestShutdown: false,
+    wantsOtherHost: false,
+    service,
+    image: null,
+    move: { state: 'none', looks: 0, targetId: undefined },
+    isHandedOver: false,
+    isArriving: false,
+    isWhole: false,
+  }
 }
 
 /** True while its vCPUs may write to its disks. */

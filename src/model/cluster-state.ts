@@ -2,6 +2,7 @@
 import type { ClusterSpec, NetworkSpec, Task, TemplateSpec } from './cluster.ts'
 import type { HostSpec, HostStatus } from './host.ts'
 import type { HostId, StorageId, TaskId, TemplateId, VmId, VolumeId } from './ids.ts'
+import type { VmMigration } from './migration/vm-migration.ts'
 import type { StorageSpec, VolumeSpec } from './storage.ts'
 import type { MachineReport, VmPlacement, VmSpec, VmStandby, VmStatus } from './vm.ts'
 
@@ -10,6 +11,8 @@ export type VmRecord = {
   readonly placement: VmPlacement | undefined
   readonly status: VmStatus | undefined
   readonly standby: VmStandby | undefined
+  /** It moves, or what moved it has not been cleared away yet. */
+  readonly migration?: VmMigration | undefined
 }
 export type HostRecord = { readonly spec: HostSpec; readonly status: HostStatus }
 

@@ -70,6 +70,8 @@ export const vmPlacementSchema = z.object({
   hostId: hostIdSchema,
   /** Grows with every change of owner and every ordered start. */
   epoch: z.number().int().min(1),
+  /** Epochs up to this were given out for moves that were undone: they are void. */
+  spentEpoch: z.number().int().optional(),
   /** The agent's session that the epoch's start was ordered from; another session voids the order. */
   session: sessionIdSchema,
   /** The boot of the host that it was ordered on; a newer boot proves it dead there. */
@@ -201,7 +203,17 @@ export const vmStandbySchema = z.object({
 })
 export type VmStandby = z.infer<typeof vmStandbySchema>
 
-export const vmActionSchema = z.enum(['start', 'stop', 'kill', 'pause', 'resume', 'reset', 'delete', 'console'])
+export const vmActionSchema = z.enum([
+  'start',
+  'stop',
+  'kill',
+  'pause',
+  'resume',
+  'reset',
+  'delete',
+  'console',
+  'migrate',
+])
 export type VmAction = z.infer<typeof vmActionSchema>
 
 const anyRunning: readonly VmState[] = ['running', 'paused', 'frozen', 'stopping', 'starting', 'restarting']
@@ -216,4 +228,5 @@ export const vmActionTable: Readonly<Record<VmAction, readonly VmState[]>> = {
   reset: ['running', 'paused'],
   delete: ['stopped', 'failed', 'waiting', 'lost', 'creating', 'deleting'],
   console: ['running', 'paused', 'frozen', 'starting', 'stopping', 'restarting'],
+  migrate: ['running'],
 }

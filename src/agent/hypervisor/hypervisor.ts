@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream'
 import type { Accelerator, PinnedHardware } from '../../model/hardware.ts'
 import type { MachineLife } from '../../model/machine-order.ts'
+import type { OutgoingMachine, SendOptions } from './moving-machine.ts'
 import type { ResidentAnswer, ResidentRequest } from './resident-protocol.ts'
 
 /** A disk as the hypervisor opens it. Paths are on this host. */
@@ -147,8 +148,23 @@ export type RunningMachine = {
   /** A raw byte stream to the serial console. One at a time: a new one ends the old one. A reader that lags far behind is cut off. */
   openConsole(): Promise<Duplex>
   onEvent(listener: (event: MachineEvent) => void): void
+  /** What it got while it ran: disks in the order of their ports, and whether memory. */
+  plugged(): Promise<{ readonly volumeIds: readonly string[]; readonly hasMemory: boolean }>
+  /** Begins to send it to another process while it runs. On failure it runs on. */
+  send(options: SendOptions): Promise<OutgoingMachine>
   /** Forgets the machine without touching it: closes sockets and timers of this process. */
   detach(): void
+}
+
+/** The other end of `send`: a process that waits for a machine. */
+export type IncomingMachine = {
+  /** Stands still; `resume` is for the time when all has come and its disks belong to it. */
+  readonly machine: RunningMachine
+  readonly stream: Duplex
+  /** Resolves when memory and devices are whole. Rejects when the stream broke off, and the process ends then. */
+  readonly loaded: Promise<void>
+  /** Resolves when its vCPUs run here, with the wall clock. */
+  readonly resumedAtMs: Promise<number>
 }
 
 export type HypervisorFacts = {
@@ -187,4 +203,9 @@ export type Hypervisor = {
    * throw-away overlays on the layers of that instant. Returns when both files are whole and durable; leaves nothing on failure.
    */
   bake(shape: MachineShape, streamPath: string, into: MemoryImageFiles): Promise<void>
+  /**
+   * Starts a process that waits for a machine of this shape to be sent to it. Its disks may be open elsewhere until it is resumed.
+   * `plugged`: disks that the machine got while it ran, in the order of its ports. On failure nothing of it is left running.
+   */
+  receive(definition: MachineDefinition, plugged: readonly AttachedDisk[]): Promise<IncomingMachine>
 }

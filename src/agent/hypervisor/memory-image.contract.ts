@@ -171,7 +171,7 @@ async function startTyping(
  * What the guest answers to this byte, typed until it hears it. Its firmware, which may still have the word, says none of the letters that
  * are typed here.
  */
-async function type(machine: RunningMachine, letter: string): Promise<string> {
+export async function type(machine: RunningMachine, letter: string): Promise<string> {
   const console = await machine.openConsole()
   const typing = setInterval(() => console.write(letter), 50)
   console.write(letter)

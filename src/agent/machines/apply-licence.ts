@@ -14,7 +14,8 @@ export async function applyLicence(keeping: Keeping): Promise<void> {
   if (verdict.kind === 'freeze' && phase === 'running') {
     return enqueue(keeping, () => whenStill(keeping, 'running', (machine) => freeze(keeping, machine)))
   }
-  if (verdict.kind === 'licensed' && phase === 'frozen') {
+  // What was handed over may run elsewhere by now: a licence alone doesn't let it go on.
+  if (verdict.kind === 'licensed' && phase === 'frozen' && record.handedOverTo === null) {
     return enqueue(keeping, () => whenStill(keeping, 'frozen', (machine) => thaw(keeping, machine)))
   }
 }
@@ -41,6 +42,7 @@ async function freeze(keeping: Keeping, machine: RunningMachine): Promise<void> 
 
 /** The watchdog hears first: from here on the machine needs its licence again. */
 async function thaw(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  if (keeping.record.handedOverTo !== null) return
   await guardMachine(keeping, false)
   await machine.resume()
   if (keeping.record.wanted === 'running') return become(keeping, 'running', '')

@@ -5,6 +5,7 @@ import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { FailureCause } from '../../model/recovery/recovery-policy.ts'
 import { configurationOf, type MachinePhase, type MachineReport, type ServiceState } from '../../model/vm.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
+import type { Arrival, Departure } from '../migration/moving.ts'
 import type { ProbeChange, Prober } from '../probes/prober.ts'
 import type { SpareKeeper } from '../recovery/spare-keeper.ts'
 import type { MachinePorts } from './machine-ports.ts'
@@ -66,6 +67,10 @@ export type Keeping = {
   releasing: Promise<void> | undefined
   /** The newest epoch it was ordered to start under, from the moment of the order on. */
   orderedEpoch: number
+  /** It leaves this host while it runs. */
+  departure: Departure | undefined
+  /** It comes to this host while it runs. */
+  arrival: Arrival | undefined
 }
 
 /** Its first change waits until `after` is settled. */
@@ -97,6 +102,8 @@ export function beginKeeping(
     isReleased: false,
     releasing: undefined,
     orderedEpoch: record.epoch,
+    departure: undefined,
+    arrival: undefined,
   }
 }
 

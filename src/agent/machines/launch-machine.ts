@@ -31,7 +31,7 @@ export type LaunchRequest = {
 /** Boots it and lets it run. On any failure nothing of it is left running, and the error says what to do. */
 export async function launchMachine(request: LaunchRequest, ports: MachinePorts): Promise<RunningMachine> {
   const { machine, life } = request
-  assertLicensed(request, ports)
+  assertLicensed(machine, ports)
   await request.writtenDown
   await claimDisks(machine, life, ports)
   const disks = await openBootDisks(machine, ports)
@@ -61,7 +61,7 @@ export async function launchSpare(
   ports: MachinePorts,
 ): Promise<RunningMachine> {
   const { machine, life } = request
-  assertLicensed(request, ports)
+  assertLicensed(machine, ports)
   const cgroupDirectory = await ports.cgroups.make(machine.vmId)
   const takeDisks = async () => {
     await claimDisks(machine, life, ports)
@@ -116,7 +116,7 @@ async function letRun(
         `the leader did not confirm that epoch ${life.epoch} of ${machine.name} is the owner's`,
       )
     }
-    assertLicensed(request, ports)
+    assertLicensed(machine, ports)
     if (request.isCancelled()) throw new DialtoneError('cancelled', `the start of ${machine.name} was called off`)
     request.onRun()
     await go()
@@ -133,13 +133,13 @@ async function allDone(works: readonly Promise<unknown>[]): Promise<void> {
   await Promise.all(works)
 }
 
-async function guard(machine: MachineOrder, cgroupDirectory: string, ports: MachinePorts): Promise<void> {
+export async function guard(machine: MachineOrder, cgroupDirectory: string, ports: MachinePorts): Promise<void> {
   if (!machine.leased) return
   const storageIds = sharedStoragesOf(machine, ports)
   await ports.licences.guard(machine.vmId, { storageIds, isFrozen: false, cgroupDirectory })
 }
 
-function assertLicensed({ machine }: LaunchRequest, ports: MachinePorts): void {
+export function assertLicensed(machine: MachineOrder, ports: MachinePorts): void {
   if (!machine.leased) return
   if (ports.licences.isLicensed(sharedStoragesOf(machine, ports), ports.clock.bootTimeMs())) return
   throw new DialtoneError('licence-lost', `${ports.hostName} has no licence to run ${machine.name} at the moment`)

@@ -1,5 +1,6 @@
 /** One host in memory under virtual time: its machines outlive its agents, as real ones do. Every effect that matters is in `history`. */
 import { createHash } from 'node:crypto'
+import type { Duplex } from 'node:stream'
 import { sessionIdOf, sharedId, vmIdOf, volumeIdOf } from '../../model/cluster-state.fixture.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { SessionId, StorageId, VmId, VolumeId } from '../../model/ids.ts'
@@ -53,6 +54,8 @@ export type MachineHost = {
   removalsTakeMs: number
   /** How long it takes until a process that is killed is gone. */
   killsTakeMs: number
+  /** Leads to the host that a machine is sent to. */
+  openStream: () => Promise<Duplex>
   /** Written records, by machine. */
   readonly records: Map<VmId, MachineRecord>
   /** What lies beside them: the run directories of processes. */
@@ -219,6 +222,7 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
         randomNumbers += 1
         return createHash('sha512').update(`random ${randomNumbers}`).digest().subarray(0, count)
       },
+      openStreamTo: () => host.openStream(),
       sendSignal(pid, signalName) {
         const machine = alive().find((one) => one.pid === pid)
         if (machine === undefined) return
@@ -258,6 +262,7 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
     answerToStarts: true,
     removalsTakeMs: 0,
     killsTakeMs: 0,
+    openStream: () => Promise.reject(new DialtoneError('host-unreachable', 'there is no other host')),
     serves: () => true,
     licences,
     session: sessionIdOf('first'),

@@ -2,13 +2,18 @@
  * The life of one machine on this host: started by order, restarted on the spot when its process dies, frozen and killed by its licence,
  * stopped or released by order.
  */
+import type { Duplex } from 'node:stream'
+import type { Departing, DepartureReport, DepartureTarget } from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import type { HostId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { InjectedFailure } from '../../model/recovery/drill.ts'
 import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { Rung } from '../../model/recovery/recovery-policy.ts'
 import type { MachinePhase, MachineReport } from '../../model/vm.ts'
 import type { MachineState, RunningMachine } from '../hypervisor/hypervisor.ts'
+import { type ArrivalWish, completeArrival, expectArrival, takeStream } from '../migration/arrival.ts'
+import { abandonDeparture, depart, followDeparture, prepareDeparture } from '../migration/departure.ts'
 import { captureForClones } from '../recovery/capture-for-clones.ts'
 import { currentLayerOf } from '../recovery/capture-image.ts'
 import { injectFailure } from '../recovery/inject-failure.ts'
@@ -71,6 +76,14 @@ export type MachineKeeper = {
   recover(rung: Rung): Promise<void>
   /** Makes it fail, for a drill. */
   injectFailure(failure: InjectedFailure): Promise<void>
+  prepareDeparture(): Promise<Departing>
+  depart(target: DepartureTarget): DepartureReport
+  followDeparture(waitMs: number): Promise<DepartureReport>
+  abandonDeparture(isAloneHere: boolean): Promise<void>
+  /** Under a new epoch; resolves when a process waits for it. */
+  expectArrival(order: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number }): Promise<void>
+  takeStream(callerId: HostId | undefined): Promise<Duplex>
+  completeArrival(): Promise<number | null>
 }
 
 /**
@@ -103,6 +116,16 @@ export function createMachineKeeper(
     capture: (kind) => (kind === 'template' ? captureForClones(keeping) : captureRunning(keeping)),
     recover: async (rung) => recoverByHand(keeping, rung),
     injectFailure: (failure) => injectFailure(keeping, failure),
+    prepareDeparture: () => prepareDeparture(keeping),
+    depart: (target) => depart(keeping, target),
+    followDeparture: (waitMs) => followDeparture(keeping, waitMs),
+    abandonDeparture: (isAloneHere) => abandonDeparture(keeping, isAloneHere),
+    expectArrival: (order) => {
+      beginOrder(keeping, order.epoch)
+      return expectArrival(keeping, order)
+    },
+    takeStream: (callerId) => takeStream(keeping, callerId),
+    completeArrival: () => completeArrival(keeping),
     async applyLicence() {
       if (isApplying) return
       isApplying = true
@@ -114,12 +137,16 @@ export function createMachineKeeper(
 }
 
 function start(keeping: Keeping, machine: MachineOrder, epoch: number): void {
+  beginOrder(keeping, epoch)
+  become(keeping, 'starting', 'ordered')
+  inBackground(keeping, () => enqueue(keeping, () => startByOrder(keeping, machine, epoch)))
+}
+
+function beginOrder(keeping: Keeping, epoch: number): void {
   keeping.orderedEpoch = epoch
   keeping.isReleased = false
   // What is released from here on is this order, not the life before it.
   keeping.releasing = undefined
-  become(keeping, 'starting', 'ordered')
-  inBackground(keeping, () => enqueue(keeping, () => startByOrder(keeping, machine, epoch)))
 }
 
 async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
@@ -129,7 +156,9 @@ async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
   const state = await running.state().catch(() => 'running' as const)
   const phase = phaseOf(keeping, state)
   // It was being started, or waited for a licence. Before anything lets it run, its disks are looked at.
-  if (phase === 'frozen') inBackground(keeping, () => enqueue(keeping, () => settleStart(keeping, running)))
+  const isHandedOver = keeping.record.handedOverTo !== null
+  if (phase === 'frozen' && !isHandedOver)
+    inBackground(keeping, () => enqueue(keeping, () => settleStart(keeping, running)))
   become(keeping, phase, 're-adopted')
   if (phase === 'frozen' && keeping.record.machine.leased) await guardMachine(keeping, true)
   inBackground(keeping, () => goOnWith(keeping, running))

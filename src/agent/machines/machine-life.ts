@@ -25,14 +25,9 @@ export async function startByOrder(keeping: Keeping, machine: MachineOrder, epoc
   if (keeping.running !== undefined) await keeping.running.kill(reapWithinMs)
   endWatch(keeping)
   await tidyAfterDeath(keeping)
-  keeping.failure = undefined
-  keeping.failureTimesMs = []
-  keeping.earlierAttempts = []
-  keeping.drill = undefined
-  keeping.wantsOtherHost = false
-  keeping.crashes = 0
-  keeping.guestShutdown = false
-  await writeRecord(keeping, { machine, epoch, incarnation: 0, confirmed: false, wanted: 'running', isPaused: false })
+  forgetFailures(keeping)
+  const began = { incarnation: 0, confirmed: false, wanted: 'running', isPaused: false, handedOverTo: null } as const
+  await writeRecord(keeping, { machine, epoch, ...began })
   if (machine.start === 'clone') return afterOrderedStart(keeping, await clone(keeping, 'ordered'))
   await findImage(keeping)
   if (machine.start === 'resume' && imageFor(keeping) !== undefined) {
@@ -42,6 +37,19 @@ export async function startByOrder(keeping: Keeping, machine: MachineOrder, epoc
     keeping.image.note = `it was booted: ${outcome.why}`
   }
   return afterOrderedStart(keeping, await boot(keeping, 'ordered'))
+}
+
+/** What a life before this one went through is over. */
+export function forgetFailures(keeping: Keeping): void {
+  keeping.failure = undefined
+  keeping.failureTimesMs = []
+  keeping.earlierAttempts = []
+  keeping.drill = undefined
+  keeping.wantsOtherHost = false
+  keeping.crashes = 0
+  keeping.guestShutdown = false
+  keeping.departure = undefined
+  keeping.image.isCapturing = false
 }
 
 /** Takes over a machine that an earlier agent had started. */
@@ -129,7 +137,7 @@ export function inBackground(keeping: Keeping, work: () => Promise<unknown>): vo
 }
 
 async function afterOrderedStart(keeping: Keeping, outcome: StartOutcome): Promise<void> {
-  if (outcome.kind === 'running') return begin(keeping, outcome)
+  if (outcome.kind === 'running') return beginLife(keeping, outcome)
   await tidyAfterDeath(keeping)
   fail(keeping, keeping.record.epoch, outcome.kind === 'failed' ? outcome.why : 'it has no licence here')
 }
@@ -140,7 +148,7 @@ function fail(keeping: Keeping, epoch: number, detail: string): void {
 }
 
 /** It runs: it is followed, watched and served from now on. */
-async function begin(
+export async function beginLife(
   keeping: Keeping,
   { machine, tookMs, before }: Extract<StartOutcome, { readonly kind: 'running' }>,
 ): Promise<void> {
@@ -257,7 +265,7 @@ async function startOnTheSpot(keeping: Keeping, epoch: number, start: Start): Pr
   const outcome = await start(keeping, 'on-the-spot')
   switch (outcome.kind) {
     case 'running':
-      return begin(keeping, outcome)
+      return beginLife(keeping, outcome)
     case 'no-licence':
       await tidyAfterDeath(keeping)
       return retryWithLicence(keeping, epoch, start)
@@ -296,6 +304,8 @@ async function afterExit(
   }
   machine.detach()
   keeping.running = undefined
+  // It may run elsewhere by now.
+  if (record.handedOverTo !== null) return become(keeping, 'frozen', `it was handed over, and has died: ${exit.detail}`)
   beginFailure(keeping, { cause: 'process-died', detail: exit.detail, failedAt: exit.failedAt })
   await recover(keeping)
 }

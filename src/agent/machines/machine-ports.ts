@@ -1,4 +1,6 @@
 /** What the machines' life on a host depends on. The simulator puts simulated ones in their place. */
+import type { Duplex } from 'node:stream'
+import type { DepartureTarget } from '../../model/agent-protocol/migration-orders.ts'
 import type { Clock } from '../../model/clock.ts'
 import type { StorageId, VmId } from '../../model/ids.ts'
 import type { Logger } from '../../model/logger.ts'
@@ -70,6 +72,8 @@ export type MachinePorts = {
    * false when it says that it isn't, or when no acknowledgement comes in time.
    */
   confirmStart(life: { readonly vmId: VmId; readonly epoch: number }): Promise<boolean>
+  /** Where a machine of this id is expected on another host. */
+  openStreamTo(target: DepartureTarget, vmId: VmId): Promise<Duplex>
   /** Something changed that the leader should hear of at once. */
   reportSoon(): void
 }

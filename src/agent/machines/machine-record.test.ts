@@ -20,6 +20,7 @@ const record: MachineRecord = {
   imageId: null,
   layers: [],
   unneededLayers: [],
+  handedOverTo: null,
 }
 
 async function withFolder(body: (folder: string) => Promise<void>): Promise<void> {

@@ -3,6 +3,7 @@ import { DialtoneError } from '../../model/dialtone-error.ts'
 import { type SessionId, type VmId, vmIdSchema } from '../../model/ids.ts'
 import type { MachineOrder, OrderAuthority } from '../../model/machine-order.ts'
 import type { MachineReport } from '../../model/vm.ts'
+import type { ArrivalWish } from '../migration/arrival.ts'
 import { removeLayersOf, removeLeftLayers } from '../recovery/remove-left-layers.ts'
 import { createStandbyRoom, type StandbyRoom } from '../recovery/standby-room.ts'
 import { reapWithinMs } from './keeping.ts'
@@ -21,6 +22,14 @@ export type MachineRoom = {
   readonly standbys: StandbyRoom
   highestEpoch(): number
   start(machine: MachineOrder, order: { readonly authority: OrderAuthority; readonly epoch: number }): MachineReport
+  /** This machine is going to be sent here. Resolves when a process waits for it. */
+  expectArrival(
+    order: ArrivalWish & {
+      readonly authority: OrderAuthority
+      readonly epoch: number
+      readonly machine: MachineOrder
+    },
+  ): Promise<void>
   /** The machine whose order this is for; throws `session-void`, `stale-epoch` or `not-found`. */
   keeperFor(vmId: VmId, order: { readonly authority: OrderAuthority; readonly epoch: number }): MachineKeeper
   keeper(vmId: VmId): MachineKeeper | undefined
@@ -49,6 +58,28 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
     ports.reportSoon()
   }
 
+  /** The keeper of what is ordered to be here under this epoch; `isNew`: it has not heard of that order yet. */
+  const keeperOfOrder = (
+    machine: MachineOrder,
+    { authority, epoch }: { readonly authority: OrderAuthority; readonly epoch: number },
+  ) => {
+    checkAuthority(authority)
+    const { vmId } = machine
+    const released = releasedUpTo.get(vmId) ?? 0
+    if (epoch <= released)
+      throw new DialtoneError('stale-epoch', `${machine.name} was released here up to epoch ${released}`)
+    const existing = keepers.get(vmId)
+    const held = existing?.epoch() ?? 0
+    if (epoch < held) throw new DialtoneError('stale-epoch', `${machine.name} is held here under epoch ${held}`)
+    if (existing !== undefined && epoch === held) return { keeper: existing, isNew: false }
+    const after = clearing.underWay(vmId) ?? Promise.resolve()
+    const spare = standbys.spareOf(vmId)
+    const keeper = existing ?? createMachineKeeper(newRecord(machine, epoch, ports.bootId), ports, { spare, after })
+    standbys.forget(vmId)
+    keepers.set(vmId, keeper)
+    return { keeper, isNew: true }
+  }
+
   return {
     session,
     checkAuthority,
@@ -56,23 +87,13 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
     adoptAll: () => adoptAll(keepers, standbys, ports),
     reports: () => [...keepers.values()].map((keeper) => keeper.report()),
     highestEpoch: () => Math.max(0, ...[...keepers.values()].map((keeper) => keeper.epoch()), ...releasedUpTo.values()),
-    start(machine, { authority, epoch }) {
-      checkAuthority(authority)
-      const { vmId } = machine
-      const released = releasedUpTo.get(vmId) ?? 0
-      if (epoch <= released)
-        throw new DialtoneError('stale-epoch', `${machine.name} was released here up to epoch ${released}`)
-      const existing = keepers.get(vmId)
-      const held = existing?.epoch() ?? 0
-      if (epoch < held) throw new DialtoneError('stale-epoch', `${machine.name} is held here under epoch ${held}`)
-      if (existing !== undefined && epoch === held) return existing.report()
-      const after = clearing.underWay(vmId) ?? Promise.resolve()
-      const spare = standbys.spareOf(vmId)
-      const keeper = existing ?? createMachineKeeper(newRecord(machine, epoch, ports.bootId), ports, { spare, after })
-      standbys.forget(vmId)
-      keepers.set(vmId, keeper)
-      keeper.start(machine, epoch)
+    start(machine, order) {
+      const { keeper, isNew } = keeperOfOrder(machine, order)
+      if (isNew) keeper.start(machine, order.epoch)
       return keeper.report()
+    },
+    async expectArrival(order) {
+      await keeperOfOrder(order.machine, order).keeper.expectArrival(order)
     },
     keeperFor(vmId, { authority, epoch }) {
       checkAuthority(authority)
@@ -203,7 +224,7 @@ async function adoptOne(
   if (running !== undefined) return keeper.adopt(running)
   // A process that could not be reached is not a process that is gone: only an empty cgroup says so.
   await ports.cgroups.kill(vmId, reapWithinMs)
-  if (record.wanted === 'running') keeper.restartOnTheSpot()
+  if (record.wanted === 'running' && record.handedOverTo === null) keeper.restartOnTheSpot()
 }
 
 function newRecord(machine: MachineOrder, epoch: number, bootId: string): MachineRecord {
@@ -221,5 +242,6 @@ function newRecord(machine: MachineOrder, epoch: number, bootId: string): Machin
     imageId: null,
     layers: [],
     unneededLayers: [],
+    handedOverTo: null,
   }
 }

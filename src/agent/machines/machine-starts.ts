@@ -96,7 +96,8 @@ function failed(why: string): StartOutcome {
 
 /** The newest order still wants this life. */
 export function isWanted(keeping: Keeping, epoch: number): boolean {
-  return !keeping.isReleased && keeping.orderedEpoch === epoch && keeping.record.wanted === 'running'
+  const { wanted, handedOverTo } = keeping.record
+  return !keeping.isReleased && keeping.orderedEpoch === epoch && wanted === 'running' && handedOverTo === null
 }
 
 async function takeSpare(keeping: Keeping, wish: SpareWish): Promise<PreparedSpare | { readonly why: string }> {

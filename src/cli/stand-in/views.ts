@@ -45,6 +45,7 @@ export function makeVmView(changes: Partial<VmView> = {}): VmView {
     standby: null,
     standbyHostName: null,
     standbyReport: null,
+    migration: null,
     recoverySentence: 'It boots from its disk as it is; what was only in its memory is lost.',
     boundToHostId: null,
     lifecycle: 'live',

@@ -26,6 +26,7 @@ export function vmView(
     hostName: placement === undefined ? null : (cluster.hosts.get(placement.hostId)?.spec.name ?? placement.hostId),
     placement: placement ?? null,
     standby: vm.standby ?? null,
+    migration: vm.migration ?? null,
     standbyReport: standbyReport ?? null,
     standbyHostName:
       vm.standby === undefined ? null : (cluster.hosts.get(vm.standby.hostId)?.spec.name ?? vm.standby.hostId),

@@ -17,6 +17,7 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from '../../model/ids.ts'
+import { vmMigrationSchema } from '../../model/migration/vm-migration.ts'
 import { storageSpecSchema, volumeSpecSchema } from '../../model/storage.ts'
 import { vmPlacementSchema, vmSpecSchema, vmStandbySchema, vmStatusSchema } from '../../model/vm.ts'
 import type { Change, KeyValue, Revision, Store } from '../../store/store.ts'
@@ -182,6 +183,8 @@ function applyVm(state: MutableState, id: VmId, { part, value }: Part): void {
     state.vms.set(id, { ...before, status: value === undefined ? undefined : vmStatusSchema.parse(value) })
   } else if (before !== undefined && part === 'standby') {
     state.vms.set(id, { ...before, standby: value === undefined ? undefined : vmStandbySchema.parse(value) })
+  } else if (before !== undefined && part === 'migration') {
+    state.vms.set(id, { ...before, migration: value === undefined ? undefined : vmMigrationSchema.parse(value) })
   }
 }
 

@@ -11,6 +11,7 @@ export const keys = {
   vmPlacement: (id: VmId) => `vm/${id}/placement`,
   vmStatus: (id: VmId) => `vm/${id}/status`,
   vmStandby: (id: VmId) => `vm/${id}/standby`,
+  vmMigration: (id: VmId) => `vm/${id}/migration`,
   /** Sorted by service, then by time. `source`: who saw it, and its number there. */
   ledgerEntry: (service: VmId, at: string, source: string) => `ledger/${service}/${at}-${source}`,
   storage: (id: StorageId) => `storage/${id}`,

@@ -15,6 +15,8 @@ export type NewEvent = {
   readonly vmId?: VmId | undefined
   readonly hostId?: HostId | undefined
   readonly user?: string | undefined
+  /** Figures, for programs. */
+  readonly detail?: ClusterEvent['detail']
 }
 
 export type EventLedger = {
@@ -42,6 +44,7 @@ export function createEventLedger(
       vmId: event.vmId ?? null,
       hostId: event.hostId ?? null,
       user: event.user ?? null,
+      ...(event.detail === undefined ? {} : { detail: event.detail }),
     }
     options.logger.info(event.kind, { ...event })
     if (counter % 500 === 0) prune(store).catch((error: unknown) => options.logger.warn('event.not-pruned', { error }))

@@ -112,7 +112,7 @@ async function runTask(
     ...current,
     state: 'succeeded',
     progress: 1,
-    message: 'done',
+    message: summaryOf(current.journal) ?? 'done',
     endedAt: nowOf(leader),
   }))
 }
@@ -291,6 +291,13 @@ async function updateTask(leader: Leader, taskId: TaskId, change: (task: Task) =
 
 function withStep(task: Task, index: number, changes: Partial<Task['steps'][number]>): Task {
   return { ...task, steps: task.steps.map((step, at) => (at === index ? { ...step, ...changes } : step)) }
+}
+
+/** What a saga has to say at its end. */
+function summaryOf(journal: Task['journal']): string | undefined {
+  const isRecord = typeof journal === 'object' && journal !== null && !Array.isArray(journal)
+  const summary = isRecord ? journal['summary'] : undefined
+  return typeof summary === 'string' ? summary : undefined
 }
 
 function mergeJournal(journal: Task['journal'], changes: object | undefined): Task['journal'] {

@@ -17,7 +17,8 @@ export type AcceptStopDecision = Extract<VmDecision, { readonly kind: 'accept-st
  */
 export function conditionsOf(leader: Leader, { spec, placement }: VmRecord): readonly Condition[] {
   const ofHost = placement === undefined ? [] : [unchanged(leader, keys.hostStatus(placement.hostId))]
-  return [unchanged(leader, keys.vm(spec.id)), unchanged(leader, keys.vmPlacement(spec.id)), ...ofHost]
+  const ofVm = [keys.vm(spec.id), keys.vmPlacement(spec.id), keys.vmMigration(spec.id)]
+  return [...ofVm.map((key) => unchanged(leader, key)), ...ofHost]
 }
 
 /** Stores the new placement; false when something it was decided from has changed meanwhile. */

@@ -1,7 +1,9 @@
 /** Deletes a VM: it is proven dead wherever it may be → its disks go → nothing is remembered of it. */
 import { z } from 'zod'
+import type { VmRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import { type VmId, vmIdSchema } from '../../model/ids.ts'
+import { type HostId, type VmId, vmIdSchema } from '../../model/ids.ts'
+import { epochOn, ownersOf } from '../../model/migration/vm-migration.ts'
 import { proofReaches } from '../../model/proof-reaches.ts'
 import type { AgentPort } from '../agent-port.ts'
 import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
@@ -52,34 +54,43 @@ export function deleteVmSaga(leader: Leader, agents: AgentPort): RunnableSaga {
   })
 }
 
-/** Asks the host until it answers with the proof; a host that is proven dead counts as having let go. */
+/** Asks every host that may hold it until it answers with the proof; a host that is proven dead counts as having let go. */
 async function letGo(
   leader: Leader,
   agents: AgentPort,
   { vmId, signal }: { readonly vmId: VmId; readonly signal: AbortSignal },
 ): Promise<void> {
+  const letGoBy = new Set<HostId>()
   for (;;) {
     signal.throwIfAborted()
     const vm = leader.index.state().vms.get(vmId)
-    const placement = vm?.placement
-    if (vm === undefined || placement === undefined) return
-    const host = leader.index.state().hosts.get(placement.hostId)
-    if (host === undefined)
-      throw new DialtoneError('not-proven-dead', `the host of ${vm.spec.name} is no longer part of the cluster`)
-    const { proof } = host.status
-    if (proof !== null && proofReaches(vm, proof)) return
-    if (host.status.state === 'online' || host.status.state === 'maintenance') {
-      const isReleased = await agents
-        .releaseMachine(host.spec, { vmId, authority: authorityOf(leader, host), upToEpoch: placement.epoch })
-        .then(() => true)
-        .catch((error: unknown) => {
-          leader.logger.warn('vm.not-released', { vmId, host: host.spec.name, error })
-          return false
-        })
-      if (isReleased) return
-    }
-    await leader.clock.sleep(300, signal)
+    const left = vm === undefined ? [] : ownersOf(vm).filter((hostId) => !letGoBy.has(hostId))
+    if (vm === undefined || left.length === 0) return
+    for (const hostId of left) if (await hasLetGo(leader, agents, { vm, hostId })) letGoBy.add(hostId)
+    if (letGoBy.size < ownersOf(vm).length) await leader.clock.sleep(300, signal)
   }
+}
+
+async function hasLetGo(
+  leader: Leader,
+  agents: AgentPort,
+  { vm, hostId }: { readonly vm: VmRecord; readonly hostId: HostId },
+): Promise<boolean> {
+  const vmId = vm.spec.id
+  const host = leader.index.state().hosts.get(hostId)
+  const epoch = epochOn(vm, hostId)
+  if (host === undefined)
+    throw new DialtoneError('not-proven-dead', `the host of ${vm.spec.name} is no longer part of the cluster`)
+  const { proof } = host.status
+  if (epoch === undefined || (proof !== null && proofReaches(vm, proof))) return true
+  if (host.status.state !== 'online' && host.status.state !== 'maintenance') return false
+  return agents
+    .releaseMachine(host.spec, { vmId, authority: authorityOf(leader, host), upToEpoch: epoch })
+    .then(() => true)
+    .catch((error: unknown) => {
+      leader.logger.warn('vm.not-released', { vmId, host: host.spec.name, error })
+      return false
+    })
 }
 
 async function comeBackToLife(leader: Leader, vmId: VmId): Promise<void> {

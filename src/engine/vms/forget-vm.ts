@@ -11,6 +11,7 @@ export async function forgetVm(leader: Leader, vmId: VmId, event?: Write): Promi
     keys.vmPlacement(vmId),
     keys.vmStatus(vmId),
     keys.vmStandby(vmId),
+    keys.vmMigration(vmId),
     keys.nameClaim('vm', vm.spec.name),
     keys.addressClaim(vm.spec.address),
     keys.numberClaim('vm', vm.spec.number),

@@ -73,9 +73,13 @@ async function carry(options: OrderGiverOptions, order: Order): Promise<'now' | 
     const vmId = vm.spec.id
     const why = error instanceof DialtoneError ? error.message : error
     options.leader.logger.warn('vm.order-refused', { vmId, order: decision.kind, host: target.host.name, error: why })
-    // The epoch is void there: it was spent before this leader's memory began.
+    // The epoch is void there and nothing of it lives: a newer one is given at once, since no report would ever tell of this one.
     if (decision.kind === 'start' && error instanceof DialtoneError && error.code === 'stale-epoch')
-      noteAnswered(options, order)
+      options.memory.orderAnswered(vmId, {
+        session: target.authority.session,
+        epoch: decision.epoch,
+        atSequence: Number.NEGATIVE_INFINITY,
+      })
     return 'later'
   }
 }

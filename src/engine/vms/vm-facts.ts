@@ -56,7 +56,7 @@ export function questionOf(facts: VmFacts, vm: VmRecord): VmQuestion {
 /** Lives that answering hosts report and that are not the placed one: on other hosts, or under another epoch. */
 export function straysOf(
   { leader, table }: Pick<VmFacts, 'table' | 'leader'>,
-  { spec, placement }: VmRecord,
+  { spec, placement, migration }: VmRecord,
 ): readonly StrayLife[] {
   const strays: StrayLife[] = []
   for (const { spec: host, status } of leader.index.state().hosts.values()) {
@@ -64,6 +64,9 @@ export function straysOf(
     const report = table.report(host.id, spec.id)
     if (report === undefined || !livePhases.includes(report.phase)) continue
     if (placement?.hostId === host.id && placement.epoch === report.epoch) continue
+    // Both ends of a move are the business of its task.
+    if (migration?.sourceHostId === host.id && migration.sourceEpoch === report.epoch) continue
+    if (migration?.destinationHostId === host.id && migration.epoch === report.epoch) continue
     // An order of a new epoch is under way to the host that still reports the old one: the agent itself ends the old life first.
     if (placement?.hostId === host.id && report.epoch < placement.epoch) continue
     strays.push({ hostId: host.id, epoch: report.epoch })

@@ -9,6 +9,7 @@ import { ladderStatisticsSchema } from '../recovery/ladder-statistics.ts'
 import { probeSchema } from '../recovery/probe.ts'
 import { recoverySchema, rungSchema } from '../recovery/recovery-policy.ts'
 import { machineReportSchema } from '../vm.ts'
+import { migrationOrders } from './migration-orders.ts'
 
 const vmParams = z.object({ vmId: vmIdSchema })
 const epoch = z.number().int().min(1)
@@ -183,6 +184,7 @@ export const agentContract = {
     summary: 'What is really there, for the doctor.',
     response: inventorySchema,
   },
+  ...migrationOrders,
 } as const satisfies Contract
 
 export type AgentContract = typeof agentContract

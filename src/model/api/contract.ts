@@ -4,6 +4,7 @@ import { clusterRoutes } from './cluster-routes.ts'
 import { drillRoutes } from './drill-routes.ts'
 import { hostRoutes } from './host-routes.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
+import { migrationRoutes } from './migration-routes.ts'
 import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
 import { vmRoutes } from './vm-routes.ts'
@@ -14,6 +15,7 @@ export const apiContract = {
   ...drillRoutes,
   ...recoveryRoutes,
   ...ledgerRoutes,
+  ...migrationRoutes,
   ...hostRoutes,
   ...clusterRoutes,
 } as const satisfies Contract

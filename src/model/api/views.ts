@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { standbyReportSchema } from '../agent-protocol/heartbeat.ts'
 import { clusterSpecSchema, networkSpecSchema, taskSchema, templateSpecSchema } from '../cluster.ts'
 import { hostSpecSchema, hostStatusSchema } from '../host.ts'
+import { vmMigrationSchema } from '../migration/vm-migration.ts'
 import { storageSpecSchema } from '../storage.ts'
 import { vmPlacementSchema, vmSpecSchema, vmStandbySchema, vmStatusSchema } from '../vm.ts'
 
@@ -17,6 +18,8 @@ export const vmViewSchema = z.object({
   standbyHostName: z.string().nullable(),
   /** What that host says of it; null while it says nothing. */
   standbyReport: standbyReportSchema.nullable(),
+  /** The move that it is in. */
+  migration: vmMigrationSchema.nullable(),
   /** How it would come back after a failure, and what that would lose. */
   recoverySentence: z.string(),
   /** The proof of the last recovery in a sentence. */

@@ -4,6 +4,7 @@ import { DialtoneError } from '../../../model/dialtone-error.ts'
 import { type HypervisorFixture, hypervisorContract } from '../hypervisor.contract.ts'
 import type { MachineDefinition, MachineEvent } from '../hypervisor.ts'
 import { memoryImageContract } from '../memory-image.contract.ts'
+import { movingMachineContract } from '../moving-machine.contract.ts'
 import { sampleDefinition } from '../sample-definition.ts'
 import { createFakeHypervisor } from './fake-hypervisor.ts'
 import { createFakeWorld, type FakeWorld } from './fake-world.ts'
@@ -63,6 +64,7 @@ function isWaiting(world: FakeWorld, runDirectory: string): boolean {
 
 hypervisorContract('fake', makeFixture)
 memoryImageContract('fake', makeFixture)
+movingMachineContract('fake', makeFixture)
 
 test('a deaf machine throws deadlines and can be killed; an unkillable one cannot', async () => {
   const world = createFakeWorld()

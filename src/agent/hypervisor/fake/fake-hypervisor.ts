@@ -4,6 +4,7 @@ import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { Hypervisor, HypervisorFacts, MachineDefinition, MachineShape } from '../hypervisor.ts'
 import { bakeFakeImage, prepareFakeSpare } from './fake-image.ts'
 import { attachToFakeMachine, refuseTakenDisk } from './fake-machine.ts'
+import { receiveFakeMachine } from './fake-move.ts'
 import { type FakeMachine, type FakeWorld, passTime } from './fake-world.ts'
 
 export type FakeHypervisorOptions = {
@@ -53,6 +54,16 @@ export function createFakeHypervisor(options: FakeHypervisorOptions): Hypervisor
       return prepareFakeSpare(world, { shape, image, isLocking })
     },
     bake: (shape, streamPath, into) => bakeFakeImage(world, { shape, streamPath, into }),
+    receive: async (definition, plugged) => {
+      // Its disks may be open at the source: the lock is taken when it runs.
+      refuseSecondMachine(world, definition, false)
+      world.refuse({ kind: 'receive', runDirectory: definition.runDirectory, paths: [] })
+      const machine = newMachine(world, definition)
+      for (const { volumeId, path } of plugged) machine.layers.set(volumeId, [path])
+      world.put(machine)
+      await passTime(world, world.options.startMs)
+      return receiveFakeMachine(world, machine, () => attachToFakeMachine(world, machine, isLocking))
+    },
   }
 }
 

@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { MachineEvent, MachineExit, RunningMachine } from '../hypervisor.ts'
 import { captureFakeMachine } from './fake-capture.ts'
+import { sendFakeMachine } from './fake-move.ts'
 import {
   changeState,
   endFakeMachine,
@@ -50,6 +51,15 @@ export function attachToFakeMachine(world: FakeWorld, machine: FakeMachine, isLo
     },
     onEvent: (listener) => {
       listeners.add(listener)
+    },
+    plugged: async () => {
+      const atStart = new Set(machine.definition.disks.map(({ volumeId }) => volumeId))
+      return { volumeIds: [...machine.layers.keys()].filter((volumeId) => !atStart.has(volumeId)), hasMemory: false }
+    },
+    send: async (options) => {
+      answering()
+      world.refuse({ kind: 'send', runDirectory: machine.definition.runDirectory, paths: [] })
+      return sendFakeMachine(world, machine, options)
     },
     detach: () => {
       machine.observers.delete(observer)

@@ -53,6 +53,8 @@ export type FakeOrder = {
     | 'attach-disk'
     | 'detach-disk'
     | 'merge-layers'
+    | 'send'
+    | 'receive'
   readonly runDirectory: string
   readonly paths: readonly string[]
 }
@@ -71,6 +73,8 @@ export type FakeWorldOptions = {
   readonly startMs?: number
   readonly prepareMs?: number
   readonly captureMs?: number
+  /** From the beginning of a move until the machine stands still for it. */
+  readonly sendMs?: number
   readonly bakeMs?: number
   /** From the power button to the end of the guest; `never` for guests that don't listen to it. */
   readonly powerOffMs?: number | 'never'

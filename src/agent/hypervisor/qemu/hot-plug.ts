@@ -82,6 +82,21 @@ async function listDevices(line: QmpLine): Promise<string[]> {
   return entries.map(({ name }) => name)
 }
 
+/** Disks behind the ports, in the order of these, and whether there is memory that it did not have at its start. */
+export async function listPlugged(line: QmpLine): Promise<{ volumeIds: string[]; hasMemory: boolean }> {
+  const found: { readonly volumeId: string; readonly port: number }[] = []
+  for (const device of await listDevices(line)) {
+    if (!device.startsWith('disk-')) continue
+    const path = `/machine/peripheral/${device}`
+    const bus = await line.execute('qom-get', { path, property: 'parent_bus' }, commandTimeoutMs)
+    const port = /\/port(\d+)$/.exec(String(bus))?.[1]
+    if (port !== undefined) found.push({ volumeId: device.slice('disk-'.length), port: Number(port) })
+  }
+  const memory = await line.execute('query-memory-devices', {}, commandTimeoutMs)
+  const volumeIds = found.toSorted((left, right) => left.port - right.port).map(({ volumeId }) => volumeId)
+  return { volumeIds, hasMemory: memory.length > 0 }
+}
+
 async function freePort(line: QmpLine, present: readonly string[]): Promise<string> {
   const taken = new Set<string>()
   for (const device of present.filter((id) => id.startsWith('disk-'))) {

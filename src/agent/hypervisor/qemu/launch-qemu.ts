@@ -12,8 +12,8 @@ import { maximumSocketPathBytes, type RunFiles, runFiles } from './run-files.ts'
 
 export type LaunchOptions = CommandLineOptions & {
   readonly binary: string
-  /** An open file that QEMU finds as its file descriptor 3. */
-  readonly inherited?: number
+  /** What QEMU finds as its file descriptor 3: an open file, or a stream to here. */
+  readonly inherited?: number | 'stream'
   /** In a network of its own, with a tap that leads nowhere: the card is the same for the guest. */
   readonly isCutOff?: boolean
 }

@@ -24,7 +24,15 @@ const finalizeMs = 2
 /** QEMU's own default is 128 MiB/s; this is none. */
 const unboundedBytesPerSecond = 2 ** 50
 /** Those that are ever used here: each use says which of them are on. */
-const capabilities = ['background-snapshot', 'x-ignore-shared', 'pause-before-switchover', 'events'] as const
+const capabilities = [
+  'background-snapshot',
+  'x-ignore-shared',
+  'pause-before-switchover',
+  'events',
+  'return-path',
+  'late-block-activate',
+  'auto-converge',
+] as const
 
 /** The file descriptor under which QEMU finds what it was given to load. */
 export const incomingFileDescriptor = 3

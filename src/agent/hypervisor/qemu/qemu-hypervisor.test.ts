@@ -9,6 +9,7 @@ import { runCommand } from '../../../linux/run-command.ts'
 import { type HypervisorFixture, hypervisorContract } from '../hypervisor.contract.ts'
 import type { MachineDefinition, MemoryImageFiles } from '../hypervisor.ts'
 import { memoryImageContract } from '../memory-image.contract.ts'
+import { movingMachineContract } from '../moving-machine.contract.ts'
 import { sampleDefinition } from '../sample-definition.ts'
 import { echoGuest } from './echo-guest.ts'
 import { createQemuHypervisor } from './qemu-hypervisor.ts'
@@ -114,6 +115,7 @@ async function makeFixture(): Promise<HypervisorFixture> {
 
 hypervisorContract('qemu', makeFixture)
 memoryImageContract('qemu', makeFixture)
+movingMachineContract('qemu', makeFixture)
 
 test("QEMU runs as the machine's user, without capabilities, under seccomp, and inside the cgroup only", async () => {
   const fixture = await makeFixture()

@@ -9,6 +9,7 @@ import { readHypervisorFacts } from './hypervisor-facts.ts'
 import { alreadyInUse, endQemu, type LaunchOptions, launchQemu, requirePlace } from './launch-qemu.ts'
 import { writeMachineRecord } from './process-identity.ts'
 import { createQemuMachine } from './qemu-machine.ts'
+import { receiveMachine } from './receive-machine.ts'
 import { runFiles } from './run-files.ts'
 import { digestShape } from './shape-digest.ts'
 import { prepareSpare } from './spare.ts'
@@ -75,6 +76,12 @@ export function createQemuHypervisor(options: QemuHypervisorOptions): Hypervisor
       const { vmId, name, runDirectory } = shape
       const { tookMs } = await inDirectory(runDirectory, () => bakeImage(shape, { streamPath, into }, how))
       logger?.info('qemu.image-baked', { vmId, name, tookMs })
+    },
+    receive: async (definition, plugged) => {
+      const { name, life, runDirectory } = definition
+      const { result, tookMs } = await inDirectory(runDirectory, () => receiveMachine(definition, plugged, how))
+      logger?.info('qemu.receives', { ...life, name, pid: result.machine.pid, startMs: tookMs })
+      return result
     },
   }
 }

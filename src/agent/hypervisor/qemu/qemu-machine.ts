@@ -9,7 +9,7 @@ import { captureMachine } from './capture.ts'
 import { cardId } from './command-line.ts'
 import { openConsoleStream } from './console-stream.ts'
 import { runInGuest } from './guest-agent.ts'
-import { attachDisk, detachDisk } from './hot-plug.ts'
+import { attachDisk, detachDisk, listPlugged } from './hot-plug.ts'
 import { mergeLayers } from './merge-layers.ts'
 import { continueAfterMigration } from './migration.ts'
 import { boundLog, lastLogLines, type ProcessEnding, settlesWithin } from './qemu-process.ts'
@@ -18,6 +18,7 @@ import type { QmpSession } from './qmp-session.ts'
 import type { QmpCommands } from './qmp-types.ts'
 import { createResidentChannel, type ResidentChannel } from './resident-channel.ts'
 import { type RunFiles, runFiles } from './run-files.ts'
+import { sendMachine } from './send-machine.ts'
 
 /** An ordinary answer takes a millisecond; a host under pressure gets this long. */
 const commandTimeoutMs = 5000
@@ -74,6 +75,8 @@ export function createQemuMachine(parts: MachineParts): RunningMachine {
       return openedConsole
     },
     onEvent,
+    plugged: () => listPlugged(session),
+    send: (options) => sendMachine(session, runDirectory, options),
     detach: () => {
       openedConsole?.destroy()
       detach()

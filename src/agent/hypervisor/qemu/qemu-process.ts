@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { constants } from 'node:fs'
 import { open, stat, truncate, writeFile } from 'node:fs/promises'
+import { Duplex } from 'node:stream'
 import { inCgroup } from '../../../linux/run-command.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 
@@ -12,6 +13,8 @@ export type QemuProcess = {
   readonly pid: number
   /** Resolves when the process is reaped. Never rejects. */
   readonly ended: Promise<ProcessEnding>
+  /** The other end of what it finds as its file descriptor 3, if that is to be a stream. */
+  readonly stream: Duplex | undefined
 }
 
 export type ProcessOptions = {
@@ -20,8 +23,8 @@ export type ProcessOptions = {
   readonly cgroupDirectory: string
   readonly runDirectory: string
   readonly logPath: string
-  /** An open file that the process finds as its file descriptor 3. */
-  readonly inherited?: number
+  /** An open file that the process finds as its file descriptor 3; or a two-way stream, whose other end is here. */
+  readonly inherited?: number | 'stream'
   /** In a network of its own, where a tap of any name is there for it and leads nowhere. */
   readonly isCutOff?: boolean
 }
@@ -41,7 +44,7 @@ export async function startQemuProcess(options: ProcessOptions): Promise<QemuPro
       cwd: options.runDirectory,
       detached: true,
       env: { PATH: process.env['PATH'] },
-      stdio: ['ignore', log.fd, log.fd, ...(options.inherited === undefined ? [] : [options.inherited])],
+      stdio: ['ignore', log.fd, log.fd, ...inheritedOf(options)],
     })
     child.unref()
     const ended = new Promise<ProcessEnding>((resolve) => {
@@ -49,10 +52,16 @@ export async function startQemuProcess(options: ProcessOptions): Promise<QemuPro
       child.once('error', () => resolve({ code: undefined, signal: undefined }))
     })
     if (child.pid === undefined) throw new DialtoneError('machine-setup', `${file} cannot be started`)
-    return { pid: child.pid, ended }
+    const stream = child.stdio[3]
+    return { pid: child.pid, ended, stream: stream instanceof Duplex ? stream : undefined }
   } finally {
     await log.close()
   }
+}
+
+function inheritedOf({ inherited }: ProcessOptions): (number | 'pipe')[] {
+  if (inherited === undefined) return []
+  return [inherited === 'stream' ? 'pipe' : inherited]
 }
 
 /** The last lines of a log in one, without their time stamps; empty when there are none. */

@@ -1,0 +1,179 @@
+/** Live migration on real guests: a machine that works moves with its memory and its connections, and whatever dies in the middle, one runs. */
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { request } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { z } from 'zod'
+import { waitForAnswer } from '../src/cli/demo/http-probe.ts'
+import type { TaskView, VmView } from '../src/model/api/views.ts'
+import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
+
+let laboratory: OpenLaboratory
+
+before(async () => {
+  laboratory = await openLaboratory('e2e-migrate', ['--hosts', '3'])
+  await laboratory.deploy('web', { ha: true })
+})
+after(() => laboratory?.[Symbol.asyncDispose]())
+
+test('a machine that changes its memory all the time moves with every byte of it, and an open connection goes on', async (t) => {
+  const vm = await look()
+  const { answer } = await waitForAnswer({ address: vm.address, name: 'web' }, { deadlineMs: 10_000 })
+  await guest(vm, 'POST', '/load?mib=32&rate=50')
+  await using echo = await openEcho(vm.address)
+  for (let round = 0; round < 2; round += 1) {
+    const from = await look()
+    const task = await move()
+    t.diagnostic(task.message)
+    const moved = await look()
+    assert.notEqual(moved.hostName, from.hostName)
+    assert.ok((moved.placement?.epoch ?? 0) > (from.placement?.epoch ?? 0))
+  }
+  const { answer: later } = await waitForAnswer({ address: vm.address, name: 'web' }, { deadlineMs: 10_000 })
+  assert.equal(later.bootId, answer.bootId)
+  const check = await guest(vm, 'GET', '/load/check')
+  t.diagnostic(check)
+  assert.match(check, /"ok":true/)
+  const { answered, longestGapMs } = await echo.end()
+  t.diagnostic(`${answered} echoes over one connection, the longest gap ${Math.round(longestGapMs)} ms`)
+  assert.ok(answered > 20)
+  await guest(vm, 'DELETE', '/load')
+})
+
+test('what cannot be moved is refused with the reason', async () => {
+  const vm = await look()
+  const ask = (body: { host?: string }) => laboratory.api.call('migrateVm', { params: { vm: 'web' }, body })
+  await assert.rejects(ask({ host: vm.hostName ?? '' }), /runs on h\d already/)
+  const { task } = await ask({})
+  await assert.rejects(ask({}), /is being moved/)
+  await laboratory.untilTaskEnds(task.id)
+})
+
+for (const victim of ['the agent of its source', 'the agent of its destination', 'QEMU of its destination'] as const) {
+  test(`when ${victim} is killed in the middle, exactly one machine runs on, without a boot`, async () => {
+    const vm = await look()
+    const { answer } = await waitForAnswer({ address: vm.address, name: 'web' }, { deadlineMs: 10_000 })
+    const destination = vm.hostName === 'h1' ? 'h2' : 'h1'
+    // It changes its memory faster than it is sent, so that there is a middle.
+    await guest(vm, 'POST', '/load?mib=48&rate=0')
+    const { task } = await laboratory.api.call('migrateVm', { params: { vm: 'web' }, body: { host: destination } })
+    await untilSending(task.id)
+    process.kill(await pidOf(victim, { vm, destination }), 'SIGKILL')
+    const ended = await untilEnded(task.id)
+    await guest(vm, 'DELETE', '/load').catch(() => undefined)
+    await laboratory.untilHostIs(vm.hostName ?? '', 'online')
+    await laboratory.untilHostIs(destination, 'online')
+    const { answer: later } = await waitForAnswer({ address: vm.address, name: 'web' }, { deadlineMs: 20_000 })
+    assert.equal(later.bootId, answer.bootId, `${ended.state}: ${ended.error?.message ?? ''}`)
+    const { findings } = await laboratory.api.call('doctor', {})
+    assert.deepEqual(findings, [])
+  })
+}
+
+async function look(): Promise<VmView> {
+  return laboratory.api.call('getVm', { params: { vm: 'web' } })
+}
+
+async function move(): Promise<TaskView> {
+  const { task } = await laboratory.api.call('migrateVm', { params: { vm: 'web' }, body: {} })
+  await laboratory.untilTaskEnds(task.id)
+  return laboratory.api.call('getTask', { params: { task: task.id } })
+}
+
+async function untilSending(taskId: string): Promise<void> {
+  await untilTask(taskId, ({ steps }) => steps.find(({ name }) => name === 'move')?.state !== 'pending')
+}
+
+function untilEnded(taskId: string): Promise<TaskView> {
+  return untilTask(taskId, ({ endedAt }) => endedAt !== null)
+}
+
+async function untilTask(taskId: string, isSo: (task: TaskView) => boolean): Promise<TaskView> {
+  const givesUpAtMs = performance.now() + 40_000
+  for (;;) {
+    const task = await laboratory.api.call('getTask', { params: { task: taskId } })
+    if (isSo(task)) return task
+    assert.ok(performance.now() < givesUpAtMs, `the move is ${task.state}: ${task.message}`)
+    await delay(5)
+  }
+}
+
+async function pidOf(
+  victim: string,
+  { vm, destination }: { readonly vm: VmView; readonly destination: string },
+): Promise<number> {
+  const { hosts } = await laboratory.status()
+  const agentOf = (name: string | null) => hosts.find((host) => host.name === name)?.pids.agent
+  if (victim === 'QEMU of its destination') return pidOnHost(destination)
+  const agent = agentOf(victim === 'the agent of its source' ? vm.hostName : destination)
+  assert.ok(agent)
+  return agent
+}
+
+/** The process that waits at the destination, as its cgroup tells. */
+async function pidOnHost(host: string): Promise<number> {
+  const { id } = await look()
+  const record = z
+    .looseObject({ cgroupDirectory: z.string() })
+    .parse(JSON.parse(await readFile(join(laboratory.folder, 'lab.json'), 'utf8')))
+  const members = await readFile(join(record.cgroupDirectory, host, 'machines', id, 'cgroup.procs'), 'utf8')
+  return Number(members.split('\n')[0])
+}
+
+function guest(vm: VmView, method: string, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ host: vm.address, port: 80, path, method, timeout: 10_000, agent: false }, (response) => {
+      let text = ''
+      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
+      response.on('end', () => resolve(text))
+    })
+    asked.on('error', reject)
+    asked.on('timeout', () => asked.destroy(new Error(`${path} was not answered`)))
+    asked.end()
+  })
+}
+
+/** Sends a number every 20 ms over one connection and expects each back, in order. */
+async function openEcho(address: string) {
+  const socket: Socket = connect({ host: address, port: 7 })
+  await new Promise<void>((resolve, reject) => {
+    socket.once('connect', resolve)
+    socket.once('error', reject)
+  })
+  let sent = 0
+  let answered = 0
+  let text = ''
+  let lastAtMs = performance.now()
+  let longestGapMs = 0
+  let failure: Error | undefined
+  socket.on('error', (error) => (failure = error))
+  socket.setEncoding('utf8').on('data', (chunk: string) => {
+    longestGapMs = Math.max(longestGapMs, performance.now() - lastAtMs)
+    lastAtMs = performance.now()
+    text += chunk
+    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
+      assert.equal(text.slice(0, end), String(answered))
+      answered += 1
+      text = text.slice(end + 1)
+    }
+  })
+  const timer = setInterval(() => socket.write(`${sent++}\n`), 20)
+  const close = () => {
+    clearInterval(timer)
+    socket.destroy()
+  }
+  return {
+    async end() {
+      clearInterval(timer)
+      const givesUpAtMs = performance.now() + 5_000
+      while (answered < sent && performance.now() < givesUpAtMs) await delay(20)
+      assert.deepEqual([failure, answered], [undefined, sent])
+      close()
+      return { answered, longestGapMs }
+    },
+    [Symbol.asyncDispose]: async () => close(),
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * A machine on its way to another process of the same shape while it runs: two ends of one two-way byte stream. Nothing here decides who
+ * owns its disks: the source stands still until it is told to go on, and the destination runs only when it is resumed.
+ */
+import type { Duplex } from 'node:stream'
+
+export type SendOptions = {
+  /** How long it may stand still, as far as that can be foreseen: it is stopped when what is left takes no longer. */
+  readonly pauseLimitMs: number
+  /** False: it stands still before its first page is sent. */
+  readonly isLive: boolean
+}
+
+export type SendProgress = {
+  readonly transferredBytes: number
+  readonly remainingBytes: number
+  readonly totalBytes: number
+  readonly dirtyBytesPerSecond: number
+  /** How often its whole memory was gone through. */
+  readonly passes: number
+}
+
+export type OutgoingMachine = {
+  /** Leads to the other end. A failure of it fails the move; until `finish` the machine then runs on as if nothing had been. */
+  readonly stream: Duplex
+  /** Resolves when it stands still with little left to send, and waits for `finish`. Rejects when the move has failed before. */
+  readonly stopped: Promise<void>
+  /** Since when its vCPUs stand still, by the wall clock; undefined while they run. */
+  stoppedAtMs(): number | undefined
+  progress(): Promise<SendProgress>
+  /** Lets it stand still now, so that what is left only shrinks. */
+  stop(): Promise<void>
+  /** Sends what is left. When it resolves, the other end has all of it; the machine stands still here and has let go of its disks. */
+  finish(): Promise<void>
+  /** Calls it off, whatever has become of it. The machine is not let run by this: `resume` does. */
+  cancel(): Promise<void>
+}

@@ -1,0 +1,106 @@
+/**
+ * A running machine's memory and devices to another QEMU: over a socket in its run directory, whose other end is here. QEMU waits before
+ * it gives the disks away, so that what has to be written down first can be.
+ */
+import { once } from 'node:events'
+import { rm } from 'node:fs/promises'
+import { createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { DialtoneError } from '../../../model/dialtone-error.ts'
+import type { OutgoingMachine, SendOptions, SendProgress } from '../moving-machine.ts'
+import { cancelMigration, prepareMigration, waitForMigration } from './migration.ts'
+import type { QmpLine } from './qmp-session.ts'
+
+const commandTimeoutMs = 5000
+const pauseTimeoutMs = 20_000
+const connectTimeoutMs = 5000
+/** Whoever moves a machine has a bound of their own; this one is only so that no wait is for ever. */
+const longestMs = 24 * 3_600_000
+const finishTimeoutMs = 600_000
+const socketName = 'move-socket'
+
+export async function sendMachine(line: QmpLine, runDirectory: string, options: SendOptions): Promise<OutgoingMachine> {
+  await prepareMigration(line, ['return-path', 'pause-before-switchover', ...(options.isLive ? autoConverge : [])])
+  await line.execute('migrate-set-parameters', { 'downtime-limit': options.pauseLimitMs }, commandTimeoutMs)
+  let stoppedAtMs: number | undefined
+  const stopListening = line.listen(({ event, atMs }) => {
+    if (event === 'STOP') stoppedAtMs = atMs
+    if (event === 'RESUME') stoppedAtMs = undefined
+  })
+  try {
+    if (!options.isLive) await line.execute('stop', {}, pauseTimeoutMs)
+    const stream = await beginStream(line, runDirectory)
+    const stopped = waitForSwitchover(line)
+    stopped.catch(() => stream.destroy())
+    return {
+      stream,
+      stopped,
+      stoppedAtMs: () => stoppedAtMs,
+      progress: () => readProgress(line),
+      stop: async () => void (await line.execute('stop', {}, pauseTimeoutMs)),
+      finish: () => finish(line).finally(stopListening),
+      cancel: async () => {
+        stopListening()
+        stream.destroy()
+        await cancelMigration(line)
+      },
+    }
+  } catch (error) {
+    stopListening()
+    throw error
+  }
+}
+
+const autoConverge = ['auto-converge'] as const
+
+/** QEMU connects to a socket that this process listens on: it works in its run directory, where it may not make one itself. */
+async function beginStream(line: QmpLine, runDirectory: string): Promise<Socket> {
+  const path = join(runDirectory, socketName)
+  await rm(path, { force: true })
+  const connected = Promise.withResolvers<Socket>()
+  const server = createServer((socket) => connected.resolve(socket))
+  const timer = setTimeout(
+    () => connected.reject(new DialtoneError('deadline-exceeded', 'QEMU did not begin to send')),
+    connectTimeoutMs,
+  )
+  try {
+    server.listen({ path, readableAll: true, writableAll: true })
+    await once(server, 'listening')
+    await line.execute('migrate', { uri: `unix:${socketName}` }, commandTimeoutMs)
+    return await connected.promise
+  } finally {
+    clearTimeout(timer)
+    server.close()
+    await rm(path, { force: true })
+  }
+}
+
+async function waitForSwitchover(line: QmpLine): Promise<void> {
+  const status = await waitForMigration(line, ['pre-switchover', ...ends], longestMs)
+  if (status !== 'pre-switchover') throw await failure(line, status)
+}
+
+const ends = ['failed', 'cancelled', 'completed'] as const
+
+async function finish(line: QmpLine): Promise<void> {
+  await line.execute('migrate-continue', { state: 'pre-switchover' }, commandTimeoutMs)
+  const status = await waitForMigration(line, ends, finishTimeoutMs)
+  if (status !== 'completed') throw await failure(line, status)
+}
+
+async function failure(line: QmpLine, status: string): Promise<DialtoneError> {
+  const told = await line.execute('query-migrate', {}, commandTimeoutMs).catch(() => undefined)
+  const why = told?.['error-desc']
+  return new DialtoneError('hypervisor-failed', `the machine could not be sent: ${why ?? `the stream ${status}`}`)
+}
+
+async function readProgress(line: QmpLine): Promise<SendProgress> {
+  const { ram } = await line.execute('query-migrate', {}, commandTimeoutMs)
+  return {
+    transferredBytes: ram?.transferred ?? 0,
+    remainingBytes: ram?.remaining ?? 0,
+    totalBytes: ram?.total ?? 0,
+    dirtyBytesPerSecond: (ram?.['dirty-pages-rate'] ?? 0) * (ram?.['page-size'] ?? 4096),
+    passes: ram?.['dirty-sync-count'] ?? 0,
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * A machine that leaves this host while it runs. Until it is handed over, this host owns it, and any failure leaves it running here. Before
+ * the last of it is sent that is written down: from then on nothing of it runs here by itself, whatever dies, until the leader says that
+ * it is alone here.
+ */
+import type { Departing, DepartureReport, DepartureTarget } from '../../model/agent-protocol/migration-orders.ts'
+import { DialtoneError } from '../../model/dialtone-error.ts'
+import { volumeIdSchema } from '../../model/ids.ts'
+import { chooseMethod, longestMoveMs, nextStep } from '../../model/migration/migration-method.ts'
+import { joinStreams } from '../../transport/join-streams.ts'
+import type { RunningMachine } from '../hypervisor/hypervisor.ts'
+import type { OutgoingMachine } from '../hypervisor/moving-machine.ts'
+import { become, enqueue, type Keeping, writeRecord } from '../machines/keeping.ts'
+import { sharedStoragesOf } from '../machines/launch-machine.ts'
+import { recoverDead } from '../machines/machine-life.ts'
+import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
+import type { Departure } from './moving.ts'
+
+/** What is left is sent when it takes no longer than this, as far as QEMU can tell. */
+const pauseLimitMs = 100
+const lookEveryMs = 100
+
+/** Keeps it as it is: no image is captured and no disk comes or goes until it has left, or stays. */
+export function prepareDeparture(keeping: Keeping): Promise<Departing> {
+  return enqueue(keeping, async () => {
+    const { running, phase, record, image, departure } = keeping
+    const { name } = record.machine
+    if (running === undefined || phase !== 'running' || keeping.isReleased)
+      throw new DialtoneError('wrong-state', `${name} is ${phase}: only a running machine moves`)
+    if (departure !== undefined && departure.state !== 'failed' && departure.state !== 'prepared')
+      throw new DialtoneError('in-use', `${name} is leaving already`)
+    if (departure === undefined && image.isCapturing)
+      throw new DialtoneError('in-use', `an image of ${name} is being captured: try again in a moment`)
+    image.isCapturing = true
+    keeping.departure = {
+      machine: running,
+      state: 'prepared',
+      method: null,
+      detail: '',
+      progress: undefined,
+      outgoing: undefined,
+      stoppedAtMs: null,
+      isCalledOff: false,
+      over: Promise.resolve(),
+    }
+    const { volumeIds } = await running.plugged()
+    return { plugged: volumeIds.map((volumeId) => volumeIdSchema.parse(volumeId)), startedBy: record.startedBy }
+  })
+}
+
+/** Begins to send it. Doing it twice is once. */
+export function depart(keeping: Keeping, target: DepartureTarget): DepartureReport {
+  const { departure } = keeping
+  if (departure === undefined) throw new DialtoneError('wrong-state', 'its departure was not prepared here')
+  if (departure.state === 'prepared') {
+    departure.state = 'moving'
+    departure.over = send(keeping, departure, target).catch((error: unknown) => fail(keeping, departure, error))
+  }
+  return reportDeparture(keeping)
+}
+
+/** How far it is, when it is over or this time has passed. */
+export async function followDeparture(keeping: Keeping, waitMs: number): Promise<DepartureReport> {
+  const { departure, ports } = keeping
+  const timer = new AbortController()
+  if (departure?.state === 'moving') await Promise.race([departure.over, ports.clock.sleep(waitMs, timer.signal)])
+  timer.abort()
+  return reportDeparture(keeping)
+}
+
+/**
+ * Calls it off. One that was not handed over goes on at once. One that was stands still until nothing of it is anywhere else; then it goes
+ * on, or is brought back if its process has died meanwhile.
+ */
+export async function abandonDeparture(keeping: Keeping, isAloneHere: boolean): Promise<void> {
+  const { departure, ports } = keeping
+  if (departure !== undefined && departure.state !== 'sent') {
+    departure.isCalledOff = true
+    await departure.outgoing
+      ?.cancel()
+      .catch((error: unknown) => ports.logger.warn('departure.not-cancelled', { vmId: keeping.vmId, error }))
+    await departure.over
+  }
+  if (keeping.record.handedOverTo !== null && !isAloneHere) return
+  await enqueue(keeping, async () => {
+    if (keeping.isReleased) return
+    const wasHandedOver = keeping.record.handedOverTo !== null
+    if (wasHandedOver) await writeRecord(keeping, { handedOverTo: null })
+    endDeparture(keeping)
+    const { running } = keeping
+    if (running !== undefined) return goOn(keeping, running)
+    if (wasHandedOver && keeping.record.wanted === 'running')
+      await recoverDead(keeping, 'its process died while it was being moved')
+  })
+}
+
+export function reportDeparture({ departure }: Keeping): DepartureReport {
+  const { progress } = departure ?? {}
+  return {
+    state: departure?.state ?? 'none',
+    method: departure?.method ?? null,
+    transferredBytes: progress?.transferredBytes ?? 0,
+    remainingBytes: progress?.remainingBytes ?? 0,
+    totalBytes: progress?.totalBytes ?? 0,
+    dirtyBytesPerSecond: progress?.dirtyBytesPerSecond ?? 0,
+    stoppedAtMs: departure?.stoppedAtMs ?? null,
+    detail: departure?.detail ?? '',
+  }
+}
+
+async function send(keeping: Keeping, departure: Departure, target: DepartureTarget): Promise<void> {
+  const { ports, vmId } = keeping
+  const { machine } = departure
+  const { hardware, memoryMiB } = keeping.record.machine
+  const { hasMemory } = await machine.plugged()
+  const { version } = await ports.hypervisor.facts()
+  const { accelerator } = hardware
+  const chosen = chooseMethod({ accelerator, qemuVersion: version, memoryMiB, hasPluggedMemory: hasMemory })
+  departure.method = chosen.method
+  departure.detail = chosen.reason
+  ports.logger.info('departure.began', { vmId, to: target.hostName, ...chosen })
+  const stream = await ports.openStreamTo(target, vmId)
+  try {
+    if (chosen.method === 'stop-and-copy') pauseWatch(keeping)
+    departure.outgoing = await machine.send({ pauseLimitMs, isLive: chosen.method === 'precopy' })
+    joinStreams(departure.outgoing.stream, stream)
+    if (departure.isCalledOff) throw calledOff()
+    await sendLive(keeping, departure, departure.outgoing)
+    if (departure.isCalledOff) throw calledOff()
+    await enqueue(keeping, () => handOver(keeping, departure, target))
+    departure.stoppedAtMs = departure.outgoing.stoppedAtMs() ?? null
+    await finish(keeping, departure.outgoing, memoryMiB)
+    departure.progress = await departure.outgoing.progress().catch(() => departure.progress)
+    departure.state = 'sent'
+  } finally {
+    if (departure.state !== 'sent') stream.destroy()
+  }
+}
+
+/** Until it stands still with little left: helped along when its guest is faster, given up when nothing moves. */
+async function sendLive({ ports, record }: Keeping, departure: Departure, outgoing: OutgoingMachine): Promise<void> {
+  const { memoryMiB } = record.machine
+  const beganAtMs = ports.clock.bootTimeMs()
+  let movedAtMs = beganAtMs
+  let isAsked = departure.method === 'stop-and-copy'
+  let isStopped = false
+  const stopped = outgoing.stopped.then(() => {
+    isStopped = true
+  })
+  stopped.catch(() => undefined)
+  for (;;) {
+    const timer = new AbortController()
+    await Promise.race([stopped, ports.clock.sleep(lookEveryMs, timer.signal)])
+    timer.abort()
+    if (isStopped) return
+    const before = departure.progress?.transferredBytes ?? -1
+    departure.progress = await outgoing.progress()
+    const nowMs = ports.clock.bootTimeMs()
+    const { transferredBytes, passes } = departure.progress
+    if (transferredBytes !== before) movedAtMs = nowMs
+    const seen = { elapsedMs: nowMs - beganAtMs, stalledMs: nowMs - movedAtMs, passes, isStopped: isAsked }
+    const step = nextStep(seen, memoryMiB)
+    if (step === 'give-up')
+      throw new DialtoneError('deadline-exceeded', 'nothing more of it reached the other host in time')
+    if (step !== 'stop') continue
+    isAsked = true
+    departure.method = 'stop-and-copy'
+    departure.detail = 'its guest changes its memory faster than it can be sent, so it stands still for the rest'
+    await outgoing.stop()
+  }
+}
+
+/** In turn with everything else that changes it: it still runs here by right, and from here on it does nothing by itself any more. */
+async function handOver(keeping: Keeping, departure: Departure, target: DepartureTarget): Promise<void> {
+  if (keeping.isReleased || keeping.running !== departure.machine || keeping.phase !== 'running')
+    throw new DialtoneError('wrong-state', `it is ${keeping.phase} meanwhile`)
+  pauseWatch(keeping)
+  await writeRecord(keeping, { handedOverTo: target.hostName })
+  become(keeping, 'frozen', `stands still: ${target.hostName} takes it over`)
+}
+
+async function finish({ ports }: Keeping, outgoing: OutgoingMachine, memoryMiB: number): Promise<void> {
+  const timer = new AbortController()
+  const late = ports.clock.sleep(longestMoveMs(memoryMiB), timer.signal).then(() => {
+    if (!timer.signal.aborted) throw new DialtoneError('deadline-exceeded', 'the other host did not take it over')
+  })
+  late.catch(() => undefined)
+  await Promise.race([outgoing.finish(), late]).finally(() => timer.abort())
+}
+
+async function fail(keeping: Keeping, departure: Departure, error: unknown): Promise<void> {
+  const { ports, vmId } = keeping
+  departure.detail = error instanceof Error ? error.message : String(error)
+  ports.logger.warn('departure.failed', { vmId, error })
+  await departure.outgoing?.cancel().catch(() => undefined)
+  departure.state = 'failed'
+  if (keeping.record.handedOverTo !== null) return
+  endDeparture(keeping, departure)
+  await enqueue(keeping, () => goOn(keeping, departure.machine)).catch((problem: unknown) =>
+    ports.logger.error('departure.not-undone', { vmId, error: problem }),
+  )
+}
+
+/** Lets it run on here, if it is to run and may: what waits for a licence goes on with it. */
+async function goOn(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  const { record, ports, phase } = keeping
+  if (machine !== keeping.running || keeping.isReleased || (phase !== 'running' && phase !== 'frozen')) return
+  const isLicensed =
+    !record.machine.leased ||
+    ports.licences.isLicensed(sharedStoragesOf(record.machine, ports), ports.clock.bootTimeMs())
+  if (!isLicensed) return become(keeping, 'frozen', 'its move was called off, and it waits for a licence')
+  await machine.resume()
+  resumeWatch(keeping)
+  become(keeping, 'running', '')
+}
+
+function endDeparture(keeping: Keeping, failed?: Departure): void {
+  if (keeping.departure === undefined) return
+  keeping.departure = failed
+  keeping.image.isCapturing = false
+}
+
+function calledOff(): DialtoneError {
+  return new DialtoneError('cancelled', 'its move was called off')
+}

@@ -1,0 +1,28 @@
+/** What an agent keeps of a machine that leaves it, or comes to it, while it runs. In memory only: an agent that restarts knows of neither. */
+import type { HostId } from '../../model/ids.ts'
+import type { MigrationMethod } from '../../model/migration/vm-migration.ts'
+import type { IncomingMachine, RunningMachine } from '../hypervisor/hypervisor.ts'
+import type { OutgoingMachine, SendProgress } from '../hypervisor/moving-machine.ts'
+
+export type Departure = {
+  readonly machine: RunningMachine
+  state: 'prepared' | 'moving' | 'sent' | 'failed'
+  method: MigrationMethod | null
+  detail: string
+  progress: SendProgress | undefined
+  outgoing: OutgoingMachine | undefined
+  stoppedAtMs: number | null
+  isCalledOff: boolean
+  /** Resolves when nothing of it goes on any more. */
+  over: Promise<void>
+}
+
+export type Arrival = {
+  readonly epoch: number
+  readonly sourceHostId: HostId
+  /** Resolves when a process waits. */
+  readonly ready: Promise<IncomingMachine>
+  /** The source has connected: there is one stream, and nobody else gets it. */
+  isStreamTaken: boolean
+  resumedAtMs: number | null
+}

@@ -1,0 +1,44 @@
+/** Whether a machine may be moved while it runs, and to where: a host, or why not. Pure. */
+import { type ClusterState, isAnswering, type VmRecord } from '../model/cluster-state.ts'
+import type { ErrorCode } from '../model/dialtone-error.ts'
+import type { HostId } from '../model/ids.ts'
+import { vmActionTable } from '../model/vm.ts'
+import { describeVerdicts, type HostVerdict, placeVm } from './place-vm.ts'
+
+export type MigrationVerdict =
+  | { readonly kind: 'admitted'; readonly destinationHostId: HostId; readonly reason: string }
+  | {
+      readonly kind: 'refused'
+      readonly code: ErrorCode
+      readonly message: string
+      readonly verdicts?: readonly HostVerdict[]
+    }
+
+/** `wished`: only there; undefined: wherever it fits best but where it is. */
+export function admitMigration(cluster: ClusterState, vm: VmRecord, wished: HostId | undefined): MigrationVerdict {
+  const { spec, placement, status, migration } = vm
+  const refused = (code: ErrorCode, message: string) => ({ kind: 'refused', code, message }) as const
+  if (migration !== undefined) {
+    const to = cluster.hosts.get(migration.destinationHostId)?.spec.name ?? migration.destinationHostId
+    return refused('in-use', `${spec.name} is being moved to ${to} already`)
+  }
+  const state = spec.lifecycle === 'live' ? (status?.state ?? 'stopped') : spec.lifecycle
+  if (!vmActionTable.migrate.includes(state) || placement === undefined || spec.desired !== 'running')
+    return refused(
+      'wrong-state',
+      `${spec.name} is ${state}: only a running machine moves; start a stopped one elsewhere`,
+    )
+  const source = cluster.hosts.get(placement.hostId)
+  if (source === undefined || !isAnswering(source))
+    return refused(
+      'host-unreachable',
+      `${source?.spec.name ?? placement.hostId}, where ${spec.name} is, does not answer`,
+    )
+  if (wished === placement.hostId) return refused('wrong-state', `${spec.name} runs on ${source.spec.name} already`)
+  const wishes = { excluded: new Map([[placement.hostId, 'it runs there']]), required: wished }
+  const choice = placeVm(cluster, spec, wishes)
+  if (choice.kind === 'placed') return { kind: 'admitted', destinationHostId: choice.hostId, reason: choice.reason }
+  const asked = choice.verdicts.filter(({ hostId }) => wished === undefined || hostId === wished)
+  const message = `${spec.name} can't be moved: ${describeVerdicts(asked)}`
+  return { ...refused('no-host-fits', message), verdicts: choice.verdicts }
+}

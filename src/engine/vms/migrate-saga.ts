@@ -1,0 +1,216 @@
+/**
+ * Moves a machine to another host while it runs (docs/architecture.md, 4.7). The record of the move says who may hold the machine: until the
+ * store has changed its owner, everything is undone and it goes on at its source; after that, everything is finished, and the source never
+ * runs it again.
+ */
+import { z } from 'zod'
+import { admitMigration } from '../../control/admit-migration.ts'
+import { nextEpoch } from '../../control/next-epoch.ts'
+import { departingSchema, departureReportSchema } from '../../model/agent-protocol/migration-orders.ts'
+import { DialtoneError } from '../../model/dialtone-error.ts'
+import { hostIdSchema, vmIdSchema } from '../../model/ids.ts'
+import { longestMoveMs } from '../../model/migration/migration-method.ts'
+import type { VmMigration } from '../../model/migration/vm-migration.ts'
+import type { AgentPort } from '../agent-port.ts'
+import type { HostTable } from '../hosts/host-table.ts'
+import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
+import { keys } from '../state/keys.ts'
+import { defineSaga, type RunnableSaga, type StepContext } from '../tasks/saga.ts'
+import { completeMove, goBack, letSourceGo, type MoveTools } from './end-migration.ts'
+import { machineOrderOf } from './machine-order-of.ts'
+import { headFor, requireGoingOn } from './migration-facts.ts'
+import { switchOwner } from './switch-owner.ts'
+
+const journalSchema = z.object({
+  vmId: vmIdSchema,
+  /** Where it was asked to go; null: wherever it fits best. */
+  wishedHostId: hostIdSchema.nullable(),
+  /** The user's word for why it moves. */
+  reason: z.string().default('moved by request'),
+  departing: departingSchema.optional(),
+  departure: departureReportSchema.optional(),
+  beganAtMs: z.number().optional(),
+  completedAtMs: z.number().optional(),
+  /** By the clock of the destination. */
+  resumedAtMs: z.number().nullable().optional(),
+  /** What the task says when it is done. */
+  summary: z.string().optional(),
+})
+export type MigrationJournal = z.infer<typeof journalSchema>
+
+export type MigrateSagaOptions = {
+  readonly agents: AgentPort
+  readonly table: HostTable
+  startsOnHold(): string | undefined
+  epochFloor(): number
+}
+
+const captureEndsWithinMs = 120_000
+const askAgainMs = 500
+const followMs = 250
+
+export function migrateSaga(leader: Leader, options: MigrateSagaOptions): RunnableSaga {
+  const { agents } = options
+  const tools: MoveTools = { leader, agents, table: options.table }
+  return defineSaga<MigrationJournal>({
+    kind: 'vm.migrate',
+    journalSchema,
+    pointOfNoReturn: 'complete',
+    steps: [
+      {
+        name: 'open',
+        attempts: 4,
+        message: 'chooses where to',
+        timeoutMs: 30_000,
+        run: (context) => open(leader, options, context),
+        undo: ({ task, journal, signal }) => goBack(tools, { vmId: journal.vmId, taskId: task.id, signal }),
+      },
+      {
+        name: 'prepare',
+        message: 'makes a process that waits for it',
+        timeoutMs: captureEndsWithinMs + 60_000,
+        run: (context) => prepare(leader, agents, context),
+      },
+      {
+        name: 'move',
+        message: 'sends its memory while it runs',
+        timeoutMs: 24 * 3_600_000,
+        run: (context) => move(leader, agents, context),
+      },
+      {
+        name: 'switch',
+        message: 'changes its owner',
+        timeoutMs: 30_000,
+        run: ({ journal, signal }) =>
+          switchOwner(leader, { vmId: journal.vmId, startsOnHold: options.startsOnHold, signal }),
+      },
+      {
+        name: 'complete',
+        isRepeated: true,
+        message: 'lets it run there',
+        timeoutMs: 600_000,
+        run: async ({ journal, signal }) => {
+          const resumedAtMs = await completeMove(tools, { vmId: journal.vmId, signal })
+          return { resumedAtMs, completedAtMs: leader.clock.wallTime().getTime() }
+        },
+      },
+      {
+        name: 'let-go',
+        isRepeated: true,
+        message: 'waits until its old host has let go of it',
+        timeoutMs: 24 * 3_600_000,
+        run: ({ journal, task, signal }) => letSourceGo(tools, { journal, user: task.user, signal }),
+      },
+    ],
+  })
+}
+
+async function open(
+  leader: Leader,
+  { table, startsOnHold, epochFloor }: MigrateSagaOptions,
+  { journal, task }: StepContext<MigrationJournal>,
+): Promise<Partial<MigrationJournal>> {
+  const state = leader.index.state()
+  const vm = state.vms.get(journal.vmId)
+  if (vm === undefined) throw new DialtoneError('not-found', 'the VM was deleted')
+  const beganAtMs = leader.clock.wallTime().getTime()
+  if (vm.migration?.taskId === task.id) return { beganAtMs }
+  const conditions = [keys.vm(vm.spec.id), keys.vmPlacement(vm.spec.id), keys.vmMigration(vm.spec.id)]
+  const hold = startsOnHold()
+  if (hold !== undefined) throw new DialtoneError('wrong-state', hold)
+  const verdict = admitMigration(state, vm, journal.wishedHostId ?? undefined)
+  if (verdict.kind === 'refused') throw new DialtoneError(verdict.code, verdict.message, { detail: verdict.verdicts })
+  const { placement } = vm
+  const destination = state.hosts.get(verdict.destinationHostId)
+  const session = destination?.status.session
+  if (placement === undefined || destination === undefined || session === null || session === undefined)
+    throw new DialtoneError('conflict', `${vm.spec.name} was changed at the same time`)
+  // Above what the destination has let go of: there an earlier attempt's epoch is void.
+  const known = table.heartbeat(destination.spec.id)?.highestKnownEpoch ?? 0
+  const migration: VmMigration = {
+    taskId: task.id,
+    sourceHostId: placement.hostId,
+    sourceEpoch: placement.epoch,
+    destinationHostId: destination.spec.id,
+    epoch: Math.max(nextEpoch(vm), known + 1, epochFloor()),
+    session,
+    phase: 'moving',
+    startedAt: leader.clock.wallTime().toISOString(),
+    reason: journal.reason,
+  }
+  const source = state.hosts.get(placement.hostId)?.spec.name ?? placement.hostId
+  const event = leader.events.write({
+    kind: 'vm.migration-began',
+    subject: vm.spec.name,
+    message: `from ${source} to ${destination.spec.name}: ${journal.reason}; ${verdict.reason}`,
+    vmId: vm.spec.id,
+    hostId: destination.spec.id,
+    user: task.user,
+  })
+  const result = await commitAndSee(leader, {
+    conditions: [...conditions, keys.hostStatus(destination.spec.id)].map((key) => unchanged(leader, key)),
+    writes: [put(keys.vmMigration(vm.spec.id), migration), event],
+  })
+  if (result.kind === 'conflict') throw new DialtoneError('conflict', `${vm.spec.name} was changed at the same time`)
+  return { beganAtMs }
+}
+
+/** The source keeps it as it is and tells what it is; the destination makes the same. */
+async function prepare(
+  leader: Leader,
+  agents: AgentPort,
+  { journal: { vmId }, signal, progress }: StepContext<MigrationJournal>,
+): Promise<Partial<MigrationJournal>> {
+  for (;;) {
+    const { vm, migration } = requireGoingOn(leader, vmId)
+    const source = headFor(leader, vmId, 'source')
+    try {
+      const departing = await agents.prepareDeparture(source.host, source.head)
+      const destination = headFor(leader, vmId, 'destination')
+      const machine = { ...machineOrderOf(vm), start: 'boot' as const }
+      const { sourceHostId } = migration
+      await agents.expectArrival(destination.host, { ...destination.head, machine, sourceHostId, departing })
+      return { departing }
+    } catch (error) {
+      // An image is being captured: that ends.
+      if (!(error instanceof DialtoneError) || error.code !== 'in-use') throw error
+      progress(0, error.message)
+      await leader.clock.sleep(askAgainMs, signal)
+      signal.throwIfAborted()
+    }
+  }
+}
+
+/** Follows it until the destination has all of it. Whatever speaks against going on ends it here. */
+async function move(
+  leader: Leader,
+  agents: AgentPort,
+  { journal: { vmId }, signal, progress }: StepContext<MigrationJournal>,
+): Promise<Partial<MigrationJournal>> {
+  const { vm, migration } = requireGoingOn(leader, vmId)
+  const destination = leader.index.state().hosts.get(migration.destinationHostId)?.spec
+  if (destination === undefined) throw new DialtoneError('not-found', 'the destination is no host any more')
+  const givesUpAtMs = leader.clock.bootTimeMs() + 2 * longestMoveMs(vm.spec.memoryMiB)
+  const target = {
+    hostId: destination.id,
+    hostName: destination.name,
+    address: destination.address,
+    port: destination.port,
+  }
+  const first = headFor(leader, vmId, 'source')
+  let report = await agents.depart(first.host, { ...first.head, target })
+  while (report.state === 'moving') {
+    signal.throwIfAborted()
+    requireGoingOn(leader, vmId)
+    if (leader.clock.bootTimeMs() > givesUpAtMs)
+      throw new DialtoneError('deadline-exceeded', `${vm.spec.name} was not moved in time`)
+    const { host, head } = headFor(leader, vmId, 'source')
+    report = await agents.followDeparture(host, { ...head, waitMs: followMs })
+    const sentMiB = Math.round(report.transferredBytes / 2 ** 20)
+    const leftMiB = Math.round(report.remainingBytes / 2 ** 20)
+    progress(sentMiB / Math.max(1, sentMiB + leftMiB), `${sentMiB} MiB sent, ${leftMiB} MiB left`)
+  }
+  if (report.state === 'sent') return { departure: report }
+  const why = report.state === 'failed' ? report.detail : 'its agent was restarted meanwhile'
+  throw new DialtoneError('hypervisor-failed', `${vm.spec.name} could not be moved: ${why}`)
+}

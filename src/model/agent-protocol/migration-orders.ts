@@ -1,0 +1,111 @@
+/** What the leader orders of the two agents between whom a machine moves; and the one thing that an agent says to another. */
+import { z } from 'zod'
+import type { Contract } from '../api/route.ts'
+import { hostIdSchema, vmIdSchema, volumeIdSchema } from '../ids.ts'
+import { machineOrderSchema, orderAuthoritySchema, startKindSchema } from '../machine-order.ts'
+import { migrationMethodSchema } from '../migration/vm-migration.ts'
+
+const vmParams = z.object({ vmId: vmIdSchema })
+const epoch = z.number().int().min(1)
+const head = { authority: orderAuthoritySchema, epoch }
+
+/** What the machine is at its source beside what its order says: the destination has to be the same to its guest. */
+export const departingSchema = z.object({
+  /** Disks that it got while it ran, in the order of their ports. */
+  plugged: z.array(volumeIdSchema),
+  startedBy: startKindSchema,
+})
+export type Departing = z.infer<typeof departingSchema>
+
+export const departureReportSchema = z.object({
+  /** `none`: this agent knows of no departure, as one that was restarted. `sent`: the destination has all of it, and it stands still here. */
+  state: z.enum(['none', 'prepared', 'moving', 'sent', 'failed']),
+  method: migrationMethodSchema.nullable(),
+  transferredBytes: z.number(),
+  remainingBytes: z.number(),
+  totalBytes: z.number(),
+  dirtyBytesPerSecond: z.number(),
+  /** Since when it stands still here, by this host's clock. */
+  stoppedAtMs: z.number().nullable(),
+  detail: z.string(),
+})
+export type DepartureReport = z.infer<typeof departureReportSchema>
+
+export const departureTargetSchema = z.object({
+  hostId: hostIdSchema,
+  hostName: z.string(),
+  address: z.string(),
+  port: z.number().int(),
+})
+export type DepartureTarget = z.infer<typeof departureTargetSchema>
+
+export const migrationOrders = {
+  prepareDeparture: {
+    method: 'POST',
+    path: '/agent/v1/machines/:vmId/departure/prepare',
+    role: 'host',
+    summary: 'Keeps a running machine as it is until it has left or its departure is abandoned; tells what it is.',
+    params: vmParams,
+    body: z.object(head),
+    response: departingSchema,
+  },
+  depart: {
+    method: 'POST',
+    path: '/agent/v1/machines/:vmId/departure',
+    role: 'host',
+    summary: 'Begins to send the machine to the host that waits for it. Answers at once.',
+    params: vmParams,
+    body: z.object({ ...head, target: departureTargetSchema }),
+    response: departureReportSchema,
+    status: 202,
+  },
+  followDeparture: {
+    method: 'POST',
+    path: '/agent/v1/machines/:vmId/departure/follow',
+    role: 'host',
+    summary: 'How far it is: answers when it is over, or after this time.',
+    params: vmParams,
+    body: z.object({ ...head, waitMs: z.number().int().min(0).max(10_000) }),
+    response: departureReportSchema,
+  },
+  abandonDeparture: {
+    method: 'POST',
+    path: '/agent/v1/machines/:vmId/departure/abandon',
+    role: 'host',
+    summary: 'Calls the departure off: the machine goes on here. `isAloneHere`: nothing of it is anywhere else.',
+    params: vmParams,
+    body: z.object({ ...head, isAloneHere: z.boolean() }),
+    response: z.object({}),
+  },
+  expectArrival: {
+    method: 'PUT',
+    path: '/agent/v1/machines/:vmId/arrival',
+    role: 'host',
+    summary: 'Makes a process that waits for this machine to be sent here. Answers when it waits.',
+    params: vmParams,
+    body: z.object({ ...head, machine: machineOrderSchema, sourceHostId: hostIdSchema, departing: departingSchema }),
+    response: z.object({}),
+  },
+  completeArrival: {
+    method: 'POST',
+    path: '/agent/v1/machines/:vmId/arrival/complete',
+    role: 'host',
+    summary: 'The machine that was sent is this host’s now: it runs. Answers when it does, and since when.',
+    params: vmParams,
+    body: z.object(head),
+    response: z.object({ resumedAtMs: z.number().nullable() }),
+  },
+} as const satisfies Contract
+
+/** Between agents. Only the host that the leader named is let in. */
+export const neighbourContract = {
+  machineStream: {
+    method: 'GET',
+    path: '/neighbour/v1/machines/:vmId/stream',
+    role: 'host',
+    summary: 'The memory and devices of a machine that moves, as raw bytes both ways.',
+    params: vmParams,
+    stream: 'upgrade',
+  },
+} as const satisfies Contract
+export type NeighbourContract = typeof neighbourContract

@@ -1,0 +1,18 @@
+/** Moving a VM to another host while it runs. */
+import { z } from 'zod'
+import type { Contract } from './route.ts'
+import { taskViewSchema, vmViewSchema } from './views.ts'
+import { referenceSchema } from './vm-routes.ts'
+
+export const migrationRoutes = {
+  migrateVm: {
+    method: 'POST',
+    path: '/v1/vms/:vm/migrate',
+    role: 'operator',
+    summary: 'Moves a running VM to another host, without a boot: to the one that is named, or to where it fits best.',
+    params: z.object({ vm: referenceSchema }),
+    body: z.object({ host: referenceSchema.optional() }).default({}),
+    response: z.object({ vm: vmViewSchema, task: taskViewSchema }),
+    status: 202,
+  },
+} as const satisfies Contract
