@@ -87,7 +87,7 @@ async function prepare(
     const tapName = keeping.spare.tapName() === usual ? tapNameOf(machine.number, 'b') : usual
     const record = { machine, epoch, incarnation: 0, confirmed: false, wanted: 'running', isPaused: false } as const
     const from = { process, tapName, startedBy: departing.startedBy, imageId: null, handedOverTo: null } as const
-    await writeRecord(keeping, { ...record, ...from, layers: await layersOf(keeping, machine), replacedLayers: [] })
+    await writeRecord(keeping, { ...record, ...from, layers: await layersOf(keeping, machine) })
     const cgroupDirectory = await ports.cgroups.make(vmId)
     await guard(machine, cgroupDirectory, ports)
     await ports.network.prepareTap(tapName)

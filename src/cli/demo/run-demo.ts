@@ -5,6 +5,7 @@ import { findServer } from '../find-server.ts'
 import { runLaboratory } from '../laboratory-commands.ts'
 import { openApi } from '../session.ts'
 import { formatTable } from '../text-table.ts'
+import { moveMachine } from './migrate-scene.ts'
 import {
   awaitImage,
   bringHostBack,
@@ -49,6 +50,8 @@ async function playScenes(stage: Stage): Promise<readonly SceneResult[]> {
     ]),
   )
   results.push(await awaitImage(stage, shop))
+  heading('A machine moves to another host while somebody talks to it')
+  results.push(await moveMachine(stage, web))
   heading('The process of each dies')
   results.push(...(await killProcesses(stage, [web, shop])))
   heading('A whole host dies')
