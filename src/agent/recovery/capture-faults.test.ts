@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { DialtoneError } from '../../model/dialtone-error.ts'
 import { createMachineHost, dataId, rootId, webId } from '../machines/machine-host.fixture.ts'
 import {
   chainOf,
@@ -186,6 +187,27 @@ describe('a machine with a data volume', () => {
     await host.clock.advance(60_000)
     await refused
     assert.equal(host.living()?.layers.has(dataId), true)
+  })
+
+  test('gets it as soon as its guest, too busy at first, can mount it', async () => {
+    const host = await startReady(withData)
+    const { guests } = host.world
+    let refused = 0
+    host.world.guests = {
+      ...guests,
+      resident(machine, request) {
+        if (request.do !== 'mount' || refused >= 3) return guests.resident(machine, request)
+        refused += 1
+        throw new DialtoneError('wrong-state', 'no disk with that serial number came within 5 s')
+      },
+    }
+    await host.crash()
+    await host.clock.advance(2_000)
+    assert.match(recoveryOf(host).note, /no disk/)
+    await host.clock.advance(10_000)
+    assert.equal(refused, 3)
+    assert.equal(recoveryOf(host).note, '')
+    assert.equal(recoveryOf(host).spare, 'ready')
   })
 
   test('gets it also when the agent that resumed it died before', async () => {

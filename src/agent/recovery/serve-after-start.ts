@@ -18,6 +18,9 @@ const mountTimeoutMs = 30_000
 /** The guest comes first after a recovery; the next spare is prepared when it has had the processor for a moment. */
 const spareAfterMs = 1_000
 const measureEveryMs = 10_000
+/** Between two attempts to have the data volumes mounted. */
+const firstPlugAgainMs = 1_000
+const lastPlugAgainMs = 30_000
 
 export type Started = { readonly machine: RunningMachine; onFailed(detail: string): void }
 
@@ -76,7 +79,11 @@ async function captureWithoutDataDisks(
     await unplugDataDisks(keeping, machine)
     return await captureNow(keeping)
   } finally {
-    await plugDataDisks(keeping, machine)
+    const { note } = keeping.image
+    await plugOnce(keeping, machine).catch((error: unknown) => {
+      noteTrouble(keeping, error)
+      inBackground(keeping, machine, () => plugDataDisks(keeping, machine, note))
+    })
   }
 }
 
@@ -125,21 +132,38 @@ async function captureFirst(keeping: Keeping, machine: RunningMachine): Promise<
   }
 }
 
-async function plugDataDisks(keeping: Keeping, machine: RunningMachine): Promise<void> {
-  const { record, ports, image } = keeping
-  const disks = dataDisksOf(record.machine)
-  if (disks.length === 0) return
-  const { note } = image
+/**
+ * Until the guest has mounted all of them: one that is too busy at the moment is asked again, and what it said is told meanwhile. `note`:
+ * what is to be told afterwards; what was said before of its image still holds.
+ */
+async function plugDataDisks(keeping: Keeping, machine: RunningMachine, note = keeping.image.note): Promise<void> {
+  const { ports, image, record } = keeping
+  if (dataDisksOf(record.machine).length === 0) return
   image.note = 'its data volumes are being mounted'
-  for (const [index, disk] of disks.entries()) {
+  for (let waitMs = firstPlugAgainMs; keeping.running === machine; waitMs = Math.min(2 * waitMs, lastPlugAgainMs)) {
+    try {
+      await plugOnce(keeping, machine)
+      image.note = note
+      return ports.reportSoon()
+    } catch (error) {
+      if (keeping.running !== machine) throw error
+      noteTrouble(keeping, error)
+    }
+    await ports.clock.sleep(waitMs)
+    // A paused guest can't answer, and a capture plugs them in when it ends.
+    while (keeping.running === machine && (keeping.phase !== 'running' || image.isCapturing))
+      await ports.clock.sleep(firstPlugAgainMs)
+  }
+}
+
+async function plugOnce(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  const { record, ports } = keeping
+  for (const [index, disk] of dataDisksOf(record.machine).entries()) {
     await enqueue(keeping, async () => {
       if (keeping.running === machine) await machine.attachDisk(await openDisk(record.machine, disk, ports))
     })
     await machine.askResident({ do: 'mount', serial: disk.volumeId, index }, mountTimeoutMs)
   }
-  // What was said before of its image still holds.
-  image.note = note
-  ports.reportSoon()
 }
 
 async function unplugDataDisks(keeping: Keeping, machine: RunningMachine): Promise<void> {
@@ -169,11 +193,13 @@ async function keepMeasuring(keeping: Keeping, goesOn: () => boolean): Promise<v
 
 function inBackground(keeping: Keeping, machine: RunningMachine, work: () => Promise<void>): void {
   work().catch((error: unknown) => {
-    const { ports, vmId, image } = keeping
     // Its process may just have died, which is somebody else's business.
-    if (keeping.running !== machine) return
-    image.note = error instanceof Error ? error.message : String(error)
-    ports.logger.warn('machine.not-followed-up', { vmId, error })
-    ports.reportSoon()
+    if (keeping.running === machine) noteTrouble(keeping, error)
   })
+}
+
+function noteTrouble({ ports, vmId, image }: Keeping, error: unknown): void {
+  image.note = error instanceof Error ? error.message : String(error)
+  ports.logger.warn('machine.not-followed-up', { vmId, error })
+  ports.reportSoon()
 }
