@@ -63,6 +63,7 @@ for (const victim of ['the agent of its source', 'the agent of its destination',
     await untilSending(task.id)
     process.kill(await pidOf(victim, { vm, destination }), 'SIGKILL')
     const ended = await untilEnded(task.id)
+    assert.equal(ended.state, 'failed')
     await guest(vm, 'DELETE', '/load').catch(() => undefined)
     await laboratory.untilHostIs(vm.hostName ?? '', 'online')
     await laboratory.untilHostIs(destination, 'online')

@@ -150,7 +150,11 @@ describe('vm.migrate', () => {
           cloud.agents.host(name).isCut = true
         }
         await move(cloud, vmId, other)
-        await cloud.clock.until('the machine runs and nothing is open', () => isSettledWithout(cloud, vmId, name), 120_000)
+        await cloud.clock.until(
+          'the machine runs and nothing is open',
+          () => isSettledWithout(cloud, vmId, name),
+          120_000,
+        )
         assert.deepEqual([isLost, cloud.agents.twoWriters], [true, []])
         cloud.agents.host(name).isCut = false
         await letItEnd(cloud)
