@@ -205,7 +205,11 @@ async function fail(keeping: Keeping, departure: Departure, error: unknown): Pro
   ports.logger.warn('departure.failed', { vmId, error })
   await departure.outgoing?.cancel().catch(() => undefined)
   departure.state = 'failed'
-  if (keeping.record.handedOverTo !== null) return
+  // QEMU lets go on what it could not send; but the other host may have all of it, so it waits for the leader's word.
+  if (keeping.record.handedOverTo !== null)
+    return departure.machine
+      .pause()
+      .catch((problem: unknown) => ports.logger.warn('departure.not-paused', { vmId, error: problem }))
   endDeparture(keeping, departure)
   await enqueue(keeping, () => goOn(keeping, departure.machine)).catch((problem: unknown) =>
     ports.logger.error('departure.not-undone', { vmId, error: problem }),
