@@ -3,16 +3,11 @@
  * store has changed its owner, everything is undone and it goes on at its source; after that, everything is finished, and the source never
  * runs it again.
  */
-import { z } from 'zod'
 import { admitMigration } from '../../control/admit-migration.ts'
 import { nextEpoch } from '../../control/next-epoch.ts'
-import {
-  type DepartureReport,
-  departingSchema,
-  departureReportSchema,
-} from '../../model/agent-protocol/migration-orders.ts'
+import type { DepartureReport } from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import { hostIdSchema, type VmId, vmIdSchema } from '../../model/ids.ts'
+import type { VmId } from '../../model/ids.ts'
 import { longestMoveMs } from '../../model/migration/migration-method.ts'
 import type { VmMigration } from '../../model/migration/vm-migration.ts'
 import type { AgentPort } from '../agent-port.ts'
@@ -23,24 +18,8 @@ import { defineSaga, type RunnableSaga, type StepContext } from '../tasks/saga.t
 import { completeMove, goBack, letSourceGo, type MoveTools } from './end-migration.ts'
 import { machineOrderOf } from './machine-order-of.ts'
 import { headFor, requireGoingOn } from './migration-facts.ts'
+import { type MigrationJournal, migrationJournalSchema } from './migration-journal.ts'
 import { switchOwner } from './switch-owner.ts'
-
-const journalSchema = z.object({
-  vmId: vmIdSchema,
-  /** Where it was asked to go; null: wherever it fits best. */
-  wishedHostId: hostIdSchema.nullable(),
-  /** The user's word for why it moves. */
-  reason: z.string().default('moved by request'),
-  departing: departingSchema.optional(),
-  departure: departureReportSchema.optional(),
-  beganAtMs: z.number().optional(),
-  completedAtMs: z.number().optional(),
-  /** By the clock of the destination. */
-  resumedAtMs: z.number().nullable().optional(),
-  /** What the task says when it is done. */
-  summary: z.string().optional(),
-})
-export type MigrationJournal = z.infer<typeof journalSchema>
 
 export type MigrateSagaOptions = {
   readonly agents: AgentPort
@@ -58,7 +37,7 @@ export function migrateSaga(leader: Leader, options: MigrateSagaOptions): Runnab
   const tools: MoveTools = { leader, agents, table: options.table }
   return defineSaga<MigrationJournal>({
     kind: 'vm.migrate',
-    journalSchema,
+    journalSchema: migrationJournalSchema,
     pointOfNoReturn: 'complete',
     steps: [
       {
