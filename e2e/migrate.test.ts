@@ -63,6 +63,7 @@ for (const victim of ['the agent of its source', 'the agent of its destination',
     await untilSending(task.id)
     process.kill(await pidOf(victim, { vm, destination }), 'SIGKILL')
     const ended = await untilEnded(task.id)
+    assert.equal(ended.state, 'failed')
     await guest(vm, 'DELETE', '/load').catch(() => undefined)
     await laboratory.untilHostIs(vm.hostName ?? '', 'online')
     await laboratory.untilHostIs(destination, 'online')
@@ -73,12 +74,34 @@ for (const victim of ['the agent of its source', 'the agent of its destination',
   })
 }
 
+test('a machine that recovers from memory moves with its data volume, and is as ready to recover where it is then', async (t) => {
+  await laboratory.deploy('shop', { ha: true, recovery: { mode: 'warm' }, disks: 1 })
+  const vm = await laboratory.untilReady('shop')
+  const { answer } = await waitForAnswer({ address: vm.address, name: 'shop' }, { deadlineMs: 10_000 })
+  await guest(vm, 'POST', '/volumes/0/count')
+  // To the very host that would take it over.
+  const standby = vm.standbyHostName ?? ''
+  t.diagnostic((await move('shop', standby)).message)
+  assert.match(await guest(vm, 'POST', '/volumes/0/count'), /"count":2/)
+  const moved = await laboratory.untilReady('shop')
+  assert.equal(moved.hostName, standby)
+  assert.notEqual(moved.standbyHostName, standby)
+  assert.ok(moved.status.pid)
+  process.kill(moved.status.pid, 'SIGKILL')
+  await laboratory.untilPid('shop', moved.status.pid)
+  const { answer: later } = await waitForAnswer({ address: vm.address, name: 'shop' }, { deadlineMs: 20_000 })
+  assert.equal(later.bootId, answer.bootId)
+  const { findings } = await laboratory.api.call('doctor', {})
+  assert.deepEqual(findings, [])
+})
+
 async function look(): Promise<VmView> {
   return laboratory.api.call('getVm', { params: { vm: 'web' } })
 }
 
-async function move(): Promise<TaskView> {
-  const { task } = await laboratory.api.call('migrateVm', { params: { vm: 'web' }, body: {} })
+async function move(vm = 'web', host?: string): Promise<TaskView> {
+  const body = host === undefined ? {} : { host }
+  const { task } = await laboratory.api.call('migrateVm', { params: { vm }, body })
   await laboratory.untilTaskEnds(task.id)
   return laboratory.api.call('getTask', { params: { task: task.id } })
 }

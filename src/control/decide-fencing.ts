@@ -10,7 +10,7 @@ import {
   type VmRecord,
 } from '../model/cluster-state.ts'
 import type { HostId, StorageId } from '../model/ids.ts'
-import { ownersOf } from '../model/migration/vm-migration.ts'
+import { ownersOf } from '../model/migration/owners-of.ts'
 import type { Proof } from '../model/proof.ts'
 import { leaseProofAfterMs, pillProofAfterMs } from '../model/protection/bounds.ts'
 import type { MassSilence, Observations } from './judge-hosts.ts'

@@ -1,7 +1,7 @@
 /** Chooses a host for a VM, or says for every host why not. Pure: same cluster, same answer. */
 import { type ClusterState, type HostRecord, isLeased } from '../model/cluster-state.ts'
 import type { HostId } from '../model/ids.ts'
-import { ownersOf } from '../model/migration/vm-migration.ts'
+import { ownersOf } from '../model/migration/owners-of.ts'
 import type { VmSpec } from '../model/vm.ts'
 
 /** What a machine's process needs beside the guest's memory. */

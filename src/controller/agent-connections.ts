@@ -2,6 +2,7 @@
 import { connect } from 'node:net'
 import type { AgentPort } from '../engine/agent-port.ts'
 import { type AgentContract, agentContract } from '../model/agent-protocol/agent-contract.ts'
+import type { migrationOrders } from '../model/agent-protocol/migration-orders.ts'
 import type { HostSpec } from '../model/host.ts'
 import { type ContractClient, createContractClient } from '../transport/contract-client.ts'
 import type { ControllerTls } from './first-start.ts'
@@ -64,12 +65,7 @@ export function connectToAgents(tls: ControllerTls, clusterId: string): AgentCon
     async configureMachine(host, { vmId, ...order }) {
       await client(host).call('configureMachine', { params: { vmId }, body: order }, { timeoutMs: orderTimeoutMs })
     },
-    async keepStandby(host, { vmId, ...order }) {
-      await client(host).call('keepStandby', { params: { vmId }, body: order }, { timeoutMs: orderTimeoutMs })
-    },
-    async dropStandby(host, { vmId, ...order }) {
-      await client(host).call('dropStandby', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
-    },
+    ...standbyOrders(client),
     async captureMachine(host, { vmId, ...order }) {
       const answer = await client(host).call(
         'captureMachine',
@@ -84,6 +80,30 @@ export function connectToAgents(tls: ControllerTls, clusterId: string): AgentCon
     async injectFailure(host, { vmId, ...order }) {
       await client(host).call('injectFailure', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
     },
+    ...moveOrders(client),
+    inventory: (host) => client(host).call('inventory', {}, { timeoutMs: orderTimeoutMs }),
+    knock,
+    async close() {
+      await Promise.all([...clients.values()].map((one) => one.close()))
+    },
+  }
+}
+
+function standbyOrders(client: AgentConnections['client']): Pick<AgentPort, 'keepStandby' | 'dropStandby'> {
+  return {
+    async keepStandby(host, { vmId, ...order }) {
+      await client(host).call('keepStandby', { params: { vmId }, body: order }, { timeoutMs: orderTimeoutMs })
+    },
+    async dropStandby(host, { vmId, ...order }) {
+      await client(host).call('dropStandby', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
+    },
+  }
+}
+
+type MoveOrders = Pick<AgentPort, keyof typeof migrationOrders>
+
+function moveOrders(client: AgentConnections['client']): MoveOrders {
+  return {
     prepareDeparture: (host, { vmId, ...order }) =>
       client(host).call('prepareDeparture', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
     depart: (host, { vmId, ...order }) =>
@@ -98,11 +118,6 @@ export function connectToAgents(tls: ControllerTls, clusterId: string): AgentCon
     },
     completeArrival: (host, { vmId, ...order }) =>
       client(host).call('completeArrival', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
-    inventory: (host) => client(host).call('inventory', {}, { timeoutMs: orderTimeoutMs }),
-    knock,
-    async close() {
-      await Promise.all([...clients.values()].map((one) => one.close()))
-    },
   }
 }
 

@@ -58,26 +58,9 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
     ports.reportSoon()
   }
 
-  /** The keeper of what is ordered to be here under this epoch; `isNew`: it has not heard of that order yet. */
-  const keeperOfOrder = (
-    machine: MachineOrder,
-    { authority, epoch }: { readonly authority: OrderAuthority; readonly epoch: number },
-  ) => {
-    checkAuthority(authority)
-    const { vmId } = machine
-    const released = releasedUpTo.get(vmId) ?? 0
-    if (epoch <= released)
-      throw new DialtoneError('stale-epoch', `${machine.name} was released here up to epoch ${released}`)
-    const existing = keepers.get(vmId)
-    const held = existing?.epoch() ?? 0
-    if (epoch < held) throw new DialtoneError('stale-epoch', `${machine.name} is held here under epoch ${held}`)
-    if (existing !== undefined && epoch === held) return { keeper: existing, isNew: false }
-    const after = clearing.underWay(vmId) ?? Promise.resolve()
-    const spare = standbys.spareOf(vmId)
-    const keeper = existing ?? createMachineKeeper(newRecord(machine, epoch, ports.bootId), ports, { spare, after })
-    standbys.forget(vmId)
-    keepers.set(vmId, keeper)
-    return { keeper, isNew: true }
+  const keeperOfOrder = (machine: MachineOrder, order: Order) => {
+    checkAuthority(order.authority)
+    return keeperUnder({ keepers, releasedUpTo, clearing, standbys, ports }, machine, order.epoch)
   }
 
   return {
@@ -125,6 +108,38 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
       for (const [vmId, keeper] of keepers) void applyOne(vmId, keeper, ports)
     },
   }
+}
+
+type Order = { readonly authority: OrderAuthority; readonly epoch: number }
+
+type Room = {
+  readonly keepers: Map<VmId, MachineKeeper>
+  readonly releasedUpTo: ReadonlyMap<VmId, number>
+  readonly clearing: ReturnType<typeof createClearing>
+  readonly standbys: StandbyRoom
+  readonly ports: MachinePorts
+}
+
+/** The keeper of what is ordered to be here under this epoch; `isNew`: it has not heard of that order yet. */
+function keeperUnder(
+  { keepers, releasedUpTo, clearing, standbys, ports }: Room,
+  machine: MachineOrder,
+  epoch: number,
+): { readonly keeper: MachineKeeper; readonly isNew: boolean } {
+  const { vmId } = machine
+  const released = releasedUpTo.get(vmId) ?? 0
+  if (epoch <= released)
+    throw new DialtoneError('stale-epoch', `${machine.name} was released here up to epoch ${released}`)
+  const existing = keepers.get(vmId)
+  const held = existing?.epoch() ?? 0
+  if (epoch < held) throw new DialtoneError('stale-epoch', `${machine.name} is held here under epoch ${held}`)
+  if (existing !== undefined && epoch === held) return { keeper: existing, isNew: false }
+  const after = clearing.underWay(vmId) ?? Promise.resolve()
+  const spare = standbys.spareOf(vmId)
+  const keeper = existing ?? createMachineKeeper(newRecord(machine, epoch, ports.bootId), ports, { spare, after })
+  standbys.forget(vmId)
+  keepers.set(vmId, keeper)
+  return { keeper, isNew: true }
 }
 
 async function applyOne(vmId: VmId, keeper: MachineKeeper, { logger }: MachinePorts): Promise<void> {

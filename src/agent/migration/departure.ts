@@ -3,6 +3,7 @@
  * the last of it is sent that is written down: from then on nothing of it runs here by itself, whatever dies, until the leader says that
  * it is alone here.
  */
+import type { Duplex } from 'node:stream'
 import type { Departing, DepartureReport, DepartureTarget } from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { volumeIdSchema } from '../../model/ids.ts'
@@ -17,7 +18,7 @@ import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
 import type { Departure } from './moving.ts'
 
 /** What is left is sent when it takes no longer than this, as far as QEMU can tell. */
-const pauseLimitMs = 100
+const pauseLimitMs = 30
 const lookEveryMs = 100
 
 /** Keeps it as it is: no image is captured and no disk comes or goes until it has left, or stays. */
@@ -125,7 +126,7 @@ async function send(keeping: Keeping, departure: Departure, target: DepartureTar
     departure.outgoing = await machine.send({ pauseLimitMs, isLive: chosen.method === 'precopy' })
     joinStreams(departure.outgoing.stream, stream)
     if (departure.isCalledOff) throw calledOff()
-    await sendLive(keeping, departure, departure.outgoing)
+    await Promise.race([sendLive(keeping, departure, departure.outgoing), lossOf(stream)])
     if (departure.isCalledOff) throw calledOff()
     await enqueue(keeping, () => handOver(keeping, departure, target))
     departure.stoppedAtMs = departure.outgoing.stoppedAtMs() ?? null
@@ -170,6 +171,16 @@ async function sendLive({ ports, record }: Keeping, departure: Departure, outgoi
   }
 }
 
+/** Rejects when the other end closes: before all is sent nobody has a reason to. */
+function lossOf(stream: Duplex): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  promise.catch(() => undefined)
+  const lose = () => reject(new DialtoneError('hypervisor-failed', 'the process that waited for it is gone'))
+  stream.once('end', lose)
+  stream.once('close', lose)
+  return promise
+}
+
 /** In turn with everything else that changes it: it still runs here by right, and from here on it does nothing by itself any more. */
 async function handOver(keeping: Keeping, departure: Departure, target: DepartureTarget): Promise<void> {
   if (keeping.isReleased || keeping.running !== departure.machine || keeping.phase !== 'running')
@@ -194,7 +205,11 @@ async function fail(keeping: Keeping, departure: Departure, error: unknown): Pro
   ports.logger.warn('departure.failed', { vmId, error })
   await departure.outgoing?.cancel().catch(() => undefined)
   departure.state = 'failed'
-  if (keeping.record.handedOverTo !== null) return
+  // QEMU lets go on what it could not send; but the other host may have all of it, so it waits for the leader's word.
+  if (keeping.record.handedOverTo !== null)
+    return departure.machine
+      .pause()
+      .catch((problem: unknown) => ports.logger.warn('departure.not-paused', { vmId, error: problem }))
   endDeparture(keeping, departure)
   await enqueue(keeping, () => goOn(keeping, departure.machine)).catch((problem: unknown) =>
     ports.logger.error('departure.not-undone', { vmId, error: problem }),

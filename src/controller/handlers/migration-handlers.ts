@@ -1,7 +1,7 @@
 /** Moves over the API: what can't be done is refused at once, with the reason of each host; a task does the rest. */
 import { admitMigration } from '../../control/admit-migration.ts'
 import { commitAndSee } from '../../engine/leader.ts'
-import type { MigrationJournal } from '../../engine/vms/migrate-saga.ts'
+import type { MigrationJournal } from '../../engine/vms/migration-journal.ts'
 import type { migrationRoutes } from '../../model/api/migration-routes.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'

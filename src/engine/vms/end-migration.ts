@@ -10,8 +10,8 @@ import type { AgentPort } from '../agent-port.ts'
 import type { HostTable } from '../hosts/host-table.ts'
 import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
 import { keys } from '../state/keys.ts'
-import type { MigrationJournal } from './migrate-saga.ts'
 import { headFor, hostName } from './migration-facts.ts'
+import type { MigrationJournal } from './migration-journal.ts'
 
 export type MoveTools = { readonly leader: Leader; readonly agents: AgentPort; readonly table: HostTable }
 type MoveOf = { readonly vmId: VmId; readonly signal: AbortSignal }

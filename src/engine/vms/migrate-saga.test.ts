@@ -18,7 +18,9 @@ const orders: readonly Call[] = [
   'releaseMachine',
 ]
 
-function arrange(cloud: Cloud, mishap: Mishap, call: Call, code: DialtoneError['code']): void {
+type Moment = { readonly call: Call; readonly code: DialtoneError['code'] }
+
+function arrange(cloud: Cloud, mishap: Mishap, { call, code }: Moment): void {
   let isOver = false
   const moment = mishap === 'fails once' || mishap === 'crashes before' ? 'before' : 'after'
   cloud.agents.intercept = (seen, at) => {
@@ -87,7 +89,7 @@ describe('vm.migrate', () => {
       for (const call of orders) {
         test(`whose ${call} ${mishap} (${code}) ends with exactly one machine that runs`, async () => {
           const { cloud, vmId, home, other } = await startMoving()
-          arrange(cloud, mishap, call, code)
+          arrange(cloud, mishap, { call, code })
           const taskId = await move(cloud, vmId, other)
           await letItEnd(cloud)
           const on = assertOneOwner(cloud, vmId)
@@ -102,7 +104,7 @@ describe('vm.migrate', () => {
 
   test('that failed may be tried again, to the same host', async () => {
     const { cloud, vmId, other } = await startMoving()
-    arrange(cloud, 'fails once', 'depart', 'hypervisor-failed')
+    arrange(cloud, 'fails once', { call: 'depart', code: 'hypervisor-failed' })
     await move(cloud, vmId, other)
     await letItEnd(cloud)
     const taskId = await move(cloud, vmId, other)

@@ -3,12 +3,11 @@
  * store has changed its owner, everything is undone and it goes on at its source; after that, everything is finished, and the source never
  * runs it again.
  */
-import { z } from 'zod'
 import { admitMigration } from '../../control/admit-migration.ts'
 import { nextEpoch } from '../../control/next-epoch.ts'
-import { departingSchema, departureReportSchema } from '../../model/agent-protocol/migration-orders.ts'
+import type { DepartureReport } from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import { hostIdSchema, vmIdSchema } from '../../model/ids.ts'
+import type { VmId } from '../../model/ids.ts'
 import { longestMoveMs } from '../../model/migration/migration-method.ts'
 import type { VmMigration } from '../../model/migration/vm-migration.ts'
 import type { AgentPort } from '../agent-port.ts'
@@ -19,24 +18,8 @@ import { defineSaga, type RunnableSaga, type StepContext } from '../tasks/saga.t
 import { completeMove, goBack, letSourceGo, type MoveTools } from './end-migration.ts'
 import { machineOrderOf } from './machine-order-of.ts'
 import { headFor, requireGoingOn } from './migration-facts.ts'
+import { type MigrationJournal, migrationJournalSchema } from './migration-journal.ts'
 import { switchOwner } from './switch-owner.ts'
-
-const journalSchema = z.object({
-  vmId: vmIdSchema,
-  /** Where it was asked to go; null: wherever it fits best. */
-  wishedHostId: hostIdSchema.nullable(),
-  /** The user's word for why it moves. */
-  reason: z.string().default('moved by request'),
-  departing: departingSchema.optional(),
-  departure: departureReportSchema.optional(),
-  beganAtMs: z.number().optional(),
-  completedAtMs: z.number().optional(),
-  /** By the clock of the destination. */
-  resumedAtMs: z.number().nullable().optional(),
-  /** What the task says when it is done. */
-  summary: z.string().optional(),
-})
-export type MigrationJournal = z.infer<typeof journalSchema>
 
 export type MigrateSagaOptions = {
   readonly agents: AgentPort
@@ -54,7 +37,7 @@ export function migrateSaga(leader: Leader, options: MigrateSagaOptions): Runnab
   const tools: MoveTools = { leader, agents, table: options.table }
   return defineSaga<MigrationJournal>({
     kind: 'vm.migrate',
-    journalSchema,
+    journalSchema: migrationJournalSchema,
     pointOfNoReturn: 'complete',
     steps: [
       {
@@ -72,17 +55,11 @@ export function migrateSaga(leader: Leader, options: MigrateSagaOptions): Runnab
         run: (context) => prepare(leader, agents, context),
       },
       {
+        // Sent, owned by the other, and run by it in one step: the machine stands still from the first to the last.
         name: 'move',
         message: 'sends its memory while it runs',
         timeoutMs: 24 * 3_600_000,
-        run: (context) => move(leader, agents, context),
-      },
-      {
-        name: 'switch',
-        message: 'changes its owner',
-        timeoutMs: 30_000,
-        run: ({ journal, signal }) =>
-          switchOwner(leader, { vmId: journal.vmId, startsOnHold: options.startsOnHold, signal }),
+        run: (context) => move(leader, options, context),
       },
       {
         name: 'complete',
@@ -90,8 +67,8 @@ export function migrateSaga(leader: Leader, options: MigrateSagaOptions): Runnab
         message: 'lets it run there',
         timeoutMs: 600_000,
         run: async ({ journal, signal }) => {
-          const resumedAtMs = await completeMove(tools, { vmId: journal.vmId, signal })
-          return { resumedAtMs, completedAtMs: leader.clock.wallTime().getTime() }
+          const isDone = journal.completedAtMs !== undefined
+          return isDone ? {} : completed(tools, journal.vmId, signal)
         },
       },
       {
@@ -181,12 +158,30 @@ async function prepare(
   }
 }
 
-/** Follows it until the destination has all of it. Whatever speaks against going on ends it here. */
 async function move(
+  leader: Leader,
+  { agents, table, startsOnHold }: MigrateSagaOptions,
+  context: StepContext<MigrationJournal>,
+): Promise<Partial<MigrationJournal>> {
+  const { vmId } = context.journal
+  if (leader.index.state().vms.get(vmId)?.migration?.phase === 'switched') return {}
+  const departure = await send(leader, agents, context)
+  await switchOwner(leader, { vmId, startsOnHold, signal: context.signal })
+  // From here on there is only forward, whoever cancels.
+  return { departure, ...(await completed({ leader, agents, table }, vmId, leader.signal)) }
+}
+
+async function completed(tools: MoveTools, vmId: VmId, signal: AbortSignal): Promise<Partial<MigrationJournal>> {
+  const resumedAtMs = await completeMove(tools, { vmId, signal })
+  return { resumedAtMs, completedAtMs: tools.leader.clock.wallTime().getTime() }
+}
+
+/** Follows it until the destination has all of it. Whatever speaks against going on ends it here. */
+async function send(
   leader: Leader,
   agents: AgentPort,
   { journal: { vmId }, signal, progress }: StepContext<MigrationJournal>,
-): Promise<Partial<MigrationJournal>> {
+): Promise<DepartureReport> {
   const { vm, migration } = requireGoingOn(leader, vmId)
   const destination = leader.index.state().hosts.get(migration.destinationHostId)?.spec
   if (destination === undefined) throw new DialtoneError('not-found', 'the destination is no host any more')
@@ -210,7 +205,7 @@ async function move(
     const leftMiB = Math.round(report.remainingBytes / 2 ** 20)
     progress(sentMiB / Math.max(1, sentMiB + leftMiB), `${sentMiB} MiB sent, ${leftMiB} MiB left`)
   }
-  if (report.state === 'sent') return { departure: report }
+  if (report.state === 'sent') return report
   const why = report.state === 'failed' ? report.detail : 'its agent was restarted meanwhile'
   throw new DialtoneError('hypervisor-failed', `${vm.spec.name} could not be moved: ${why}`)
 }

@@ -7,7 +7,7 @@ import type { Finding } from '../api/views.ts'
 import type { ClusterState } from '../cluster-state.ts'
 import type { HostId, VmId } from '../ids.ts'
 import type { ConditionInterval } from '../ledger/outage.ts'
-import { ownersOf } from '../migration/vm-migration.ts'
+import { ownersOf } from '../migration/owners-of.ts'
 
 export type CloudFacts = {
   readonly cluster: ClusterState

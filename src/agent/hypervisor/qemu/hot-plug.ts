@@ -89,7 +89,7 @@ export async function listPlugged(line: QmpLine): Promise<{ volumeIds: string[];
     if (!device.startsWith('disk-')) continue
     const path = `/machine/peripheral/${device}`
     const bus = await line.execute('qom-get', { path, property: 'parent_bus' }, commandTimeoutMs)
-    const port = /\/port(\d+)$/.exec(String(bus))?.[1]
+    const port = /\/port(\d+)$/.exec(typeof bus === 'string' ? bus : '')?.[1]
     if (port !== undefined) found.push({ volumeId: device.slice('disk-'.length), port: Number(port) })
   }
   const memory = await line.execute('query-memory-devices', {}, commandTimeoutMs)
