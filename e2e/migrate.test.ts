@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { request } from 'node:http'
-import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
 import { waitForAnswer } from '../src/cli/demo/http-probe.ts'
+import { keepConnection } from '../src/cli/demo/kept-connection.ts'
 import type { TaskView, VmView } from '../src/model/api/views.ts'
 import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
 
@@ -23,7 +23,7 @@ test('a machine that changes its memory all the time moves with every byte of it
   const vm = await look()
   const { answer } = await waitForAnswer({ address: vm.address, name: 'web' }, { deadlineMs: 10_000 })
   await guest(vm, 'POST', '/load?mib=32&rate=50')
-  await using echo = await openEcho(vm.address)
+  await using connection = await keepConnection(vm.address)
   for (let round = 0; round < 2; round += 1) {
     const from = await look()
     const task = await move()
@@ -37,9 +37,9 @@ test('a machine that changes its memory all the time moves with every byte of it
   const check = await guest(vm, 'GET', '/load/check')
   t.diagnostic(check)
   assert.match(check, /"ok":true/)
-  const { answered, longestGapMs } = await echo.end()
-  t.diagnostic(`${answered} echoes over one connection, the longest gap ${Math.round(longestGapMs)} ms`)
-  assert.ok(answered > 20)
+  const { echoes, longestWaitMs } = await connection.end()
+  t.diagnostic(`${echoes} echoes over one connection, the longest wait ${Math.round(longestWaitMs)} ms`)
+  assert.ok(echoes > 20)
   await guest(vm, 'DELETE', '/load')
 })
 
@@ -157,46 +157,4 @@ function guest(vm: VmView, method: string, path: string): Promise<string> {
     asked.on('timeout', () => asked.destroy(new Error(`${path} was not answered`)))
     asked.end()
   })
-}
-
-/** Sends a number every 20 ms over one connection and expects each back, in order. */
-async function openEcho(address: string) {
-  const socket: Socket = connect({ host: address, port: 7 })
-  await new Promise<void>((resolve, reject) => {
-    socket.once('connect', resolve)
-    socket.once('error', reject)
-  })
-  let sent = 0
-  let answered = 0
-  let text = ''
-  let lastAtMs = performance.now()
-  let longestGapMs = 0
-  let failure: Error | undefined
-  socket.on('error', (error) => (failure = error))
-  socket.setEncoding('utf8').on('data', (chunk: string) => {
-    longestGapMs = Math.max(longestGapMs, performance.now() - lastAtMs)
-    lastAtMs = performance.now()
-    text += chunk
-    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
-      assert.equal(text.slice(0, end), String(answered))
-      answered += 1
-      text = text.slice(end + 1)
-    }
-  })
-  const timer = setInterval(() => socket.write(`${sent++}\n`), 20)
-  const close = () => {
-    clearInterval(timer)
-    socket.destroy()
-  }
-  return {
-    async end() {
-      clearInterval(timer)
-      const givesUpAtMs = performance.now() + 5_000
-      while (answered < sent && performance.now() < givesUpAtMs) await delay(20)
-      assert.deepEqual([failure, answered], [undefined, sent])
-      close()
-      return { answered, longestGapMs }
-    },
-    [Symbol.asyncDispose]: async () => close(),
-  }
 }

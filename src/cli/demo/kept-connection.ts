@@ -2,7 +2,7 @@
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 
-export type KeptConnection = {
+export type KeptConnection = AsyncDisposable & {
   /** Ends it. Throws when it broke, or when anything else came back than was sent. */
   end(): Promise<{ readonly echoes: number; readonly longestWaitMs: number }>
 }
@@ -42,14 +42,19 @@ export async function keepConnection(address: string): Promise<KeptConnection> {
     sentAtMs.push(performance.now())
   }
   const timer = setInterval(send, everyMs)
+  const close = () => {
+    clearInterval(timer)
+    socket.removeAllListeners('close').destroy()
+  }
   return {
+    [Symbol.asyncDispose]: async () => close(),
     async end() {
       clearInterval(timer)
       const givesUpAtMs = performance.now() + lastEchoWithinMs
       while (failure === undefined && echoes < sentAtMs.length && performance.now() < givesUpAtMs) await delay(5)
       if (echoes < sentAtMs.length) fail(`${sentAtMs.length - echoes} of ${sentAtMs.length} lines did not come back`)
       if (failure !== undefined) throw failure
-      socket.removeAllListeners('close').destroy()
+      close()
       return { echoes, longestWaitMs }
     },
   }
