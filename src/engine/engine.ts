@@ -8,6 +8,7 @@ import type {
 import type { Clock } from '../model/clock.ts'
 import type { HostObservation } from '../model/cluster-state.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
+import { openFirewall } from '../model/firewall.ts'
 import { type HostId, hostIdSchema, type VmId, vmIdSchema } from '../model/ids.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Proof } from '../model/proof.ts'
@@ -200,6 +201,7 @@ function configurationOf(leader: Leader, hostId: HostId): AgentConfiguration {
       shared: storage.shared,
       slot: host.spec.number,
     })),
+    firewall: openFirewall,
   }
 }
 

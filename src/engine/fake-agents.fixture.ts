@@ -207,6 +207,8 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
         qemuVersion: '7.2.22',
         machineType: 'pc-q35-7.2',
         cpuModel: 'max',
+        firewall: 'bridge-conntrack',
+        firewallDetail: 'nftables on the bridge, which follows connections itself',
       },
       machines,
       pendingStarts: machines.filter(({ phase }) => phase === 'starting').map(({ vmId, epoch }) => ({ vmId, epoch })),

@@ -63,6 +63,8 @@ export function makeHost(name: string, changes: HostChanges = {}): HostRecord {
       qemuVersion: '7.2.22',
       machineType: 'pc-q35-7.2',
       cpuModel: 'max',
+      firewall: 'bridge-conntrack',
+      firewallDetail: 'nftables on the bridge, which follows connections itself',
       storageIds: [sharedId],
       fencing: null,
       proof: null,

@@ -103,6 +103,8 @@ export function makeHostView(changes: Partial<HostView> = {}): HostView {
       qemuVersion: '7.2.22',
       machineType: 'pc-q35-7.2',
       cpuModel: 'qemu64',
+      firewall: 'bridge-conntrack',
+      firewallDetail: 'nftables on the bridge, which follows connections itself',
       storageIds: [storageId],
       fencing: null,
       proof: null,

@@ -199,6 +199,8 @@ export const neverSeen: HostRecord['status'] = {
   qemuVersion: null,
   machineType: null,
   cpuModel: null,
+  firewall: 'none',
+  firewallDetail: '',
   storageIds: [],
   fencing: null,
   proof: null,
