@@ -6,7 +6,12 @@ const broadcast = 'ff:ff:ff:ff:ff:ff'
 const allNodes = '33:33:00:00:00:01'
 const etherTypes = { ip: 0x0800, arp: 0x0806, vlan: 0x8100, rarp: 0x8035, ip6: 0x86dd, other: 0x88b5 } as const
 
-export function ethernet(from: string, type: keyof typeof etherTypes, body: Buffer, to = broadcast): Buffer {
+export function ethernet(
+  way: string | { readonly from: string; readonly to: string },
+  type: keyof typeof etherTypes,
+  body: Buffer,
+): Buffer {
+  const { from, to } = typeof way === 'string' ? { from: way, to: broadcast } : way
   return Buffer.concat([bytesOfMac(to), bytesOfMac(from), number(etherTypes[type], 2), body])
 }
 
@@ -19,7 +24,7 @@ export function arp(sender: Sender, wanted: string, announced: Partial<Sender> =
 
 export function udp(
   sender: Sender,
-  { to, fromPort, toPort, toMac }: { readonly to: string; fromPort: number; toPort: number; readonly toMac?: string },
+  { to, fromPort, toPort }: { readonly to: string; fromPort: number; toPort: number },
 ): Buffer {
   const payload = Buffer.concat([
     number(fromPort, 2),
@@ -32,7 +37,7 @@ export function udp(
   header.writeUInt16BE(20 + payload.length, 2)
   const packet = Buffer.concat([header, bytesOfIp(sender.address), bytesOfIp(to), payload])
   packet.writeUInt16BE(checksum(packet.subarray(0, 20)), 10)
-  return ethernet(sender.mac, 'ip', packet, toMac)
+  return ethernet(sender.mac, 'ip', packet)
 }
 
 /** An ICMPv6 message of this type; `about`: the address that it speaks of. */
@@ -45,7 +50,7 @@ export function icmp6(
   const source = bytesOfIp6(from)
   body.writeUInt16BE(checksum(Buffer.concat([source, to, number(body.length, 4), number(58, 4), body])), 2)
   const header = Buffer.concat([Buffer.from('60000000', 'hex'), number(body.length, 2), Buffer.from([58, 255])])
-  return ethernet(mac, 'ip6', Buffer.concat([header, source, to, body]), allNodes)
+  return ethernet({ from: mac, to: allNodes }, 'ip6', Buffer.concat([header, source, to, body]))
 }
 
 function checksum(bytes: Buffer): number {

@@ -150,7 +150,7 @@ test('closed ports are blocked, open ones pass, and answers to what the machine 
   assert.deepEqual(await connections(outside, '80', '81'), ['open', 'closed'], 'from outside')
   assert.deepEqual(await connections(shop, '80', '81'), ['open', 'closed'], 'from a machine of the same host')
   assert.deepEqual(await connections(host, '80', '81'), ['open', 'open'], 'from its own host, where its probe is')
-  assert.equal((await connect(t, web, outsideAddress, '90')).answer, 'open', 'what it asks is answered')
+  assert.equal((await connect(t, web, `${outsideAddress}:90`)).answer, 'open', 'what it asks is answered')
   await setPolicy(policyFor())
   assert.deepEqual(await connections(outside, '80', '81'), ['open', 'open'], 'open again')
 })
@@ -160,7 +160,7 @@ test('an open connection goes on when its port is closed; a new one is refused',
   await guard(tapOf(1))
   await serve(t, web, 80)
   await setPolicy(policyFor(1))
-  const connection = await connect(t, outside, tapOf(1).address, '80')
+  const connection = await connect(t, outside, `${tapOf(1).address}:80`)
   assert.equal(await connection.say('first'), 'first')
   await setPolicy(policyOf([]))
   assert.equal(await connection.say('second'), 'second')
@@ -178,11 +178,11 @@ test('sources and destinations are told apart by address', async (t) => {
   assert.deepEqual(await connections(shop, '80'), ['open'])
   assert.deepEqual(await connections(outside, '80'), ['closed'])
   await setPolicy(policyOf([{ direction: 'out', protocol: 'tcp', ports: [], peers: [tapOf(2).address] }]))
-  assert.equal((await connect(t, web, outsideAddress, '90')).answer, 'closed')
+  assert.equal((await connect(t, web, `${outsideAddress}:90`)).answer, 'closed')
   await setPolicy(
     policyOf([{ direction: 'out', protocol: 'tcp', ports: [{ from: 90, to: 99 }], peers: ['10.90.9.0/24'] }]),
   )
-  assert.equal((await connect(t, web, outsideAddress, '90')).answer, 'open')
+  assert.equal((await connect(t, web, `${outsideAddress}:90`)).answer, 'open')
 })
 
 test('the strictest rules leave a machine its ARP, DHCP and neighbour discovery', async (t) => {
@@ -288,8 +288,8 @@ async function serve(t: TestContext, namespace: string, ...ports: readonly numbe
 
 type Connection = { readonly answer: string; say(line: string): Promise<string> }
 
-async function connect(t: TestContext, namespace: string, address: string, port: string): Promise<Connection> {
-  const { child, nextLine } = startGuest(t, namespace, ['ask', address, port])
+async function connect(t: TestContext, namespace: string, to: string): Promise<Connection> {
+  const { child, nextLine } = startGuest(t, namespace, ['ask', ...to.split(':')])
   const answer = await nextLine()
   return {
     answer,

@@ -177,6 +177,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     host.highestKnownRevision = answer.storeRevision
     host.storeIncarnation = answer.storeIncarnation
     host.configurationRevision = answer.configuration?.revision ?? host.configurationRevision
+    host.firewall = answer.configuration?.firewall ?? host.firewall
     host.records = host.records.filter(({ sequence: number }) => number > answer.recordsStoredUpTo)
     if (answer.verdict === 'hold') return undefined
     if (answer.verdict === 'fenced') {

@@ -1,5 +1,6 @@
 /** Small clusters for tests: each builder gives a healthy object, and takes what is to be different. */
 import type { ClusterState, HostObservation, HostRecord, VmRecord } from './cluster-state.ts'
+import type { SecurityGroup } from './firewall.ts'
 import {
   type HostId,
   hostIdSchema,
@@ -123,6 +124,7 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
     probe: null,
     drillable: false,
     clonedFrom: null,
+    securityGroupIds: [],
     boundToHostId: null,
     lifecycle: 'live',
     createdAt: someTime,
@@ -195,6 +197,7 @@ export type ClusterParts = {
   readonly storages?: readonly StorageSpec[]
   readonly timings?: Partial<ClusterState['cluster']['timings']>
   readonly network?: ClusterState['network'] | null
+  readonly securityGroups?: readonly SecurityGroup[]
 }
 
 /** Every VM has its volumes; the template `tiny` is built; the network assigns 10.0.0.10 to 10.0.0.20. */
@@ -218,6 +221,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
     volumes: new Map(volumes.map((volume) => [volume.id, volume])),
     templates: new Map([[templateId, tinyTemplate]]),
     tasks: new Map(),
+    securityGroups: new Map((parts.securityGroups ?? []).map((group) => [group.id, group])),
   }
 }
 

@@ -41,6 +41,8 @@ export function makeVmView(changes: Partial<VmView> = {}): VmView {
     recovery: { mode: 'boot' },
     probe: null,
     drillable: false,
+    securityGroupIds: [],
+    securityGroups: [],
     clonedFrom: null,
     standby: null,
     standbyHostName: null,
