@@ -41,6 +41,7 @@ const stopping = new AbortController()
 const clock = systemClock
 await mkdir(join(config.dataDirectory, 'cache'), { recursive: true })
 
+const probing = probeFirewall()
 const identity = await obtainIdentity(config, { clock, logger })
 const tls = { ca: identity.authorityPem, cert: identity.certificatePem, key: identity.privateKeyPem }
 const controller = createContractClient(hostContract, {
@@ -57,7 +58,7 @@ const qemu = createQemuHypervisor({
 const firewall = createNftFirewall({
   bridge: config.bridge,
   hostAddress: config.listen.host,
-  ability: await probeFirewall(),
+  ability: await probing,
   logger,
 })
 const facts = await hostFacts(config)

@@ -3,7 +3,8 @@ import { access } from 'node:fs/promises'
 import { runCommand } from '../../../linux/run-command.ts'
 import type { FirewallAbility } from '../firewall.ts'
 
-const timeoutMs = 10_000
+/** Ample: a kernel that is merely slow must not be taken for one that refuses. */
+const timeoutMs = 30_000
 const bridgeCallsIp = '/proc/sys/net/bridge/bridge-nf-call-iptables'
 
 /** Changes nothing: the rules are only checked. Never throws. */
