@@ -69,6 +69,15 @@ test('this kernel can keep security groups, one way or the other', async (t) => 
   assert.match(ability.kind, /^bridge-(?:conntrack|netfilter)$/, ability.detail)
 })
 
+test('a host without nftables says so, guards nothing and refuses machines with groups', async (t) => {
+  const { ability, guard, setPolicy } = await startFirewall(t, undefined, '/nowhere')
+  assert.equal(ability.kind, 'none')
+  assert.match(ability.detail, /nft/)
+  await setPolicy(policyFor(1))
+  await guard(tapOf(2))
+  await assert.rejects(guard(tapOf(1)), /can't keep the security groups of vm-aaaaaaaa: nothing is filtered/)
+})
+
 test('a machine speaks under its own addresses only, and never as a router or a DHCP server', async (t) => {
   const { guard } = await startFirewall(t)
   const other: Sender = { mac: tapOf(2).macAddress, address: tapOf(2).address }
@@ -211,10 +220,16 @@ test('the strictest rules leave a machine its ARP, DHCP and neighbour discovery'
 type RunningFirewall = FirewallWorld['firewall'] & { readonly ability: FirewallAbility; kill(): Promise<void> }
 
 /** In the host's namespace; `kind` instead of the probed one. */
-async function startFirewall(t: TestContext, kind?: string): Promise<RunningFirewall> {
+async function startFirewall(
+  t: TestContext,
+  kind?: string,
+  path = process.env['PATH'] ?? '',
+): Promise<RunningFirewall> {
   const program = join(import.meta.dirname, 'firewall.driver.ts')
   const options = JSON.stringify({ bridge: 'br0', hostAddress: '10.90.1.1', watchMs: 200 })
   const { child, nextLine } = startInside(t, host, [
+    '/usr/bin/env',
+    `PATH=${path}`,
     process.execPath,
     program,
     options,
@@ -226,7 +241,7 @@ async function startFirewall(t: TestContext, kind?: string): Promise<RunningFire
     return result
   }
   const ability: FirewallAbility = await read()
-  // Answers come in the order in which they are ready: all of those that are asked together are waited for together.
+  // One after the other: the program tells its answers in the order of the calls.
   let calls: Promise<unknown> = Promise.resolve()
   const call = (name: string, argument: unknown): Promise<void> => {
     const answer = calls.then(() => {

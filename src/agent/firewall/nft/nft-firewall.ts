@@ -11,6 +11,7 @@ import type { Firewall, FirewallAbility, GuardedTap } from '../firewall.ts'
 import { groupsOf, hasGroups } from './compile-groups.ts'
 import { compileRules, tableName } from './compile-rules.ts'
 import type { FilterDescription } from './describe-filter.ts'
+import { oneAtATime } from './one-at-a-time.ts'
 
 export type NftFirewallOptions = {
   readonly bridge: string
@@ -146,23 +147,4 @@ async function areRulesThere(): Promise<boolean> {
 
 function keyOf({ tapName, vmId, macAddress, address }: GuardedTap): string {
   return [tapName, vmId, macAddress, address].join(' ')
-}
-
-type Turns = { (): Promise<void>; idle(): Promise<void> }
-
-/** Never twice at the same time; calls that come meanwhile share one more turn, which begins after all of them. */
-function oneAtATime(work: () => Promise<void>): Turns {
-  let current: Promise<void> = Promise.resolve()
-  let next: Promise<void> | undefined
-  const turn = () => {
-    next ??= current
-      .catch(() => undefined)
-      .then(() => {
-        next = undefined
-        current = work()
-        return current
-      })
-    return next
-  }
-  return Object.assign(turn, { idle: () => (next ?? current).catch(() => undefined) })
 }
