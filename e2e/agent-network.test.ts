@@ -236,7 +236,7 @@ async function startDriver(
     kill,
     network: {
       connect: (card) => call('connect', card),
-      prepareTap: (tapName) => call('prepareTap', tapName),
+      prepareTap: (card) => call('prepareTap', card),
       plug: (card) => call('plug', card),
       removeTap: (tapName) => call('removeTap', tapName),
       disconnect: (card) => call('disconnect', card),

@@ -10,7 +10,7 @@ import type { Hypervisor } from './hypervisor/hypervisor.ts'
 import type { BootFiles, MachineCgroups } from './machines/machine-ports.ts'
 import type { MachineRecords } from './machines/machine-record.ts'
 import type { MemoryImageCache } from './memory-images/memory-image-cache.ts'
-import type { Network } from './network/network.ts'
+import type { GuardedNetwork } from './network/guarded-network.ts'
 import type { CheckOnce } from './probes/prober.ts'
 import type { RungOutcomes } from './recovery/rung-outcomes.ts'
 import type { Storage } from './storage/storage.ts'
@@ -27,7 +27,7 @@ export type AgentPorts = {
   readonly hypervisor: Hypervisor
   readonly records: MachineRecords
   readonly cgroups: MachineCgroups
-  readonly network: Network
+  readonly network: GuardedNetwork
   readonly watchdog: WatchdogLink
   readonly images: MemoryImageCache
   readonly outcomes: RungOutcomes

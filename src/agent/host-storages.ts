@@ -30,7 +30,10 @@ export function createHostStorages(ports: AgentPorts, licences: LicenceKeeper): 
 
   return {
     configure(next) {
+      const isKnown = saysOfStorages(next) === saysOfStorages(configuration)
       configuration = next
+      // The reading of slots is not begun anew for what has nothing to do with it.
+      if (isKnown) return
       licences.setTimings(next.timings)
       for (const entry of next.storages) {
         if (!opened.has(entry.storageId))
@@ -57,4 +60,8 @@ export function createHostStorages(ports: AgentPorts, licences: LicenceKeeper): 
     all: () => [...opened].map(([storageId, { storage }]) => [storageId, storage] as const),
     probeAgeMs: (storageId) => (isShared(storageId) ? (slots?.probeAgeMs(storageId) ?? null) : 0),
   }
+}
+
+function saysOfStorages(configuration: AgentConfiguration | undefined): string {
+  return JSON.stringify([configuration?.storages, configuration?.timings])
 }

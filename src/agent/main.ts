@@ -18,6 +18,8 @@ import { listen, makeServer } from '../transport/serve.ts'
 import { identifyByCertificate } from '../transport/tls-identity.ts'
 import { startAgent } from './agent.ts'
 import { type AgentConfig, readAgentConfig } from './agent-config.ts'
+import { createNftFirewall } from './firewall/nft/nft-firewall.ts'
+import { probeFirewall } from './firewall/nft/probe-firewall.ts'
 import { limitStarts } from './hypervisor/limit-starts.ts'
 import { createQemuHypervisor } from './hypervisor/qemu/qemu-hypervisor.ts'
 import { obtainIdentity } from './identity.ts'
@@ -28,6 +30,7 @@ import { createMemoryImageCache } from './memory-images/memory-image-cache.ts'
 import { neighbourHandlers } from './migration/migration-orders.ts'
 import { openStreamTo } from './migration/open-stream-to.ts'
 import { createBridgeNetwork } from './network/bridge/bridge-network.ts'
+import { guardNetwork } from './network/guarded-network.ts'
 import { checkOnce } from './probes/check-once.ts'
 import { openRungOutcomes } from './recovery/rung-outcomes.ts'
 import { createDirectoryStorage } from './storage/directory/directory-storage.ts'
@@ -41,6 +44,7 @@ const stopping = new AbortController()
 const clock = systemClock
 await mkdir(join(config.dataDirectory, 'cache'), { recursive: true })
 
+const probing = probeFirewall()
 const identity = await obtainIdentity(config, { clock, logger })
 const tls = { ca: identity.authorityPem, cert: identity.certificatePem, key: identity.privateKeyPem }
 const controller = createContractClient(hostContract, {
@@ -52,6 +56,12 @@ const controller = createContractClient(hostContract, {
 const qemu = createQemuHypervisor({
   fileLocking: config.qemu.fileLocking,
   cacheDirectory: join(config.dataDirectory, 'cache'),
+  logger,
+})
+const firewall = createNftFirewall({
+  bridge: config.bridge,
+  hostAddress: config.listen.host,
+  ability: await probing,
   logger,
 })
 const facts = await hostFacts(config)
@@ -74,17 +84,20 @@ const agent = await startAgent({
   hypervisor,
   records: createMachineRecords(join(config.dataDirectory, 'run')),
   cgroups: createMachineCgroups(config.cgroupDirectory),
-  network: createBridgeNetwork({
-    bridge: config.bridge,
-    runDirectory: join(config.dataDirectory, 'run', 'network'),
-    cgroupDirectory: config.cgroupDirectory,
-    gateway: config.network.gateway,
-    prefixLength: config.network.prefixLength,
-    subnet: config.network.subnet,
-    hostAddress: config.listen.host,
-    leaseSeconds: 3600,
-    logger,
-  }),
+  network: guardNetwork(
+    createBridgeNetwork({
+      bridge: config.bridge,
+      runDirectory: join(config.dataDirectory, 'run', 'network'),
+      cgroupDirectory: config.cgroupDirectory,
+      gateway: config.network.gateway,
+      prefixLength: config.network.prefixLength,
+      subnet: config.network.subnet,
+      hostAddress: config.listen.host,
+      leaseSeconds: 3600,
+      logger,
+    }),
+    firewall,
+  ),
   images: createMemoryImageCache({
     directory: config.memoryImages.directory ?? join(config.dataDirectory, 'memory-images'),
     budgetMiB: config.memoryImages.budgetMiB ?? Math.floor(facts.memoryMiB / 4),
@@ -145,6 +158,8 @@ async function hostFacts({ capacity }: AgentConfig): Promise<HostFacts> {
     qemuVersion: found.version,
     machineType: found.machineType,
     cpuModel: found.cpuModel,
+    firewall: firewall.ability().kind,
+    firewallDetail: firewall.ability().detail,
   }
 }
 

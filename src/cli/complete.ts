@@ -100,6 +100,8 @@ async function namesFrom(api: Api, argument: string, verb: string | undefined): 
     case 'template':
     case 'recipe':
       return (await api.call('listTemplates', {})).templates.map((template) => template.name)
+    case 'group':
+      return (await api.call('listSecurityGroups', {})).groups.map((group) => group.name)
     case 'task':
       return (await api.call('listTasks', {})).tasks.map((task) => task.id)
     default:

@@ -132,6 +132,7 @@ function describeHost(host: HostView, storageNames: readonly string[], nowMs: nu
     ['QEMU', status.qemuVersion ?? '-'],
     ['Machine type', status.machineType ?? '-'],
     ['CPU model', status.cpuModel ?? '-'],
+    ['Firewall', `${status.firewall}${status.firewallDetail === '' ? '' : `: ${status.firewallDetail}`}`],
     ['Slot', String(host.number)],
     ['Session', status.session ?? '-'],
     ['Boot', status.bootId ?? '-'],

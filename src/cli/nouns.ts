@@ -48,6 +48,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'the network of the VMs',
     load: async () => (await import('./cluster-commands.ts')).addNetworkCommands,
   },
+  firewall: {
+    summary: 'security groups: what machines may be sent and may send',
+    load: async () => (await import('./firewall-commands.ts')).addFirewallCommands,
+  },
   doctor: {
     summary: 'check that what must hold does hold',
     load: async () => (await import('./cluster-commands.ts')).addDoctorCommand,

@@ -43,3 +43,8 @@ export function parameterOption(text: string, previous: Parameters = {}): Parame
   const [, name = '', value = ''] = match
   return { ...previous, [name]: value }
 }
+
+/** A name or an id: repeatable. */
+export function nameOption(text: string, previous: readonly string[] = []): readonly string[] {
+  return [...previous, text]
+}

@@ -4,10 +4,18 @@ import type { TaskView, VmView } from '../model/api/views.ts'
 import { formatAge } from './age.ts'
 import { formatSize } from './byte-size.ts'
 import { addCloneCommand, createFromMemory } from './clone-commands.ts'
+import { CommandFailure, exitCodes } from './command-failure.ts'
 import { confirmByName } from './confirm.ts'
 import { followTask, writeBegun } from './follow-task.ts'
 import { addMigrateCommand } from './migrate-command.ts'
-import { type DiskOption, diskOption, secondsOption, sizeOption, wholeNumberOption } from './option-parsers.ts'
+import {
+  type DiskOption,
+  diskOption,
+  nameOption,
+  secondsOption,
+  sizeOption,
+  wholeNumberOption,
+} from './option-parsers.ts'
 import { printableText } from './printable-text.ts'
 import { addRecoverCommand } from './recover-commands.ts'
 import { addRecoveryOptions, probeOf, type RecoveryOptions, recoveryOf } from './recovery-options.ts'
@@ -20,6 +28,7 @@ import { addVmRecoveryCommands } from './vm-recovery-commands.ts'
 type CreateOptions = RecoveryOptions & {
   readonly template: string
   readonly fromMemory?: boolean
+  readonly securityGroup?: readonly string[]
   readonly cpus?: number
   readonly memory?: number
   readonly storage?: string
@@ -107,6 +116,7 @@ function addCreate(vm: Command): void {
     .option('--host <host>', 'start on this host')
     .option('--ha', 'restart it on another host when its own is proven dead')
     .option('--drillable', 'failures may be injected into it without asking')
+    .option('--security-group <group>', 'close it but for what this group lets through; repeatable', nameOption)
     .option('--no-autostart', 'do not start it again after an outage of its host')
     .option('--from-memory', "start it from the template's warm image: it runs at once")
     .option('--start-order <number>', 'lower starts first', wholeNumberOption)
@@ -118,7 +128,10 @@ function addCreate(vm: Command): void {
     .option(...detachOption)
     .action((name: string, options: CreateOptions, command: Command) =>
       withSession(command, async (session) => {
-        if (options.fromMemory === true) return createFromMemory(session, { name, ...options })
+        if (options.fromMemory === true) {
+          refuseGroups(options)
+          return createFromMemory(session, { name, ...options })
+        }
         const begun = await session.api.call('createVm', {
           body: {
             name,
@@ -137,11 +150,21 @@ function addCreate(vm: Command): void {
             recovery: recoveryOf(options),
             probe: probeOf(options),
             drillable: options.drillable,
+            securityGroups: [...(options.securityGroup ?? [])],
           },
         })
         await finish(session, begun, options)
       }),
     )
+}
+
+/** What starts from memory runs at once: it has the groups of the machine that the memory is of. */
+function refuseGroups({ securityGroup = [] }: CreateOptions): void {
+  if (securityGroup.length === 0) return
+  throw new CommandFailure('invalid-input', '--security-group and --from-memory do not go together.', {
+    exitCode: exitCodes.usage,
+    next: 'Leave one of them out; dialtone firewall apply gives groups to a VM that runs.',
+  })
 }
 
 function addPowerVerbs(vm: Command): void {

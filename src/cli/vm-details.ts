@@ -21,6 +21,7 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
     ...placementOf(vm, surroundings),
     ['Address', vm.address],
     ['MAC', vm.macAddress],
+    ['Security groups', vm.securityGroups.length === 0 ? 'none: it is open' : vm.securityGroups.join(', ')],
     ['CPUs', String(vm.cpus)],
     ['Memory', formatSize(vm.memoryMiB)],
     ...vm.disks.map((disk, index): Entry => {

@@ -31,6 +31,7 @@ export type VmWish = {
   /** Undefined: what the template says. */
   readonly probe?: Probe | null | undefined
   readonly drillable: boolean
+  readonly securityGroupIds?: VmSpec['securityGroupIds'] | undefined
   /** For a clone from memory: its machine has to be like the one that the memory was captured of. */
   readonly origin?: {
     readonly clonedFrom: CloneOrigin
@@ -102,6 +103,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     probe: probeOf(wish, template),
     drillable: wish.drillable,
     clonedFrom: wish.origin?.clonedFrom ?? null,
+    securityGroupIds: [...(wish.securityGroupIds ?? [])],
     lifecycle: 'creating',
     createdAt: identity.createdAt,
   }

@@ -13,6 +13,7 @@ import {
   someTime,
   storageIdOf,
 } from '../model/cluster-state.fixture.ts'
+import { securityGroupIdSchema } from '../model/ids.ts'
 import type { VmSpec } from '../model/vm.ts'
 import { describeVerdicts, type PlacementWishes, placeVm, usageOf } from './place-vm.ts'
 
@@ -41,6 +42,16 @@ test('a machine with HA goes only where something could prove it dead', () => {
   const fence = { agent: 'fence_virsh', parameters: {} }
   assert.equal(reasonFor({ status: { armed: 'none' }, spec: { fence } }), 'fits')
   assert.equal(reasonFor({ status: { armed: 'none' } }, makeVm('web', { spec: { ha: false } }).spec), 'fits')
+})
+
+test('a machine with security groups goes only where connections are followed; one without goes anywhere', () => {
+  const grouped = makeVm('web', { spec: { securityGroupIds: [securityGroupIdSchema.parse('sg-aaaaaaaa')] } }).spec
+  assert.equal(reasonFor({ status: { firewall: 'bridge-netfilter' } }, grouped), 'fits')
+  for (const firewall of ['stateless', 'none'] as const) {
+    const status = { firewall, firewallDetail: 'nft is missing' }
+    assert.equal(reasonFor({ status }, grouped), "it can't keep the machine's security groups: nft is missing")
+    assert.equal(reasonFor({ status }), 'fits')
+  }
 })
 
 test('vCPUs are overcommitted up to a bound', () => {

@@ -1,5 +1,6 @@
 /** Chooses a host for a VM, or says for every host why not. Pure: same cluster, same answer. */
 import { type ClusterState, type HostRecord, isLeased } from '../model/cluster-state.ts'
+import { keepsGroups } from '../model/firewall.ts'
 import type { HostId } from '../model/ids.ts'
 import { ownersOf } from '../model/migration/owners-of.ts'
 import type { VmSpec } from '../model/vm.ts'
@@ -86,6 +87,8 @@ function findObstacle(host: HostRecord, vm: VmSpec, question: Question): string 
   if (isLeased(vm, cluster.storages) && status.armed === 'none' && spec.fence === null) {
     return 'it has neither an armed watchdog nor a power fence, so nothing could prove a machine with HA dead there'
   }
+  if (vm.securityGroupIds.length > 0 && !keepsGroups(status.firewall))
+    return `it can't keep the machine's security groups: ${status.firewallDetail || 'it has no firewall'}`
   return findShortage(host, vm, question)
 }
 

@@ -23,6 +23,7 @@ import { ensureAdministrator, ensureAuthority, ensureCluster, issueControllerTls
 import { agentHandlers } from './handlers/agent-handlers.ts'
 import { clusterHandlers } from './handlers/cluster-handlers.ts'
 import { drillHandlers } from './handlers/drill-handlers.ts'
+import { firewallHandlers } from './handlers/firewall-handlers.ts'
 import { hostHandlers } from './handlers/host-handlers.ts'
 import { ledgerHandlers } from './handlers/ledger-handlers.ts'
 import { migrationHandlers } from './handlers/migration-handlers.ts'
@@ -74,6 +75,7 @@ const apiHandlers = {
   ...vmHandlers(context),
   ...hostHandlers({ ...context, authorityPem: authority.certificatePem }),
   ...clusterHandlers(context),
+  ...firewallHandlers(context),
   ...cloneHandlers(context),
   ...drillHandlers(context),
   ...recoveryHandlers(context),

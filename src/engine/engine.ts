@@ -16,11 +16,13 @@ import type { AgentPort, FencePort, RandomBytes } from './agent-port.ts'
 import { drillSaga } from './drills/drill-saga.ts'
 import { createHeartbeatDesk } from './hosts/admit-heartbeat.ts'
 import { createHostFencer, type HostFencer } from './hosts/fence-hosts.ts'
+import { createFirewallViews, type FirewallViews } from './hosts/firewall-views.ts'
 import { createHostTable, type HostTable } from './hosts/host-table.ts'
 import { type Leader, takeTerm } from './leader.ts'
 import { createLedgerKeeper, type LedgerKeeper } from './ledger/keep-ledger.ts'
 import { noteTransitions } from './ledger/note-transitions.ts'
 import { openClusterIndex } from './state/cluster-index.ts'
+import { digestOf } from './state/digest-of.ts'
 import { createEventLedger } from './state/ledger-of-events.ts'
 import { createStoreCheck } from './state/store-check.ts'
 import type { RunnableSaga } from './tasks/saga.ts'
@@ -72,12 +74,19 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const table = createHostTable(leader.startedAtMs)
   const check = createStoreCheck(leader, table)
   const wakeUp = createBell()
+  const firewalls = createFirewallViews(leader.index)
+  const configurationFor = (hostId: HostId) => configurationOf(leader, hostId, firewalls)
+  const knowsFirewall = (hostId: HostId, vmId: VmId) =>
+    !firewalls.concerns(hostId, vmId) ||
+    table.heartbeat(hostId)?.configurationRevision === configurationFor(hostId).revision
+  const { startsOnHold, epochFloor } = check
   const reconciler = createVmReconciler({
     leader,
     table,
     agents,
-    startsOnHold: check.startsOnHold,
-    epochFloor: check.epochFloor,
+    startsOnHold,
+    epochFloor,
+    knowsFirewall,
     wake: wakeUp.ring,
   })
   const touchHost = (hostId: HostId) => {
@@ -86,7 +95,6 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   }
   const ledger = createLedgerKeeper(leader)
   const fencer = createHostFencer({ leader, table, agents, fences: options.fences, wake: touchHost })
-  const configurationFor = (hostId: HostId) => configurationOf(leader, hostId)
   const desk = createHeartbeatDesk({
     leader,
     table,
@@ -94,13 +102,13 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     isBeingFenced: fencer.isBeingFenced,
     fencingEnded: fencer.fencingEnded,
     configurationFor,
-    startsOnHold: check.startsOnHold,
+    startsOnHold,
     storeRecords: ledger.storeRecords,
     wake: touchHost,
   })
   const tasks: TaskRunner = createTaskRunner(leader, [
     ...sagasOf(leader, options, ledger),
-    migrateSaga(leader, { agents, table, startsOnHold: check.startsOnHold, epochFloor: check.epochFloor }),
+    migrateSaga(leader, { agents, table, startsOnHold, epochFloor, knowsFirewall }),
     ...options.moreSagas(leader, () => tasks),
   ])
   const standbys = createStandbyKeeper({ leader, table, agents })
@@ -181,16 +189,17 @@ function follow({ leader, tasks, table, fencer, reconciler, standbys, bell }: Fo
   void runWhenRung(leader, bell, () => reconciler.run())
 }
 
-/** What an agent has to know of the cluster. Its revision is that of the newest of its parts. */
-function configurationOf(leader: Leader, hostId: HostId): AgentConfiguration {
+/** What an agent has to know of the cluster. Its revision is another one whenever something in it is. */
+function configurationOf(leader: Leader, hostId: HostId, firewalls: FirewallViews): AgentConfiguration {
   const state = leader.index.state()
   const host = state.hosts.get(hostId)
   if (host === undefined) throw new DialtoneError('not-found', `${hostId} is not a host of this cluster`)
   const storages = [...state.storages.values()].filter((storage) => storage.shared || storage.hostId === hostId)
   const parts = ['cluster', 'network', ...storages.map((storage) => `storage/${storage.id}`)]
+  const { firewall, digest } = firewalls.of(hostId)
+  const revisions = parts.map((key) => leader.index.modRevision(key))
   return {
-    // Storages that were deleted change the number of parts: it goes in, so that the revision changes too.
-    revision: Math.max(...parts.map((key) => leader.index.modRevision(key))) * 1000 + storages.length,
+    revision: digestOf([...revisions, storages.length, digest].join(' ')),
     clusterId: state.cluster.id,
     timings: state.cluster.timings,
     network: state.network ?? null,
@@ -202,6 +211,7 @@ function configurationOf(leader: Leader, hostId: HostId): AgentConfiguration {
       shared: storage.shared,
       slot: host.spec.number,
     })),
+    firewall,
   }
 }
 

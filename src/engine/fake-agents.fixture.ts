@@ -181,6 +181,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     host.highestKnownRevision = answer.storeRevision
     host.storeIncarnation = answer.storeIncarnation
     host.configurationRevision = answer.configuration?.revision ?? host.configurationRevision
+    host.firewall = answer.configuration?.firewall ?? host.firewall
     host.records = host.records.filter(({ sequence: number }) => number > answer.recordsStoredUpTo)
     if (answer.verdict === 'hold') return undefined
     if (answer.verdict === 'fenced') {
@@ -211,6 +212,8 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
         qemuVersion: '7.2.22',
         machineType: 'pc-q35-7.2',
         cpuModel: 'max',
+        firewall: 'bridge-conntrack',
+        firewallDetail: 'nftables on the bridge, which follows connections itself',
       },
       machines,
       pendingStarts: machines

@@ -1,5 +1,6 @@
 /** One host as the fake agents keep it: what it holds, and how a test has it misbehave. */
 import type { DepartureReport } from '../model/agent-protocol/migration-orders.ts'
+import { type HostFirewall, openFirewall } from '../model/firewall.ts'
 import type { Armed, HostSpec } from '../model/host.ts'
 import type { HostId, ImageId, SessionId, VmId } from '../model/ids.ts'
 import type { MachineOrder } from '../model/machine-order.ts'
@@ -39,6 +40,8 @@ export type FakeHost = {
   /** Starts fail on it. */
   failsStarts: boolean
   configurationRevision: number
+  /** As it was last told. */
+  firewall: HostFirewall
   highestKnownRevision: number
   storeIncarnation: string | null
   readonly machines: Map<VmId, Machine>
@@ -64,6 +67,7 @@ export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): 
     isOff: false,
     failsStarts: false,
     configurationRevision: 0,
+    firewall: openFirewall,
     highestKnownRevision: 0,
     storeIncarnation: null,
     machines: new Map(),

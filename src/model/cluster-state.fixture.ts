@@ -1,5 +1,6 @@
 /** Small clusters for tests: each builder gives a healthy object, and takes what is to be different. */
 import type { ClusterState, HostObservation, HostRecord, VmRecord } from './cluster-state.ts'
+import type { SecurityGroup } from './firewall.ts'
 import {
   type HostId,
   hostIdSchema,
@@ -63,6 +64,8 @@ export function makeHost(name: string, changes: HostChanges = {}): HostRecord {
       qemuVersion: '7.2.22',
       machineType: 'pc-q35-7.2',
       cpuModel: 'max',
+      firewall: 'bridge-conntrack',
+      firewallDetail: 'nftables on the bridge, which follows connections itself',
       storageIds: [sharedId],
       fencing: null,
       proof: null,
@@ -121,6 +124,7 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
     probe: null,
     drillable: false,
     clonedFrom: null,
+    securityGroupIds: [],
     boundToHostId: null,
     lifecycle: 'live',
     createdAt: someTime,
@@ -193,6 +197,7 @@ export type ClusterParts = {
   readonly storages?: readonly StorageSpec[]
   readonly timings?: Partial<ClusterState['cluster']['timings']>
   readonly network?: ClusterState['network'] | null
+  readonly securityGroups?: readonly SecurityGroup[]
 }
 
 /** Every VM has its volumes; the template `tiny` is built; the network assigns 10.0.0.10 to 10.0.0.20. */
@@ -216,6 +221,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
     volumes: new Map(volumes.map((volume) => [volume.id, volume])),
     templates: new Map([[templateId, tinyTemplate]]),
     tasks: new Map(),
+    securityGroups: new Map((parts.securityGroups ?? []).map((group) => [group.id, group])),
   }
 }
 

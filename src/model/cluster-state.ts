@@ -1,7 +1,8 @@
 /** The cluster as decisions see it: what is stored, at one revision. Decisions are functions of this and of what the leader observed. */
 import type { ClusterSpec, NetworkSpec, Task, TemplateSpec } from './cluster.ts'
+import type { SecurityGroup } from './firewall.ts'
 import type { HostSpec, HostStatus } from './host.ts'
-import type { HostId, StorageId, TaskId, TemplateId, VmId, VolumeId } from './ids.ts'
+import type { HostId, SecurityGroupId, StorageId, TaskId, TemplateId, VmId, VolumeId } from './ids.ts'
 import type { VmMigration } from './migration/vm-migration.ts'
 import type { StorageSpec, VolumeSpec } from './storage.ts'
 import type { MachineReport, VmPlacement, VmSpec, VmStandby, VmStatus } from './vm.ts'
@@ -25,6 +26,7 @@ export type ClusterState = {
   readonly volumes: ReadonlyMap<VolumeId, VolumeSpec>
   readonly templates: ReadonlyMap<TemplateId, TemplateSpec>
   readonly tasks: ReadonlyMap<TaskId, Task>
+  readonly securityGroups: ReadonlyMap<SecurityGroupId, SecurityGroup>
 }
 
 /** What the leader knows of a host from its heartbeats. Kept in memory only. */

@@ -1,5 +1,6 @@
 /** A host: who it is (`spec`), and how the leader sees it (`status`; only transitions are stored, heartbeats are not). */
 import { z } from 'zod'
+import { firewallKindSchema } from './firewall.ts'
 import { acceleratorSchema } from './hardware.ts'
 import { hostIdSchema, nameSchema, sessionIdSchema, storageIdSchema } from './ids.ts'
 import { proofSchema } from './proof.ts'
@@ -52,6 +53,9 @@ export const hostStatusSchema = z.object({
   qemuVersion: z.string().nullable(),
   machineType: z.string().nullable(),
   cpuModel: z.string().nullable(),
+  /** How it keeps machines to their addresses, and whether it can keep security groups. */
+  firewall: firewallKindSchema.default('none'),
+  firewallDetail: z.string().default(''),
   storageIds: z.array(storageIdSchema),
   fencing: fencingSchema.nullable(),
   /** Why all machines that a fence reaches are dead there; null unless `fenced`. */

@@ -5,6 +5,7 @@ import {
   hostIdSchema,
   imageIdSchema,
   nameSchema,
+  securityGroupIdSchema,
   sessionIdSchema,
   storageIdSchema,
   templateIdSchema,
@@ -58,6 +59,8 @@ export const vmSpecSchema = z.object({
   drillable: z.boolean(),
   /** The memory that it begins with, until it has become a machine of its own; null for one that boots. */
   clonedFrom: cloneOriginSchema.nullable(),
+  /** What it may be sent, and may send; without one it is open. */
+  securityGroupIds: z.array(securityGroupIdSchema).default([]),
   /** Where its local disks are; null when every disk is on shared storage. */
   boundToHostId: hostIdSchema.nullable(),
   /** `creating` and `deleting` belong to a task; only `live` machines are placed and started. */

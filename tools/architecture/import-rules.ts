@@ -36,7 +36,13 @@ const borrowers = ['bench', 'e2e', 'scenarios']
 const storePort = 'src/store/store.ts'
 
 /** Each folder directly in one of these is a driver behind the port that lies beside it. */
-const driverParents = ['src/store', 'src/agent/hypervisor', 'src/agent/storage', 'src/agent/network']
+const driverParents = [
+  'src/store',
+  'src/agent/hypervisor',
+  'src/agent/storage',
+  'src/agent/network',
+  'src/agent/firewall',
+]
 
 export function findImportViolations({ modules }: Project): Violation[] {
   return [...modules.values()].flatMap((module) =>

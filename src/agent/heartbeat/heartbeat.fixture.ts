@@ -16,6 +16,8 @@ export function makeHeartbeat(changes: Partial<Heartbeat> = {}): Heartbeat {
       qemuVersion: '7.2.22',
       machineType: 'pc-q35-7.2',
       cpuModel: 'max',
+      firewall: 'bridge-conntrack',
+      firewallDetail: 'nftables on the bridge, which follows connections itself',
     },
     machines: [],
     pendingStarts: [],

@@ -10,6 +10,7 @@ import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import { becomeClone } from '../recovery/become-clone.ts'
 import { openBootDisks, shapeOf } from '../recovery/machine-shape.ts'
 import type { PreparedSpare } from '../recovery/spare-keeper.ts'
+import { cardOf } from './card-of.ts'
 import type { MachinePorts } from './machine-ports.ts'
 
 export type LaunchRequest = {
@@ -92,15 +93,6 @@ export async function launchSpare(
 /** The shared storages whose slots the machine's licence depends on. */
 export function sharedStoragesOf(machine: MachineOrder, ports: Pick<MachinePorts, 'isShared'>): readonly StorageId[] {
   return [...new Set(machine.disks.map((disk) => disk.storageId))].filter((storageId) => ports.isShared(storageId))
-}
-
-export function cardOf(machine: MachineOrder) {
-  return {
-    vmId: machine.vmId,
-    hostName: machine.name,
-    macAddress: machine.nic.macAddress,
-    address: machine.nic.address,
-  }
 }
 
 async function letRun(

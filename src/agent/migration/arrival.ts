@@ -8,6 +8,7 @@ import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { IncomingMachine } from '../hypervisor/hypervisor.ts'
+import { cardOf } from '../machines/card-of.ts'
 import {
   become,
   enqueue,
@@ -17,7 +18,7 @@ import {
   tidyAfterDeath,
   writeRecord,
 } from '../machines/keeping.ts'
-import { assertLicensed, cardOf, claimDisks, guard } from '../machines/launch-machine.ts'
+import { assertLicensed, claimDisks, guard } from '../machines/launch-machine.ts'
 import { beginLife, forgetFailures } from '../machines/machine-life.ts'
 import { tapNameOf } from '../machines/machine-names.ts'
 import { currentLayerOf } from '../recovery/capture-image.ts'
@@ -90,7 +91,7 @@ async function prepare(
     await writeRecord(keeping, { ...record, ...from, layers: await layersOf(keeping, machine) })
     const cgroupDirectory = await ports.cgroups.make(vmId)
     await guard(machine, cgroupDirectory, ports)
-    await ports.network.prepareTap(tapName)
+    await ports.network.prepareTap({ ...cardOf(machine), tapName })
     const shape = await shapeOf(
       machine,
       {

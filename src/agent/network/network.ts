@@ -16,7 +16,7 @@ export type Network = {
   /** Makes the machine's tap (attached to the bridge, up) and its DHCP entry. Doing it again is fine. */
   connect(card: NetworkCard): Promise<void>
   /** Makes a tap for a process that waits: in the network, but down, so that nothing queues up in it. Doing it again is fine. */
-  prepareTap(tapName: string): Promise<void>
+  prepareTap(card: NetworkCard): Promise<void>
   /** Brings a prepared tap up, as `connect` leaves it. Quick: a recovery waits for it. */
   plug(card: NetworkCard): Promise<void>
   /** Removes a tap and leaves addresses as they are; a missing one is fine. */

@@ -8,6 +8,7 @@ import { type ImageId, layerIdSchema, makeId, type VmId } from '../../model/ids.
 import type { CloneOrigin, MachineLife, MachineOrder } from '../../model/machine-order.ts'
 import { describeMismatch, type MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { AttachedDisk, MachineShape, PrepareOptions, SpareMachine } from '../hypervisor/hypervisor.ts'
+import { cardOf } from '../machines/card-of.ts'
 import { tapNameOf } from '../machines/machine-names.ts'
 import type { MachinePorts } from '../machines/machine-ports.ts'
 import { rootOf } from './capture-image.ts'
@@ -198,7 +199,7 @@ async function makeSpare(wish: SpareWish, ports: MachinePorts): Promise<Prepared
     const place = { disks, tapName, runDirectory, cgroupDirectory, generationId: randomUUID(), life }
     const shape = await shapeOf(machine, place, ports)
     await refuseMismatch(image, shape, ports)
-    await ports.network.prepareTap(tapName)
+    await ports.network.prepareTap({ ...cardOf(machine), tapName })
     const prepared = await ports.hypervisor.prepare(
       shape,
       cached.files,

@@ -128,6 +128,7 @@ function wishFor(
     recovery: wish.recovery,
     probe: source.probe,
     drillable: wish.drillable,
+    securityGroupIds: source.securityGroupIds,
     origin: { clonedFrom: origin, hardware: source.hardware, rootDiskMiB: source.disks[0]?.sizeMiB ?? 1 },
   }
 }

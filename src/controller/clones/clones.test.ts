@@ -3,9 +3,11 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { type Cloud, startCloud } from '../../engine/cloud.fixture.ts'
 import type { Call } from '../../engine/fake-agents.fixture.ts'
-import { makeVm, templateId } from '../../model/cluster-state.fixture.ts'
+import { put } from '../../engine/leader.ts'
+import { keys } from '../../engine/state/keys.ts'
+import { makeVm, someTime, templateId } from '../../model/cluster-state.fixture.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import type { TaskId, VmId } from '../../model/ids.ts'
+import { securityGroupIdSchema, type TaskId, type VmId } from '../../model/ids.ts'
 import { probeSchema } from '../../model/recovery/probe.ts'
 import { cloneHandlers } from './clone-handlers.ts'
 import { cloneVmSaga } from './clone-vm-saga.ts'
@@ -91,6 +93,18 @@ describe('clones of a running machine', () => {
       [null, null, null],
     )
     assert.equal(cloud.agents.orders.filter((order) => order.startsWith('captureMachine')).length, 1)
+  })
+
+  test('are in the security groups of their origin: what was closed is not open in its copies', async () => {
+    await using cloud = await open()
+    const group = { id: securityGroupIdSchema.parse('sg-aaaaaaaa'), name: 'web', rules: [], createdAt: someTime }
+    await cloud.store.commit({ conditions: [], writes: [put(keys.securityGroup(group.id), group)] })
+    const vmId = await cloud.createRunning('web', { spec: { probe, securityGroupIds: [group.id] } })
+    await ends(cloud, await begin(cloud, vmId, ['one']))
+    const clone = find(cloud, 'one')
+    assert.deepEqual(clone?.spec.securityGroupIds, [group.id])
+    const home = [...cloud.agents.hosts.values()].find(({ machines }) => machines.has(clone.spec.id))
+    assert.ok(home?.firewall.machines.some((machine) => machine.vmId === clone.spec.id))
   })
 
   test('are as many as were asked for, each once, when the controller crashes on the way', async () => {

@@ -11,6 +11,7 @@ import type { Handlers } from '../../transport/mount-contract.ts'
 import { enterVm } from '../clones/enter-vm.ts'
 import { type ApiContext, findVm, viewOfTask, viewOfVm } from './api-context.ts'
 import { changeVm, warmVm } from './change-vm.ts'
+import { findGroup } from './firewall-handlers.ts'
 
 const attempts = 20
 
@@ -101,7 +102,8 @@ async function createVm(
   body: Parameters<Handlers<typeof vmRoutes>['createVm']>[0]['body'],
   caller: Caller,
 ) {
-  const { spec, task } = await enterVm(context.engine, body, caller.name)
+  const securityGroupIds = [...new Set(body.securityGroups.map((group) => findGroup(context, group).id))]
+  const { spec, task } = await enterVm(context.engine, { ...body, securityGroupIds }, caller.name)
   return { vm: viewOfVm(context, spec.id), task: viewOfTask(task) }
 }
 

@@ -8,6 +8,7 @@ import type { Change, ChangeSet } from '../../store/store.ts'
 import type { RequestScope } from '../../transport/mount-contract.ts'
 import { eventView } from '../views/event-view.ts'
 import { hostView, storageView } from '../views/host-view.ts'
+import { securityGroupView } from '../views/security-group-view.ts'
 import { type ApiContext, findHost, findVm, viewOfTask, viewOfVm } from './api-context.ts'
 
 type WatchEvent = z.infer<typeof watchEventSchema>
@@ -87,6 +88,10 @@ function objectOf(
     case 'task': {
       const task = [...state.tasks.values()].find((one) => one.id === id)
       return task === undefined ? null : viewOfTask(task)
+    }
+    case 'security-group': {
+      const group = [...state.securityGroups.values()].find((one) => one.id === id)
+      return group === undefined ? null : securityGroupView(state, group)
     }
     case 'event':
       return change.kind === 'put' ? eventView(change.entry) : undefined

@@ -23,6 +23,7 @@ export function vmView(
   return {
     ...spec,
     templateName: cluster.templates.get(spec.templateId)?.name ?? spec.templateVersion,
+    securityGroups: spec.securityGroupIds.map((id) => cluster.securityGroups.get(id)?.name ?? id),
     hostName: placement === undefined ? null : (cluster.hosts.get(placement.hostId)?.spec.name ?? placement.hostId),
     placement: placement ?? null,
     standby: vm.standby ?? null,

@@ -6,10 +6,13 @@ import type { z } from 'zod'
 import { clusterSpecSchema, networkSpecSchema, taskSchema, templateSpecSchema } from '../../model/cluster.ts'
 import type { ClusterState, HostRecord, VmRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { type SecurityGroup, securityGroupSchema } from '../../model/firewall.ts'
 import { hostSpecSchema, hostStatusSchema } from '../../model/host.ts'
 import {
   type HostId,
   hostIdSchema,
+  type SecurityGroupId,
+  securityGroupIdSchema,
   storageIdSchema,
   taskIdSchema,
   templateIdSchema,
@@ -44,6 +47,7 @@ type MutableState = {
   volumes: Map<z.infer<typeof volumeIdSchema>, z.infer<typeof volumeSpecSchema>>
   templates: Map<z.infer<typeof templateIdSchema>, z.infer<typeof templateSpecSchema>>
   tasks: Map<z.infer<typeof taskIdSchema>, z.infer<typeof taskSchema>>
+  securityGroups: Map<SecurityGroupId, SecurityGroup>
 }
 
 /** Loads everything and follows the store until the signal aborts. */
@@ -57,6 +61,7 @@ export async function openClusterIndex(store: Store, options: { readonly signal:
     volumes: new Map(),
     templates: new Map(),
     tasks: new Map(),
+    securityGroups: new Map(),
   }
   const modRevisions = new Map<string, Revision>()
   const listeners = new Set<(touched: readonly Touched[]) => void>()
@@ -151,6 +156,12 @@ function applyToState(state: MutableState, key: string, value: unknown): void {
       )
     case 'task':
       return applyTo(state.tasks, taskIdSchema.parse(id), value === undefined ? undefined : taskSchema.parse(value))
+    case 'security-group':
+      return applyTo(
+        state.securityGroups,
+        securityGroupIdSchema.parse(id),
+        value === undefined ? undefined : securityGroupSchema.parse(value),
+      )
   }
 }
 
@@ -202,6 +213,8 @@ export const neverSeen: HostRecord['status'] = {
   qemuVersion: null,
   machineType: null,
   cpuModel: null,
+  firewall: 'none',
+  firewallDetail: '',
   storageIds: [],
   fencing: null,
   proof: null,

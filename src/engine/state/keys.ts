@@ -1,5 +1,5 @@
 /** Where each noun lives in the store. One kind of value a prefix, so that a watcher knows what it reads. */
-import type { HostId, StorageId, TaskId, TemplateId, VmId, VolumeId } from '../../model/ids.ts'
+import type { HostId, SecurityGroupId, StorageId, TaskId, TemplateId, VmId, VolumeId } from '../../model/ids.ts'
 
 export const keys = {
   cluster: 'cluster',
@@ -18,11 +18,12 @@ export const keys = {
   volume: (id: VolumeId) => `volume/${id}`,
   template: (id: TemplateId) => `template/${id}`,
   task: (id: TaskId) => `task/${id}`,
+  securityGroup: (id: SecurityGroupId) => `security-group/${id}`,
   /** Sorted by time: milliseconds and a counter, of fixed width. */
   event: (atMs: number, counter: number) =>
     `event/${String(atMs).padStart(14, '0')}-${String(counter).padStart(4, '0')}`,
   /** Claims that make something unique: the value is the id of the owner. */
-  nameClaim: (noun: 'vm' | 'host' | 'storage', name: string) => `claim/${noun}-name/${name}`,
+  nameClaim: (noun: 'vm' | 'host' | 'storage' | 'security-group', name: string) => `claim/${noun}-name/${name}`,
   addressClaim: (address: string) => `claim/address/${address}`,
   numberClaim: (noun: 'vm' | 'host', number: number) => `claim/${noun}-number/${String(number).padStart(5, '0')}`,
   joinToken: (hash: string) => `join-token/${hash}`,

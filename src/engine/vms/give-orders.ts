@@ -28,6 +28,8 @@ export type OrderGiverOptions = {
   readonly table: HostTable
   readonly agents: AgentPort
   readonly memory: StartMemory
+  /** False while a host has yet to hear what this machine may send and be sent. */
+  knowsFirewall(hostId: HostId, vmId: VmId): boolean
   /** An order was answered, well or not: the VM is to be decided anew, at once or when time has passed. */
   answered(vmId: VmId, when: 'now' | 'later'): void
 }
@@ -41,6 +43,8 @@ export function createOrderGiver(options: OrderGiverOptions): OrderGiver {
       const vmId = vm.spec.id
       const target = targetOf(leader, decision.hostId)
       if (target === undefined) return options.answered(vmId, 'later')
+      if (decision.kind === 'start' && !options.knowsFirewall(decision.hostId, vmId))
+        return options.answered(vmId, 'later')
       const signature = `${JSON.stringify(decision)} ${target.authority.session}`
       if (memory.wasJustGiven(vmId, signature, leader.clock.bootTimeMs())) return options.answered(vmId, 'later')
       busy.add(vmId)

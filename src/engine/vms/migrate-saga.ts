@@ -7,7 +7,7 @@ import { admitMigration } from '../../control/admit-migration.ts'
 import { nextEpoch } from '../../control/next-epoch.ts'
 import type { DepartureReport } from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import type { VmId } from '../../model/ids.ts'
+import type { HostId, VmId } from '../../model/ids.ts'
 import { longestMoveMs } from '../../model/migration/migration-method.ts'
 import type { VmMigration } from '../../model/migration/vm-migration.ts'
 import type { AgentPort } from '../agent-port.ts'
@@ -26,9 +26,12 @@ export type MigrateSagaOptions = {
   readonly table: HostTable
   startsOnHold(): string | undefined
   epochFloor(): number
+  /** Whether this host has heard of the security groups of this machine. */
+  knowsFirewall(hostId: HostId, vmId: VmId): boolean
 }
 
 const captureEndsWithinMs = 120_000
+const lookAgainMs = 50
 const askAgainMs = 500
 const followMs = 250
 
@@ -52,7 +55,7 @@ export function migrateSaga(leader: Leader, options: MigrateSagaOptions): Runnab
         name: 'prepare',
         message: 'makes a process that waits for it',
         timeoutMs: captureEndsWithinMs + 60_000,
-        run: (context) => prepare(leader, agents, context),
+        run: (context) => prepare(leader, options, context),
       },
       {
         // Sent, owned by the other, and run by it in one step: the machine stands still from the first to the last.
@@ -135,11 +138,16 @@ async function open(
 /** The source keeps it as it is and tells what it is; the destination makes the same. */
 async function prepare(
   leader: Leader,
-  agents: AgentPort,
+  { agents, knowsFirewall }: MigrateSagaOptions,
   { journal: { vmId }, signal, progress }: StepContext<MigrationJournal>,
 ): Promise<Partial<MigrationJournal>> {
   for (;;) {
     const { vm, migration } = requireGoingOn(leader, vmId)
+    if (!knowsFirewall(migration.destinationHostId, vmId)) {
+      await leader.clock.sleep(lookAgainMs, signal)
+      signal.throwIfAborted()
+      continue
+    }
     const source = headFor(leader, vmId, 'source')
     try {
       const departing = await agents.prepareDeparture(source.host, source.head)

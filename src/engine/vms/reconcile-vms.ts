@@ -33,6 +33,8 @@ export type VmReconcilerOptions = {
   readonly agents: AgentPort
   startsOnHold(): string | undefined
   epochFloor(): number
+  /** True when the host has heard what this machine may send and be sent: before that it is not to start it. */
+  knowsFirewall(hostId: HostId, vmId: VmId): boolean
   /** Something was touched outside of `run`. */
   wake(): void
 }

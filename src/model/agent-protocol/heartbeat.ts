@@ -1,6 +1,7 @@
 /** What an agent tells the leader several times a second, and what it hears back. Heartbeats are never stored; only transitions are. */
 import { z } from 'zod'
 import { networkSpecSchema } from '../cluster.ts'
+import { firewallKindSchema, hostFirewallSchema, openFirewall } from '../firewall.ts'
 import { acceleratorSchema } from '../hardware.ts'
 import { armedSchema } from '../host.ts'
 import { hostIdSchema, imageIdSchema, sessionIdSchema, storageIdSchema, vmIdSchema } from '../ids.ts'
@@ -15,6 +16,9 @@ export const hostFactsSchema = z.object({
   qemuVersion: z.string(),
   machineType: z.string(),
   cpuModel: z.string(),
+  firewall: firewallKindSchema.default('none'),
+  /** How it filters, or why it can't. */
+  firewallDetail: z.string().default(''),
 })
 export type HostFacts = z.infer<typeof hostFactsSchema>
 
@@ -71,6 +75,8 @@ export const agentConfigurationSchema = z.object({
       slot: z.number().int(),
     }),
   ),
+  /** What its machines may send and be sent. */
+  firewall: hostFirewallSchema.default(openFirewall),
 })
 export type AgentConfiguration = z.infer<typeof agentConfigurationSchema>
 

@@ -2,6 +2,7 @@
 import { cloneRoutes } from './clone-routes.ts'
 import { clusterRoutes } from './cluster-routes.ts'
 import { drillRoutes } from './drill-routes.ts'
+import { firewallRoutes } from './firewall-routes.ts'
 import { hostRoutes } from './host-routes.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
 import { migrationRoutes } from './migration-routes.ts'
@@ -18,5 +19,6 @@ export const apiContract = {
   ...migrationRoutes,
   ...hostRoutes,
   ...clusterRoutes,
+  ...firewallRoutes,
 } as const satisfies Contract
 export type ApiContract = typeof apiContract

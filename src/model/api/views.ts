@@ -10,6 +10,8 @@ import { vmPlacementSchema, vmSpecSchema, vmStandbySchema, vmStatusSchema } from
 export const vmViewSchema = z.object({
   ...vmSpecSchema.shape,
   templateName: z.string(),
+  /** Names of its security groups. */
+  securityGroups: z.array(z.string()),
   hostName: z.string().nullable(),
   placement: vmPlacementSchema.nullable(),
   status: vmStatusSchema,

@@ -40,6 +40,8 @@ export const createVmSchema = z.strictObject({
   probe: probeSchema.nullable().optional(),
   /** Failures may be injected into it without asking. */
   drillable: z.boolean().default(false),
+  /** What it may be sent and may send, from its first moment on; none: it is open. */
+  securityGroups: z.array(referenceSchema).max(16).default([]),
   /** Appended to the template's kernel command line; `{host}`, `{epoch}` and `{incarnation}` are filled in at each start. */
   extraCommandLine: z
     .string()

@@ -15,6 +15,7 @@ import {
   volumeIdOf,
 } from '../cluster-state.fixture.ts'
 import type { ClusterState } from '../cluster-state.ts'
+import { securityGroupIdSchema } from '../ids.ts'
 import { examineCloud, invariants, type ServiceCourse } from './examine-cloud.ts'
 
 const inventoryOf = (
@@ -176,6 +177,16 @@ test('a service whose conditions leave a gap, or do not fill its time', () => {
   assert.deepEqual(examineCloud({ cluster: healthy, inventories: new Map(), courses: [empty] }), [])
 })
 
+test('a host on which machines are not guarded is found, and so is one that does not keep their security groups', () => {
+  const on = (changes: Parameters<typeof makeHost>[1], spec = web.spec) =>
+    found(makeCluster({ hosts: [makeHost('ada', changes), makeHost('bob')], vms: [{ ...web, spec }, app] }))
+  assert.deepEqual(on({ status: { firewall: 'none' } }), ['machines-are-guarded: ada'])
+  assert.deepEqual(on({ status: { firewall: 'stateless' } }), [])
+  const grouped = { ...web.spec, securityGroupIds: [securityGroupIdSchema.parse('sg-aaaaaaaa')] }
+  assert.deepEqual(on({ status: { firewall: 'stateless' } }, grouped), ['machines-are-guarded: ada'])
+  assert.deepEqual(on({ status: { firewall: 'bridge-netfilter' } }, grouped), [])
+})
+
 test('every invariant has a planted violation above', () => {
-  assert.deepEqual(Object.keys(invariants).length, 12)
+  assert.deepEqual(Object.keys(invariants).length, 13)
 })

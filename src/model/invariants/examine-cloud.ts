@@ -5,6 +5,7 @@
 import type { Inventory } from '../agent-protocol/agent-contract.ts'
 import type { Finding } from '../api/views.ts'
 import type { ClusterState } from '../cluster-state.ts'
+import { keepsGroups } from '../firewall.ts'
 import type { HostId, VmId } from '../ids.ts'
 import type { ConditionInterval } from '../ledger/outage.ts'
 import { ownersOf } from '../migration/owners-of.ts'
@@ -41,6 +42,7 @@ export const invariants: Readonly<Record<string, Checker>> = {
   'capacity-never-exceeded': capacityNeverExceeded,
   'tasks-end': tasksEnd,
   'ledger-adds-up': ledgerAddsUp,
+  'machines-are-guarded': machinesAreGuarded,
 }
 
 export function examineCloud(facts: CloudFacts): readonly Finding[] {
@@ -276,6 +278,30 @@ function ledgerAddsUp({ courses }: CloudFacts): readonly Finding[] {
 
 function isMoving(cluster: ClusterState, vmId: string): boolean {
   return [...cluster.vms.values()].some(({ spec, migration }) => spec.id === vmId && migration !== undefined)
+}
+
+/** Without a firewall a machine can pass as another one; with half of one it can't be closed. */
+function machinesAreGuarded({ cluster }: CloudFacts): readonly Finding[] {
+  return [...cluster.hosts.values()].flatMap(({ spec, status }) => {
+    if (status.state !== 'online') return []
+    const open = [...cluster.vms.values()].filter(
+      (vm) => vm.placement?.hostId === spec.id && vm.spec.securityGroupIds.length > 0,
+    )
+    const isUnkept = open.length > 0 && !keepsGroups(status.firewall)
+    if (status.firewall !== 'none' && !isUnkept) return []
+    const lack = isUnkept
+      ? `the security groups of ${open.map((vm) => vm.spec.name).join(', ')} are not kept on ${spec.name}`
+      : `machines on ${spec.name} can send under any address`
+    return [
+      {
+        invariant: 'machines-are-guarded',
+        severity: isUnkept ? ('danger' as const) : ('defect' as const),
+        subject: spec.name,
+        message: `${lack}: ${status.firewallDetail || 'its agent says nothing of a firewall'}`,
+        next: `Install nftables on ${spec.name} (and load nf_conntrack_bridge or br_netfilter), then restart its agent: machines run on.`,
+      },
+    ]
+  })
 }
 
 function hostName(cluster: ClusterState, hostId: HostId): string {

@@ -45,7 +45,7 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): Network & As
       await dhcp.update((hosts) => withEntry(hosts, entry))
       await makeTap(tapName, { ...options, state: 'up' })
     },
-    async prepareTap(tapName) {
+    async prepareTap({ tapName }) {
       assertOurs(tapName)
       await prepare()
       await makeTap(tapName, { ...options, state: 'down' })

@@ -43,7 +43,7 @@ export function createFakeNetwork(): FakeNetwork {
     dhcpCards: () => cards,
     pluggedTaps: () => [...taps].filter((tapName) => !unplugged.has(tapName)),
     connect,
-    async prepareTap(tapName) {
+    async prepareTap({ tapName }) {
       refuseIfBroken()
       taps.add(tapName)
       unplugged.add(tapName)
