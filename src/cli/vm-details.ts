@@ -19,6 +19,7 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
     ['Id', vm.id],
     ...stateOf(vm, surroundings),
     ...placementOf(vm, surroundings),
+    ...moveOf(vm, surroundings),
     ['Address', vm.address],
     ['MAC', vm.macAddress],
     ['CPUs', String(vm.cpus)],
@@ -46,6 +47,14 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
     ['Bound to', boundTo(vm, surroundings.hosts)],
     ['Created', formatInstant(vm.createdAt, surroundings.nowMs)],
     ['Revision', String(vm.revision)],
+  ]
+}
+
+function moveOf({ migration }: VmView, { hosts, nowMs }: VmSurroundings): Entry[] {
+  if (migration === null) return []
+  const to = hosts.find(({ id }) => id === migration.destinationHostId)?.name ?? migration.destinationHostId
+  return [
+    ['Moves to', `${to}, since ${formatInstant(migration.startedAt, nowMs)}: dialtone task watch ${migration.taskId}`],
   ]
 }
 
