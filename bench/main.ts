@@ -6,9 +6,10 @@ import { clone } from './clone.ts'
 import { failover } from './failover.ts'
 import { figureJson, figureRows } from './figure.ts'
 import { footprint } from './footprint.ts'
+import { migrate } from './migrate.ts'
 import { recover } from './recover.ts'
 
-const benches: readonly Bench[] = [recover, failover, clone, checkpoint, footprint]
+const benches: readonly Bench[] = [recover, failover, clone, checkpoint, footprint, migrate]
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {

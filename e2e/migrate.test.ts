@@ -74,6 +74,23 @@ for (const victim of ['the agent of its source', 'the agent of its destination',
   })
 }
 
+test('when the host that it goes to loses its power in the middle, it runs on where it was', async () => {
+  const vm = await look()
+  const { answer } = await waitForAnswer({ address: vm.address, name: 'web' }, { deadlineMs: 10_000 })
+  await guest(vm, 'POST', '/load?mib=48&rate=0')
+  const destination = ['h1', 'h2', 'h3'].find((name) => name !== vm.hostName) ?? ''
+  const { task } = await laboratory.api.call('migrateVm', { params: { vm: 'web' }, body: { host: destination } })
+  await untilSending(task.id)
+  await laboratory.lab(['power-off', destination])
+  assert.equal((await untilEnded(task.id)).state, 'failed')
+  await guest(vm, 'DELETE', '/load').catch(() => undefined)
+  const { answer: later } = await waitForAnswer({ address: vm.address, name: 'web' }, { deadlineMs: 20_000 })
+  assert.equal(later.bootId, answer.bootId)
+  assert.equal((await look()).hostName, vm.hostName)
+  await laboratory.lab(['power-on', destination])
+  await laboratory.untilHostIs(destination, 'online')
+})
+
 test('a machine that recovers from memory moves with its data volume, and is as ready to recover where it is then', async (t) => {
   await laboratory.deploy('shop', { ha: true, recovery: { mode: 'warm' }, disks: 1 })
   const vm = await laboratory.untilReady('shop')

@@ -228,6 +228,13 @@ test('--detach returns while the task goes on', async () => {
   assert.equal(standIn.situation.streamsOpened, 0)
 })
 
+test('a move goes where it fits best, or to the host that is named, and says what it was like', async () => {
+  standIn.situation.taskChanges = [{ ...succeeded, message: 'moved from node1 to node2 in 812 ms' }]
+  assert.equal((await dialtone('vm migrate web')).out, 'web: moved from node1 to node2 in 812 ms.\n')
+  assert.match((await dialtone('vm migrate web --to node2 --no-watch')).out, /^Task task-aaaaaaaa has begun\./)
+  assert.deepEqual(standIn.situation.changes, ['migrate anywhere web', 'migrate node2 web'])
+})
+
 test('a task that fails is told with its own next step, and exits with 1', async () => {
   const error = { code: 'storage-failed', message: 'The disk of web could not be made.', next: 'Free some space.' }
   standIn.situation.taskChanges = [{ state: 'failed', error, endedAt: '2026-03-01T12:00:00.000Z' }]

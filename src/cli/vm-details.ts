@@ -19,6 +19,7 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
     ['Id', vm.id],
     ...stateOf(vm, surroundings),
     ...placementOf(vm, surroundings),
+    ...moveOf(vm, surroundings),
     ['Address', vm.address],
     ['MAC', vm.macAddress],
     ['Security groups', vm.securityGroups.length === 0 ? 'none: it is open' : vm.securityGroups.join(', ')],
@@ -47,6 +48,14 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
     ['Bound to', boundTo(vm, surroundings.hosts)],
     ['Created', formatInstant(vm.createdAt, surroundings.nowMs)],
     ['Revision', String(vm.revision)],
+  ]
+}
+
+function moveOf({ migration }: VmView, { hosts, nowMs }: VmSurroundings): Entry[] {
+  if (migration === null) return []
+  const to = hosts.find(({ id }) => id === migration.destinationHostId)?.name ?? migration.destinationHostId
+  return [
+    ['Moves to', `${to}, since ${formatInstant(migration.startedAt, nowMs)}: dialtone task watch ${migration.taskId}`],
   ]
 }
 

@@ -24,25 +24,33 @@ namespaces = []
 remember_owner = 0
 `
 
+/** `isListening`: other hosts may give it orders, by TCP and without a word, in their own little network. */
+export type LibvirtOptions = { readonly isListening?: boolean }
+
 /** Host `number` of the network, with libvirt running. */
-export async function openLibvirtHost(network: PeerNetwork, number: number): Promise<PeerHost> {
+export async function openLibvirtHost(
+  network: PeerNetwork,
+  number: number,
+  options: LibvirtOptions = {},
+): Promise<PeerHost> {
   await using undo = new AsyncDisposableStack()
   const host = undo.use(await openPeerHost(network, number, libvirtFolders))
-  await startLibvirt(host)
+  await startLibvirt(host, options)
   undo.move()
   return host
 }
 
 /** After each switching on. */
-export async function startLibvirt(host: PeerHost): Promise<void> {
+export async function startLibvirt(host: PeerHost, { isListening = false }: LibvirtOptions = {}): Promise<void> {
   const folder = join(host.folder, 'etc/libvirt')
   await mkdir(folder, { recursive: true })
   const log = '/var/log/libvirt/libvirtd.log'
-  const libvirtdConf = `auth_unix_rw = "none"\nunix_sock_rw_perms = "0700"\nhost_uuid = "${hostUuid(host)}"\nlog_outputs = "2:file:${log}"\n`
+  const listening = isListening ? 'listen_tls = 0\nlisten_tcp = 1\nauth_tcp = "none"\n' : ''
+  const libvirtdConf = `${listening}auth_unix_rw = "none"\nunix_sock_rw_perms = "0700"\nhost_uuid = "${hostUuid(host)}"\nlog_outputs = "2:file:${log}"\n`
   await writeFile(join(folder, 'libvirtd.conf'), libvirtdConf)
   await writeFile(join(folder, 'qemu.conf'), qemuConf)
   await host.run(['virtlogd', '--daemon'])
-  await host.run(['libvirtd', '--daemon'])
+  await host.run(['libvirtd', '--daemon', ...(isListening ? ['--listen'] : [])])
   const givesUpAtMs = performance.now() + libvirtdUpWithinMs
   for (;;) {
     const refusal = await virsh(host, ['list']).then(

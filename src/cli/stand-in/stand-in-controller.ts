@@ -142,7 +142,7 @@ function makeVmHandlers(situation: Situation): VmHandlers {
       return { ...vm, recovery, probe, drillable }
     },
     warmVm: begin('warm'),
-    migrateVm: begin('migrate'),
+    migrateVm: ({ params, body }) => begin(`migrate ${body.host ?? 'anywhere'}`)({ params }),
     cloneVm: ({ params, body }) => {
       const { vm, task } = begin('clone')({ params })
       return { names: Array.from({ length: body.count }, () => vm.name), task }

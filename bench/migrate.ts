@@ -1,0 +1,96 @@
+/**
+ * A machine moves to another host while it runs: the longest time between two correct answers to an outside client that asks every 5 ms
+ * (clientGap), how long its processors stood still (pause, from the events of both QEMUs), and the whole move (total). The peer is virsh
+ * migrate --live between two hosts, with the same guest and the same client; samples of both are taken in turn.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { z } from 'zod'
+import { type OpenLaboratory, openLaboratory } from '../e2e/open-laboratory.ts'
+import type { Bench } from './bench.ts'
+import { type Figure, figuresWithPeers } from './figure.ts'
+import { openVirshMigration } from './peers/libvirt/virsh-migration.ts'
+import { longestGap } from './peers/longest-gap.ts'
+import { createTinyClient } from './peers/tiny-guest.ts'
+
+const machine = 'bench'
+const memoryMiB = 256
+const samplesPerPeerSample = 5
+/** The client's own pace, before and after a move. */
+const quietMs = 700
+
+/** What the guest writes to its memory meanwhile: MiB, and MiB a second (0: as fast as it can). */
+const cases: Readonly<Record<string, { readonly mib: number; readonly rate: number } | null>> = {
+  idle: null,
+  'dirty-50': { mib: 64, rate: 50 },
+  'dirty-full': { mib: 64, rate: 0 },
+}
+
+const figuresSchema = z.object({ totalMs: z.number(), pauseMs: z.number(), sentBytes: z.number(), method: z.string() })
+export type MoveSample = { readonly clientGapMs: number; readonly pauseMs: number; readonly totalMs: number }
+
+export const migrate: Bench = {
+  name: 'migrate',
+  cases: Object.keys(cases),
+  defaultRuns: 15,
+  async run({ cases: chosen, runs, note }) {
+    const figures: Figure[] = []
+    for (const name of chosen) figures.push(...(await measure(name, { runs, note })))
+    return figures
+  },
+}
+
+async function measure(
+  name: string,
+  { runs, note }: { readonly runs: number; note(line: string): void },
+): Promise<readonly Figure[]> {
+  await using laboratory = await openLaboratory('bench', ['--hosts', '2'])
+  const { address } = await laboratory.deploy(machine, { ha: true, memoryMiB })
+  note('brings up the peer virsh-migrate')
+  await using peer = await openVirshMigration({ memoryMiB, filledMiB: 0, note })
+  const load = cases[name] ?? null
+  for (const one of [address, peer.address]) if (load !== null) await startLoad(one, load)
+  const ours: MoveSample[] = []
+  const theirs: Omit<MoveSample, 'pauseMs'>[] = []
+  for (let run = 1; run <= runs; run += 1) {
+    ours.push(await moveOnce(laboratory, address, note))
+    if (run % samplesPerPeerSample !== 1) continue
+    const sample = await peer.move()
+    theirs.push(sample)
+    note(`virsh migrate: gap ${sample.clientGapMs.toFixed(0)} ms, total ${sample.totalMs.toFixed(0)} ms`)
+  }
+  const conditions = `two hosts on one machine, tiny template, ${memoryMiB} MiB, client every 5 ms; both guests run all the time`
+  const base = { bench: 'migrate', case: name, unit: 'ms', conditions } as const
+  const of = (figure: 'clientGap' | 'total', pick: (sample: Omit<MoveSample, 'pauseMs'>) => number) =>
+    figuresWithPeers({ ...base, figure, samples: ours.map(pick) }, new Map([['virsh-migrate', theirs.map(pick)]]))
+  return [
+    ...of('clientGap', ({ clientGapMs }) => clientGapMs),
+    { ...base, figure: 'pause', samples: ours.map(({ pauseMs }) => pauseMs) },
+    ...of('total', ({ totalMs }) => totalMs),
+  ]
+}
+
+async function moveOnce(
+  { api, untilTaskEnds }: OpenLaboratory,
+  address: string,
+  note: (line: string) => void,
+): Promise<MoveSample> {
+  using client = createTinyClient({ name: machine, address })
+  await delay(quietMs)
+  const { task } = await api.call('migrateVm', { params: { vm: machine }, body: {} })
+  await untilTaskEnds(task.id)
+  await delay(quietMs)
+  const { events } = await api.call('listEvents', { query: { limit: 50 } })
+  const told = events.filter(({ kind }) => kind === 'vm.migrated').at(-1)
+  const { totalMs, pauseMs } = figuresSchema.parse(told?.detail)
+  const clientGapMs = longestGap(client.answers)
+  note(`gap ${clientGapMs.toFixed(0)} ms, ${told?.message}`)
+  return { clientGapMs, pauseMs, totalMs }
+}
+
+async function startLoad(
+  address: string,
+  { mib, rate }: { readonly mib: number; readonly rate: number },
+): Promise<void> {
+  const response = await fetch(`http://${address}/load?mib=${mib}&rate=${rate}`, { method: 'POST' })
+  if (!response.ok) throw new Error(`the guest at ${address} takes no load: ${response.status}`)
+}
