@@ -14,6 +14,7 @@ const sentences: Readonly<Record<string, string>> = {
   bench: 'measures: npm run bench -- --list',
   soak: 'drills of mixed kind in a row, hundreds of them, and a look at what they left: npm run soak -- --drills 500',
   'soak:load': 'every processor busy for an hour, and no host may be fenced: npm run soak:load -- --minutes 60',
+  'soak:moves': 'a machine at work moves a hundred times under one connection: npm run soak:moves -- --moves 100',
   format: 'puts sources into the form that check asks for',
   help: 'this list',
 }
