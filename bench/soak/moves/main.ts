@@ -16,7 +16,8 @@ const totalsMs: number[] = []
 
 await using laboratory = await openLaboratory('moves', ['--hosts', '3'])
 const { address } = await laboratory.deploy(name, { ha: true })
-await ask('POST', `/load?mib=64&rate=${values.rate}`)
+const load = await ask('POST', `/load?mib=32&rate=${values.rate}`)
+if (load.includes('error')) throw new Error(`the machine writes to no memory: ${load.trim()}`)
 const connection = await keepConnection(address)
 for (let done = 1; done <= Number(values.moves); done += 1) {
   try {
