@@ -1,12 +1,14 @@
 /** `dialtone host …` */
 import type { Command } from 'commander'
 import type { HostView } from '../model/api/views.ts'
+import { describeLabels } from '../model/labels.ts'
 import { describeProof } from '../model/proof.ts'
 import { formatAge, formatDuration, formatInstant } from './age.ts'
 import { formatShare } from './byte-size.ts'
 import { CommandFailure, exitCodes } from './command-failure.ts'
 import { confirmByName } from './confirm.ts'
 import { type Parameters, parameterOption } from './option-parsers.ts'
+import { addHostLabelCommand } from './placement-commands.ts'
 import { printableText } from './printable-text.ts'
 import { type Listing, writeDetails, writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
@@ -67,6 +69,7 @@ export function addHostCommands(host: Command): void {
         screen.note(`${printableText(hostName)} may join with it once, until ${printableText(answer.expiresAt)}.\n`)
       }),
     )
+  addHostLabelCommand(host)
 }
 
 async function listHosts({ api, screen }: Session): Promise<void> {
@@ -132,6 +135,7 @@ function describeHost(host: HostView, storageNames: readonly string[], nowMs: nu
     ['QEMU', status.qemuVersion ?? '-'],
     ['Machine type', status.machineType ?? '-'],
     ['CPU model', status.cpuModel ?? '-'],
+    ['Labels', describeLabels(host.labels)],
     ['Slot', String(host.number)],
     ['Session', status.session ?? '-'],
     ['Boot', status.bootId ?? '-'],

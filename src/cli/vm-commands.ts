@@ -7,6 +7,8 @@ import { addCloneCommand, createFromMemory } from './clone-commands.ts'
 import { confirmByName } from './confirm.ts'
 import { followTask, writeBegun } from './follow-task.ts'
 import { type DiskOption, diskOption, secondsOption, sizeOption, wholeNumberOption } from './option-parsers.ts'
+import { addPlacementCommand } from './placement-commands.ts'
+import { addPlacementOptions, type PlacementOptions, placementRulesOf } from './placement-options.ts'
 import { printableText } from './printable-text.ts'
 import { addRecoverCommand } from './recover-commands.ts'
 import { addRecoveryOptions, probeOf, type RecoveryOptions, recoveryOf } from './recovery-options.ts'
@@ -16,22 +18,23 @@ import { vmStateCell } from './state-cells.ts'
 import { describeVm } from './vm-details.ts'
 import { addVmRecoveryCommands } from './vm-recovery-commands.ts'
 
-type CreateOptions = RecoveryOptions & {
-  readonly template: string
-  readonly fromMemory?: boolean
-  readonly cpus?: number
-  readonly memory?: number
-  readonly storage?: string
-  readonly disk?: readonly DiskOption[]
-  readonly address?: string
-  readonly host?: string
-  readonly ha?: boolean
-  readonly autostart: boolean
-  readonly startOrder?: number
-  readonly start: boolean
-  readonly append?: string
-  readonly detach?: boolean
-}
+type CreateOptions = RecoveryOptions &
+  PlacementOptions & {
+    readonly template: string
+    readonly fromMemory?: boolean
+    readonly cpus?: number
+    readonly memory?: number
+    readonly storage?: string
+    readonly disk?: readonly DiskOption[]
+    readonly address?: string
+    readonly host?: string
+    readonly ha?: boolean
+    readonly autostart: boolean
+    readonly startOrder?: number
+    readonly start: boolean
+    readonly append?: string
+    readonly detach?: boolean
+  }
 type DetachOption = { readonly detach?: boolean }
 type DeleteOptions = DetachOption & { readonly force?: boolean; readonly yes?: boolean }
 type ConsoleOptions = { readonly linger: number }
@@ -56,6 +59,7 @@ export function addVmCommands(vm: Command): void {
   addVmRecoveryCommands(vm)
   addCloneCommand(vm)
   addRecoverCommand(vm)
+  addPlacementCommand(vm)
   vm.command('reset')
     .description('press its reset button')
     .argument('<vm>')
@@ -95,7 +99,8 @@ export function addVmCommands(vm: Command): void {
 }
 
 function addCreate(vm: Command): void {
-  addRecoveryOptions(vm.command('create').description('make a VM from a template and start it').argument('<name>'))
+  const create = vm.command('create').description('make a VM from a template and start it').argument('<name>')
+  addPlacementOptions(addRecoveryOptions(create))
     .requiredOption('--template <template>', 'the template that it is made from')
     .option('--cpus <number>', 'virtual CPUs', wholeNumberOption)
     .option('--memory <size>', 'memory, such as 128MiB or 2G', sizeOption)
@@ -135,6 +140,7 @@ function addCreate(vm: Command): void {
             recovery: recoveryOf(options),
             probe: probeOf(options),
             drillable: options.drillable,
+            placementRules: placementRulesOf(options),
           },
         })
         await finish(session, begun, options)

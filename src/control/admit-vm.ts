@@ -6,6 +6,7 @@ import type { ErrorCode } from '../model/dialtone-error.ts'
 import type { PinnedHardware } from '../model/hardware.ts'
 import type { HostId, VmId, VolumeId } from '../model/ids.ts'
 import type { CloneOrigin, DiskFormat } from '../model/machine-order.ts'
+import { noPlacementRules, type PlacementRules } from '../model/placement-rules.ts'
 import { type Probe, probeSchema } from '../model/recovery/probe.ts'
 import type { Recovery } from '../model/recovery/recovery-policy.ts'
 import type { StorageSpec } from '../model/storage.ts'
@@ -31,6 +32,7 @@ export type VmWish = {
   /** Undefined: what the template says. */
   readonly probe?: Probe | null | undefined
   readonly drillable: boolean
+  readonly placementRules?: PlacementRules | undefined
   /** For a clone from memory: its machine has to be like the one that the memory was captured of. */
   readonly origin?: {
     readonly clonedFrom: CloneOrigin
@@ -104,6 +106,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     clonedFrom: wish.origin?.clonedFrom ?? null,
     lifecycle: 'creating',
     createdAt: identity.createdAt,
+    placementRules: wish.placementRules ?? noPlacementRules,
   }
   return admitOnStorage(cluster, base, { wish, template, storage, identity, requiredHost: host?.spec.id })
 }

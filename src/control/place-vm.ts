@@ -2,6 +2,8 @@
 import { type ClusterState, type HostRecord, isLeased } from '../model/cluster-state.ts'
 import type { HostId } from '../model/ids.ts'
 import type { VmSpec } from '../model/vm.ts'
+import { refuseCpu } from './placement/judge-cpu.ts'
+import { isWanted, refuseByRules, scorePreferences } from './placement/judge-rules.ts'
 
 /** What a machine's process needs beside the guest's memory. */
 export const processOverheadMiB = 48
@@ -60,8 +62,9 @@ function judgeHost(host: HostRecord, vm: VmSpec, question: Question): HostVerdic
   const used = takenOf(hostId, vm, question)
   const freeShare = (host.status.memoryMiB - used.memoryMiB - vm.memoryMiB) / Math.max(1, host.status.memoryMiB)
   const bonus = question.wishes.preferred === hostId ? 10 : 0
-  const score = bonus + Math.max(0, freeShare) + 1 / (1 + used.machines)
-  const reason = `${host.status.memoryMiB - used.memoryMiB} MiB free, ${used.machines} machine${used.machines === 1 ? '' : 's'} there${bonus > 0 ? ', and it was there before' : ''}`
+  const preferences = scorePreferences(host, vm, question.cluster)
+  const score = bonus + preferences.points + Math.max(0, freeShare) + 1 / (1 + used.machines)
+  const reason = `${host.status.memoryMiB - used.memoryMiB} MiB free, ${used.machines} machine${used.machines === 1 ? '' : 's'} there${preferences.reasons.map((one) => `, ${one}`).join('')}${bonus > 0 ? ', and it was there before' : ''}`
   return { hostId, hostName, fits: true, reason, score }
 }
 
@@ -82,10 +85,12 @@ function findObstacle(host: HostRecord, vm: VmSpec, question: Question): string 
   if (isOlderVersion(status.qemuVersion ?? '0', vm.hardware.qemuVersion)) {
     return `its QEMU ${status.qemuVersion ?? '?'} is older than the machine's ${vm.hardware.qemuVersion}`
   }
+  const otherCpu = refuseCpu(status, vm.hardware)
+  if (otherCpu !== undefined) return otherCpu
   if (isLeased(vm, cluster.storages) && status.armed === 'none' && spec.fence === null) {
     return 'it has neither an armed watchdog nor a power fence, so nothing could prove a machine with HA dead there'
   }
-  return findShortage(host, vm, question)
+  return refuseByRules(host, vm, cluster) ?? findShortage(host, vm, question)
 }
 
 function findShortage({ spec, status }: HostRecord, vm: VmSpec, question: Question): string | undefined {
@@ -108,9 +113,9 @@ export function usageOf(
   cluster: ClusterState,
 ): { memoryMiB: number; cpus: number; machines: number } {
   const usage = { memoryMiB: 0, cpus: 0, machines: 0 }
-  for (const { spec, placement, status } of cluster.vms.values()) {
-    if (placement?.hostId !== hostId || spec.id === except?.id) continue
-    if (spec.desired === 'stopped' && (status === undefined || status.state === 'stopped')) continue
+  for (const vm of cluster.vms.values()) {
+    const { spec, placement } = vm
+    if (placement?.hostId !== hostId || spec.id === except?.id || !isWanted(vm)) continue
     usage.memoryMiB += spec.memoryMiB + processOverheadMiB
     usage.cpus += spec.cpus
     usage.machines += 1

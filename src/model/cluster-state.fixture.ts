@@ -15,6 +15,7 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from './ids.ts'
+import { noPlacementRules } from './placement-rules.ts'
 import type { StorageSpec } from './storage.ts'
 import { defaultTimings } from './timings.ts'
 import { configurationOf, type ImageReport, type MachineReport, type VmPlacement, type VmStatus } from './vm.ts'
@@ -48,6 +49,7 @@ export function makeHost(name: string, changes: HostChanges = {}): HostRecord {
       port: 7001,
       joinedAt: someTime,
       fence: null,
+      labels: {},
       ...changes.spec,
     },
     status: {
@@ -124,6 +126,7 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
     boundToHostId: null,
     lifecycle: 'live',
     createdAt: someTime,
+    placementRules: noPlacementRules,
     ...changes.spec,
   }
   const { on } = changes

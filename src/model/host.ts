@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { acceleratorSchema } from './hardware.ts'
 import { hostIdSchema, nameSchema, sessionIdSchema, storageIdSchema } from './ids.ts'
+import { labelsSchema } from './labels.ts'
 import { proofSchema } from './proof.ts'
 
 export const fenceConfigurationSchema = z.object({
@@ -21,6 +22,7 @@ export const hostSpecSchema = z.object({
   port: z.number().int(),
   joinedAt: z.iso.datetime(),
   fence: fenceConfigurationSchema.nullable(),
+  labels: labelsSchema.default({}),
 })
 export type HostSpec = z.infer<typeof hostSpecSchema>
 

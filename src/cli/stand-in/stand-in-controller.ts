@@ -10,6 +10,7 @@ import { type Handlers, mountContract } from '../../transport/mount-contract.ts'
 import type { SentEvent } from '../../transport/send-events.ts'
 import { listen, makeServer } from '../../transport/serve.ts'
 import { makeLedgerHandlers } from './ledger-answers.ts'
+import { makePlanningHandlers } from './planning-answers.ts'
 import { makeRecoveryHandlers } from './recovery-answers.ts'
 import { makeHostView, makeStorageView, makeTaskView, makeVmView } from './views.ts'
 
@@ -72,6 +73,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     ...makeTaskHandlers(situation, cutStreams),
     ...makeHostHandlers(situation),
     ...makeRecoveryHandlers(situation),
+    ...makePlanningHandlers(situation),
     health: () => ({ status: 'ok', version: '0.1.0' }),
     getCluster: () => ({
       id: 'b5f7c2a0-1d0e-4b43-9d1c-0c5f3e6a7b80',

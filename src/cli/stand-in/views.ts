@@ -9,6 +9,7 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from '../../model/ids.ts'
+import { noPlacementRules } from '../../model/placement-rules.ts'
 
 const madeAt = '2026-03-01T11:00:00.000Z'
 const hostId = hostIdSchema.parse('host-aaaaaaaa')
@@ -42,6 +43,7 @@ export function makeVmView(changes: Partial<VmView> = {}): VmView {
     probe: null,
     drillable: false,
     clonedFrom: null,
+    placementRules: noPlacementRules,
     standby: null,
     standbyHostName: null,
     standbyReport: null,
@@ -90,6 +92,7 @@ export function makeHostView(changes: Partial<HostView> = {}): HostView {
     port: 7401,
     joinedAt: madeAt,
     fence: null,
+    labels: {},
     status: {
       state: 'online',
       since: madeAt,

@@ -128,6 +128,7 @@ function wishFor(
     recovery: wish.recovery,
     probe: source.probe,
     drillable: wish.drillable,
+    placementRules: source.placementRules,
     origin: { clonedFrom: origin, hardware: source.hardware, rootDiskMiB: source.disks[0]?.sizeMiB ?? 1 },
   }
 }

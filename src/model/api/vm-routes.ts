@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { ipv4AddressSchema } from '../hardware.ts'
 import { nameSchema } from '../ids.ts'
 import { diskFormatSchema } from '../machine-order.ts'
+import { placementRulesSchema } from '../placement-rules.ts'
 import { probeSchema } from '../recovery/probe.ts'
 import { recoverySchema } from '../recovery/recovery-policy.ts'
 import type { Contract } from './route.ts'
@@ -46,6 +47,8 @@ export const createVmSchema = z.strictObject({
     .max(400)
     .regex(/^[\x20-\x7e]*$/, 'must be printable ASCII')
     .default(''),
+  /** Its labels, and where it may run. */
+  placementRules: placementRulesSchema.optional(),
 })
 export type CreateVmInput = z.input<typeof createVmSchema>
 
