@@ -33,6 +33,7 @@ type CreateOptions = RecoveryOptions &
     readonly startOrder?: number
     readonly start: boolean
     readonly append?: string
+    readonly force?: boolean
     readonly detach?: boolean
   }
 type DetachOption = { readonly detach?: boolean }
@@ -114,6 +115,7 @@ function addCreate(vm: Command): void {
     .option('--from-memory', "start it from the template's warm image: it runs at once")
     .option('--start-order <number>', 'lower starts first', wholeNumberOption)
     .option('--no-start', 'only make it')
+    .option('--force', 'also when it breaks the reserve for failing hosts')
     .option(
       '--append <arguments>',
       'appended to the kernel command line; {host}, {epoch} and {incarnation} are filled in',
@@ -141,6 +143,7 @@ function addCreate(vm: Command): void {
             probe: probeOf(options),
             drillable: options.drillable,
             placementRules: placementRulesOf(options),
+            force: options.force,
           },
         })
         await finish(session, begun, options)
@@ -150,7 +153,6 @@ function addCreate(vm: Command): void {
 
 function addPowerVerbs(vm: Command): void {
   for (const [verb, route, description] of [
-    ['start', 'startVm', 'start it'],
     ['kill', 'killVm', 'cut its power'],
     ['pause', 'pauseVm', 'stop its vCPUs'],
     ['resume', 'resumeVm', 'let its vCPUs go on'],
@@ -165,6 +167,17 @@ function addPowerVerbs(vm: Command): void {
         }),
       )
   }
+  vm.command('start')
+    .description('start it')
+    .argument('<vm>')
+    .option('--force', 'also when it breaks the reserve for failing hosts')
+    .option(...detachOption)
+    .action((name: string, options: DetachOption & { readonly force?: boolean }, command: Command) =>
+      withSession(command, async (session) => {
+        const body = { force: options.force === true }
+        await finish(session, await session.api.call('startVm', { params: { vm: name }, body }), options)
+      }),
+    )
   vm.command('stop')
     .description('press its power button and wait until it is off')
     .argument('<vm>')

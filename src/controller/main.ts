@@ -26,6 +26,7 @@ import { drillHandlers } from './handlers/drill-handlers.ts'
 import { hostHandlers } from './handlers/host-handlers.ts'
 import { ledgerHandlers } from './handlers/ledger-handlers.ts'
 import { placementHandlers } from './handlers/placement-handlers.ts'
+import { planHandlers } from './handlers/plan-handlers.ts'
 import { recoveryHandlers } from './handlers/recovery-handlers.ts'
 import { vmHandlers } from './handlers/vm-handlers.ts'
 import { fenceAgents } from './run-fence-agent.ts'
@@ -79,6 +80,7 @@ const apiHandlers = {
   ...recoveryHandlers(context),
   ...ledgerHandlers(context),
   ...placementHandlers(context),
+  ...planHandlers(context),
 }
 mountContract(apiServer, apiContract, apiHandlers, { identify: identifyByToken(store) })
 const port = await listen(apiServer, config.apiListen)

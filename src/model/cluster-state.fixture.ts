@@ -196,6 +196,7 @@ export type ClusterParts = {
   readonly storages?: readonly StorageSpec[]
   readonly timings?: Partial<ClusterState['cluster']['timings']>
   readonly network?: ClusterState['network'] | null
+  readonly hostFailuresToTolerate?: number
 }
 
 /** Every VM has its volumes; the template `tiny` is built; the network assigns 10.0.0.10 to 10.0.0.20. */
@@ -211,6 +212,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
       name: 'test',
       createdAt: someTime,
       timings: { ...defaultTimings, ...parts.timings },
+      hostFailuresToTolerate: parts.hostFailuresToTolerate ?? 0,
     },
     network: parts.network === null ? undefined : (parts.network ?? network),
     hosts: new Map((parts.hosts ?? []).map((host) => [host.spec.id, host])),

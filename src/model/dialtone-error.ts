@@ -34,6 +34,11 @@ export const errorCatalogue = {
     retryable: true,
     next: 'Free capacity, or ask for less; the verdict of each host says what it lacks.',
   },
+  'reserve-broken': {
+    status: 409,
+    retryable: false,
+    next: 'Add a host, free capacity or lower the reserve (dialtone cluster reserve), or override it with --force.',
+  },
   'not-proven-dead': {
     status: 409,
     retryable: true,

@@ -4,7 +4,10 @@ import type { HostView, VmView } from '../../model/api/views.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import { makeHostView, makeVmView } from './views.ts'
 
-type PlanningHandlers = Pick<Handlers<ApiContract>, 'getVmPlacement' | 'setVmPlacement' | 'changeHostLabels'>
+type PlanningHandlers = Pick<
+  Handlers<ApiContract>,
+  'getVmPlacement' | 'setVmPlacement' | 'changeHostLabels' | 'getReserve' | 'setReserve'
+>
 
 export function makePlanningHandlers(situation: {
   readonly vms: readonly VmView[]
@@ -25,6 +28,11 @@ export function makePlanningHandlers(situation: {
     setVmPlacement: ({ params, body }) => {
       situation.changes.push(`placement ${params.vm} ${JSON.stringify(body)}`)
       return placementOf(body)
+    },
+    getReserve: () => ({ hostFailuresToTolerate: 1, isKept: true, reason: '' }),
+    setReserve: ({ body }) => {
+      situation.changes.push(`reserve ${body.hostFailuresToTolerate}`)
+      return { ...body, isKept: false, reason: 'if node1 died, no host would take web' }
     },
     changeHostLabels: ({ params, body }) => {
       situation.changes.push(`labels ${params.host} ${JSON.stringify(body)}`)

@@ -80,6 +80,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
       name: 'lab',
       createdAt: '2026-03-01T11:00:00.000Z',
       timings: defaultTimings,
+      hostFailuresToTolerate: 0,
       version: '0.1.0',
       term: 1,
       network: null,

@@ -4,13 +4,16 @@ import type { HostId } from '../../model/ids.ts'
 import { describeLabel, hasLabel, type Label } from '../../model/labels.ts'
 import { describeHosts, type HostSelector, type PlacementRule } from '../../model/placement-rules.ts'
 import type { VmSpec } from '../../model/vm.ts'
+import { type HostOccupants, isWanted, occupantsOf } from './host-occupants.ts'
 
 /** How much a preference that is heeded counts, beside a share of free memory between 0 and 1. */
 const preferenceWeight = 2
 
+type Question = { readonly cluster: ClusterState; readonly occupants: HostOccupants }
+
 /** The first required rule that the host would break, in a sentence; undefined when it breaks none. */
-export function refuseByRules(host: HostRecord, vm: VmSpec, cluster: ClusterState): string | undefined {
-  const there = othersOn(host.spec.id, vm, cluster)
+export function refuseByRules(host: HostRecord, vm: VmSpec, { cluster, occupants }: Question): string | undefined {
+  const there = othersOn(host.spec.id, vm, occupants)
   for (const rule of vm.placementRules.rules) {
     if (rule.strength !== 'required' || isHeeded(rule, { host, vm, there, cluster })) continue
     return brokenRule(rule, there)
@@ -24,11 +27,11 @@ export function refuseByRules(host: HostRecord, vm: VmSpec, cluster: ClusterStat
 export function scorePreferences(
   host: HostRecord,
   vm: VmSpec,
-  cluster: ClusterState,
+  { cluster, occupants }: Question,
 ): { readonly points: number; readonly reasons: readonly string[] } {
   const { rules, spread } = vm.placementRules
   if (rules.length === 0 && spread === null) return { points: 0, reasons: [] }
-  const there = othersOn(host.spec.id, vm, cluster)
+  const there = othersOn(host.spec.id, vm, occupants)
   const heeded = rules.filter((rule) => rule.strength === 'preferred' && isHeeded(rule, { host, vm, there, cluster }))
   const reasons = heeded.map((rule) => `prefers ${preferenceOf(rule)}`)
   if (spread === null) return { points: heeded.length * preferenceWeight, reasons }
@@ -44,7 +47,7 @@ export function scorePreferences(
 export function brokenRules(vm: VmRecord, cluster: ClusterState): readonly string[] {
   const host = vm.placement === undefined ? undefined : cluster.hosts.get(vm.placement.hostId)
   if (host === undefined) return []
-  const there = othersOn(host.spec.id, vm.spec, cluster)
+  const there = othersOn(host.spec.id, vm.spec, occupantsOf(cluster))
   return vm.spec.placementRules.rules
     .filter((rule) => rule.strength === 'required')
     .filter((rule) => !isHeeded(rule, { host, vm: vm.spec, there, cluster }))
@@ -131,16 +134,20 @@ function companionsBeside(
   ).length
 }
 
-function othersOn(hostId: HostId, vm: VmSpec, cluster: ClusterState): readonly VmRecord[] {
-  return [...cluster.vms.values()].filter(
-    (other) => other.placement?.hostId === hostId && other.spec.id !== vm.id && isWanted(other),
-  )
+function othersOn(hostId: HostId, vm: VmSpec, occupants: HostOccupants): readonly VmRecord[] {
+  return occupants.placedOn(hostId).filter(({ spec }) => spec.id !== vm.id)
 }
 
 function runsAnywhere(label: Label, vm: VmSpec, cluster: ClusterState): boolean {
   return [...cluster.vms.values()].some(
-    (other) => other.spec.id !== vm.id && other.placement !== undefined && carries(other, label) && isWanted(other),
+    (other) => other.spec.id !== vm.id && carries(other, label) && isWanted(other) && isOnLiveHost(other, cluster),
   )
+}
+
+/** Machines that died with their host hold nobody up. */
+function isOnLiveHost({ placement }: VmRecord, { hosts }: ClusterState): boolean {
+  const state = placement === undefined ? undefined : hosts.get(placement.hostId)?.status.state
+  return state !== undefined && state !== 'fenced' && state !== 'offline'
 }
 
 function carries({ spec }: VmRecord, label: Label): boolean {
@@ -149,9 +156,4 @@ function carries({ spec }: VmRecord, label: Label): boolean {
 
 function selects(selector: HostSelector, { spec }: HostRecord): boolean {
   return 'host' in selector ? spec.name === selector.host : hasLabel(spec.labels, selector.label)
-}
-
-/** It takes room where it is placed: wanted running, or not down yet. */
-export function isWanted({ spec, status }: VmRecord): boolean {
-  return spec.desired !== 'stopped' || (status !== undefined && status.state !== 'stopped')
 }

@@ -4,6 +4,7 @@
  */
 import { decideVm } from '../../control/decide-vm.ts'
 import { deriveStatus } from '../../control/derive-status.ts'
+import { byRecoveryOrder } from '../../control/placement/simulate-loss.ts'
 import type { VmDecision } from '../../control/vm-decision.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import type { HostId, VmId } from '../../model/ids.ts'
@@ -76,10 +77,9 @@ async function runUntilNothingIsLeft(desk: Desk): Promise<void> {
   const { facts, touched, orders } = desk
   while (touched.size > 0) {
     const { vms } = facts.leader.index.state()
-    const orderOf = (vmId: VmId) => vms.get(vmId)?.spec.startOrder ?? 0
     const batch = [...touched]
       .filter((vmId) => !orders.isBusy(vmId))
-      .sort((left, right) => orderOf(left) - orderOf(right))
+      .sort((left, right) => inRecoveryOrder(vms.get(left), vms.get(right)))
     if (batch.length === 0) return
     for (const vmId of batch) {
       touched.delete(vmId)
@@ -90,6 +90,12 @@ async function runUntilNothingIsLeft(desk: Desk): Promise<void> {
       })
     }
   }
+}
+
+/** Those that are gone have nothing to wait for. */
+function inRecoveryOrder(left: VmRecord | undefined, right: VmRecord | undefined): number {
+  if (left === undefined || right === undefined) return (left === undefined ? 0 : 1) - (right === undefined ? 0 : 1)
+  return byRecoveryOrder(left, right)
 }
 
 async function reconcile(desk: Desk, vmId: VmId): Promise<void> {

@@ -5,6 +5,7 @@ import { drillRoutes } from './drill-routes.ts'
 import { hostRoutes } from './host-routes.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
 import { placementRoutes } from './placement-routes.ts'
+import { planRoutes } from './plan-routes.ts'
 import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
 import { vmRoutes } from './vm-routes.ts'
@@ -18,5 +19,6 @@ export const apiContract = {
   ...hostRoutes,
   ...clusterRoutes,
   ...placementRoutes,
+  ...planRoutes,
 } as const satisfies Contract
 export type ApiContract = typeof apiContract

@@ -49,6 +49,8 @@ export const createVmSchema = z.strictObject({
     .default(''),
   /** Its labels, and where it may run. */
   placementRules: placementRulesSchema.optional(),
+  /** Also when it breaks the reserve for failing hosts. */
+  force: z.boolean().default(false),
 })
 export type CreateVmInput = z.input<typeof createVmSchema>
 
@@ -105,6 +107,9 @@ export const vmRoutes = {
     role: 'operator',
     summary: 'Wants it running.',
     params: vmParams,
+    body: z
+      .strictObject({ /** Also when it breaks the reserve for failing hosts. */ force: z.boolean().default(false) })
+      .default({ force: false }),
     response: vmAndTask,
     status: 202,
   },

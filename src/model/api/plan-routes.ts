@@ -1,0 +1,30 @@
+/** The reserve for failing hosts. */
+import { z } from 'zod'
+import { mostHostFailures } from '../cluster.ts'
+import type { Contract } from './route.ts'
+
+export const reserveViewSchema = z.object({
+  hostFailuresToTolerate: z.number().int(),
+  isKept: z.boolean(),
+  /** Which loss would leave which machines without a place; empty when none would. */
+  reason: z.string(),
+})
+export type ReserveView = z.infer<typeof reserveViewSchema>
+
+export const planRoutes = {
+  getReserve: {
+    method: 'GET',
+    path: '/v1/cluster/reserve',
+    role: 'viewer',
+    summary: 'How many hosts may fail with every machine with HA still finding a place, and whether that holds now.',
+    response: reserveViewSchema,
+  },
+  setReserve: {
+    method: 'PUT',
+    path: '/v1/cluster/reserve',
+    role: 'administrator',
+    summary: 'Sets how many hosts may fail. What would break it is refused from then on.',
+    body: z.strictObject({ hostFailuresToTolerate: z.number().int().min(0).max(mostHostFailures) }),
+    response: reserveViewSchema,
+  },
+} as const satisfies Contract
