@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { ClusterView, Finding } from '../model/api/views.ts'
 import { formatInstant } from './age.ts'
 import { exitCodes } from './command-failure.ts'
+import { addDumpCommand } from './dump-command.ts'
 import { printableText } from './printable-text.ts'
 import { addReserveCommand } from './reserve-commands.ts'
 import { writeDetails, writeJson } from './screen.ts'
@@ -24,6 +25,7 @@ export function addClusterCommands(cluster: Command): void {
       }),
     )
   addReserveCommand(cluster)
+  addDumpCommand(cluster)
 }
 
 /** Adds the verbs of the VMs' network to the command `network`. */

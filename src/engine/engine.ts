@@ -50,6 +50,8 @@ export type Engine = {
   /** Sentences on what is on hold, and why. */
   holds(): readonly string[]
   configurationFor(hostId: HostId): AgentConfiguration
+  /** What is known of each machine at this moment, for plans. */
+  questions: VmReconciler['questions']
 }
 
 export type EngineOptions = {
@@ -124,6 +126,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     hasReported: (hostId) => table.hasReported(hostId),
     holds: () => [check.startsOnHold()].filter((hold) => hold !== undefined),
     configurationFor,
+    questions: reconciler.questions,
   }
 }
 

@@ -1,12 +1,15 @@
 /** Answers about placement and planned work, for tests of the command line. */
 import type { ApiContract } from '../../model/api/contract.ts'
 import type { HostView, VmView } from '../../model/api/views.ts'
+import type { ClusterDump } from '../../model/cluster-dump.ts'
+import type { Plan } from '../../model/plan.ts'
+import { defaultTimings } from '../../model/timings.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import { makeHostView, makeVmView } from './views.ts'
 
 type PlanningHandlers = Pick<
   Handlers<ApiContract>,
-  'getVmPlacement' | 'setVmPlacement' | 'changeHostLabels' | 'getReserve' | 'setReserve'
+  'getVmPlacement' | 'setVmPlacement' | 'changeHostLabels' | 'getReserve' | 'setReserve' | 'getPlan' | 'dumpCluster'
 >
 
 export function makePlanningHandlers(situation: {
@@ -29,6 +32,8 @@ export function makePlanningHandlers(situation: {
       situation.changes.push(`placement ${params.vm} ${JSON.stringify(body)}`)
       return placementOf(body)
     },
+    getPlan: ({ query }) => makePlan(query.ifHostDies),
+    dumpCluster: () => makeDump(),
     getReserve: () => ({ hostFailuresToTolerate: 1, isKept: true, reason: '' }),
     setReserve: ({ body }) => {
       situation.changes.push(`reserve ${body.hostFailuresToTolerate}`)
@@ -38,5 +43,68 @@ export function makePlanningHandlers(situation: {
       situation.changes.push(`labels ${params.host} ${JSON.stringify(body)}`)
       return { ...host(), labels: body.set }
     },
+  }
+}
+
+function makePlan(hostName: string | undefined): Plan {
+  const web = { vmName: 'web', hostName: 'node1', state: 'running', brokenRules: [], standby: '' }
+  return {
+    takenAt: '2026-03-01T12:00:00.000Z',
+    revision: 40,
+    reserve: 'no reserve for failing hosts is kept',
+    vms: [
+      { ...web, decision: 'settled', toHostName: null, reason: 'node1 fits best', refusals: [] },
+      {
+        ...web,
+        vmName: 'db',
+        hostName: null,
+        state: 'waiting',
+        decision: 'wait',
+        toHostName: null,
+        reason: 'no host fits',
+        refusals: [{ hostName: 'node2', reason: 'needs 304 MiB' }],
+      },
+    ],
+    ifHostDies:
+      hostName === undefined
+        ? null
+        : {
+            hostName,
+            proof: 'its power fence switches it off',
+            provenAfterMs: null,
+            recovered: [
+              {
+                vmName: 'web',
+                toHostName: 'node2',
+                way: 'warm-standby',
+                expectedMs: 1_500,
+                loses: 'nothing on disk',
+                reason: 'node2 fits best',
+              },
+            ],
+            notRecovered: [{ vmName: 'db', reason: 'it has no HA', refusals: [] }],
+            losesStandby: ['shop'],
+          },
+  }
+}
+
+function makeDump(): ClusterDump {
+  const { id, name, number, address, port, joinedAt, fence, labels, status } = makeHostView()
+  return {
+    format: 'dialtone-dump-1',
+    takenAt: '2026-03-01T12:00:00.000Z',
+    revision: 40,
+    cluster: {
+      id: 'b5f7c2a0-1d0e-4b43-9d1c-0c5f3e6a7b80',
+      name: 'lab',
+      createdAt: '2026-03-01T11:00:00.000Z',
+      timings: defaultTimings,
+      hostFailuresToTolerate: 0,
+    },
+    network: null,
+    hosts: [{ spec: { id, name, number, address, port, joinedAt, fence, labels }, status, statistics: null }],
+    vms: [],
+    storages: [],
+    templates: [],
   }
 }

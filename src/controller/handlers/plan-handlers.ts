@@ -1,11 +1,14 @@
-/** The reserve for failing hosts over the API. */
+/** What would be done and why, and the reserve for failing hosts, over the API. */
 import { judgeReserve } from '../../control/placement/judge-reserve.ts'
+import { dumpCluster, type Planned } from '../../control/plan/dump-cluster.ts'
+import { planCluster } from '../../control/plan/plan-cluster.ts'
 import { commitAndSee, put, unchanged } from '../../engine/leader.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { planRoutes, ReserveView } from '../../model/api/plan-routes.ts'
+import { isAnswering } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
-import type { ApiContext } from './api-context.ts'
+import { type ApiContext, findHost } from './api-context.ts'
 
 export function planHandlers(context: ApiContext): Handlers<typeof planRoutes> {
   const { leader } = context.engine
@@ -19,6 +22,12 @@ export function planHandlers(context: ApiContext): Handlers<typeof planRoutes> {
     }
   }
   return {
+    async getPlan({ query }) {
+      const { ifHostDies } = query
+      const host = ifHostDies === undefined ? undefined : findHost(context, ifHostDies)
+      return planCluster(await plannedNow(context), host === undefined ? {} : { ifHostDies: host.spec.id })
+    },
+    dumpCluster: async () => dumpCluster(await plannedNow(context)),
     getReserve: reserve,
     async setReserve({ body }, caller) {
       const { cluster } = leader.index.state()
@@ -36,5 +45,26 @@ export function planHandlers(context: ApiContext): Handlers<typeof planRoutes> {
       if (result.kind === 'conflict') throw new DialtoneError('conflict', 'the cluster was changed at the same time')
       return reserve()
     },
+  }
+}
+
+/** Without a host's word its history rests on what is usual. The state is read last: all of it is of one moment. */
+async function plannedNow({ engine, agents }: ApiContext): Promise<Planned> {
+  const { leader } = engine
+  const hosts = [...leader.index.state().hosts.values()].filter(isAnswering)
+  const inventories = await Promise.all(
+    hosts.map(async ({ spec }) => {
+      const inventory = await agents.inventory(spec).catch(() => undefined)
+      return inventory === undefined ? [] : [[spec.id, inventory.statistics] as const]
+    }),
+  )
+  const cluster = leader.index.state()
+  return {
+    // A copy: the index goes on while the answer is being written.
+    cluster: { ...cluster, hosts: new Map(cluster.hosts), vms: new Map(cluster.vms) },
+    questions: engine.questions(),
+    statistics: new Map(inventories.flat()),
+    takenAt: leader.clock.wallTime().toISOString(),
+    revision: leader.index.revision(),
   }
 }

@@ -5,7 +5,7 @@
 import { decideVm } from '../../control/decide-vm.ts'
 import { deriveStatus } from '../../control/derive-status.ts'
 import { byRecoveryOrder } from '../../control/placement/simulate-loss.ts'
-import type { VmDecision } from '../../control/vm-decision.ts'
+import type { VmDecision, VmQuestion } from '../../control/vm-decision.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import type { HostId, VmId } from '../../model/ids.ts'
 import type { Condition } from '../../store/store.ts'
@@ -26,6 +26,8 @@ export type VmReconciler = {
   run(): Promise<void>
   /** Touches what waits for time to pass. To be called about twice a second. */
   touchWaiting(): void
+  /** What is known of each machine at this moment: what decisions rest on. */
+  questions(): ReadonlyMap<VmId, VmQuestion>
 }
 
 export type VmReconcilerOptions = {
@@ -70,6 +72,7 @@ export function createVmReconciler(options: VmReconcilerOptions): VmReconciler {
       for (const vmId of waiting) touched.add(vmId)
     },
     run: () => runUntilNothingIsLeft(desk),
+    questions: () => new Map([...leader.index.state().vms].map(([vmId, vm]) => [vmId, questionOf(facts, vm)])),
   }
 }
 

@@ -1,7 +1,10 @@
-/** The reserve for failing hosts. */
+/** What would be done and why, what a failure would do, and the reserve for failing hosts. */
 import { z } from 'zod'
 import { mostHostFailures } from '../cluster.ts'
+import { clusterDumpSchema } from '../cluster-dump.ts'
+import { planSchema } from '../plan.ts'
 import type { Contract } from './route.ts'
+import { referenceSchema } from './vm-routes.ts'
 
 export const reserveViewSchema = z.object({
   hostFailuresToTolerate: z.number().int(),
@@ -12,6 +15,22 @@ export const reserveViewSchema = z.object({
 export type ReserveView = z.infer<typeof reserveViewSchema>
 
 export const planRoutes = {
+  getPlan: {
+    method: 'GET',
+    path: '/v1/plan',
+    role: 'viewer',
+    summary:
+      'Every decision that would fall now, with its reason; and what would become of the machines of a host that dies.',
+    query: z.object({ ifHostDies: referenceSchema.optional() }),
+    response: planSchema,
+  },
+  dumpCluster: {
+    method: 'GET',
+    path: '/v1/cluster/dump',
+    role: 'viewer',
+    summary: 'The cluster as the planner reads it, without secrets: to be planned with elsewhere.',
+    response: clusterDumpSchema,
+  },
   getReserve: {
     method: 'GET',
     path: '/v1/cluster/reserve',
