@@ -7,6 +7,7 @@ import { formatAge, formatDuration, formatInstant } from './age.ts'
 import { formatShare } from './byte-size.ts'
 import { CommandFailure, exitCodes } from './command-failure.ts'
 import { confirmByName } from './confirm.ts'
+import { addMaintenanceCommand } from './maintenance-commands.ts'
 import { type Parameters, parameterOption } from './option-parsers.ts'
 import { addHostLabelCommand } from './placement-commands.ts'
 import { printableText } from './printable-text.ts'
@@ -70,6 +71,7 @@ export function addHostCommands(host: Command): void {
       }),
     )
   addHostLabelCommand(host)
+  addMaintenanceCommand(host)
 }
 
 async function listHosts({ api, screen }: Session): Promise<void> {

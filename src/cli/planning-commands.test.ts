@@ -108,3 +108,17 @@ test('a dump is planned with where no controller is', async () => {
   assert.equal(broken.code, 2)
   assert.match(broken.err, /is not a dump of a cluster/)
 })
+
+test('a maintenance is previewed, begun with what is allowed, and ended', async () => {
+  const plan = (await dialtone('host maintenance on node1 --plan')).out
+  assert.match(plan, /web +migrate +node2 +node2 fits best/)
+  assert.match(plan, /But meanwhile the reserve is not whole\.\n\nIt can't be emptied: 1 of 2 machines would not leave/)
+  assert.deepEqual(standIn.situation.changes, [])
+  const begun = await dialtone('host maintenance on node1 --parallel 4 --restart-elsewhere')
+  assert.match(
+    begun.out,
+    /^node1 is empty and takes no machines. Give it back with: dialtone host maintenance off node1/,
+  )
+  assert.deepEqual(standIn.situation.changes, ['maintenance {"parallel":4,"stop":false,"restartElsewhere":true}'])
+  assert.equal((await dialtone('host maintenance off node1')).out, 'node1 takes machines again. Started again: db.\n')
+})

@@ -85,6 +85,7 @@ function findObstacle(host: HostRecord, vm: VmSpec, question: Question): string 
   if (wishes.required !== undefined && wishes.required !== spec.id) return 'another host was asked for'
   if (vm.boundToHostId !== null && vm.boundToHostId !== spec.id) return "the machine's disk is local to another host"
   if (status.state !== 'online') return `it is ${status.state}`
+  if (spec.maintenance !== null) return 'it is in maintenance'
   const missing = vm.disks.find((disk) => !status.storageIds.includes(disk.storageId))
   if (missing !== undefined)
     return `it doesn't have the storage ${cluster.storages.get(missing.storageId)?.name ?? missing.storageId}`

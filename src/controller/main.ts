@@ -25,6 +25,7 @@ import { clusterHandlers } from './handlers/cluster-handlers.ts'
 import { drillHandlers } from './handlers/drill-handlers.ts'
 import { hostHandlers } from './handlers/host-handlers.ts'
 import { ledgerHandlers } from './handlers/ledger-handlers.ts'
+import { maintenanceHandlers } from './handlers/maintenance-handlers.ts'
 import { placementHandlers } from './handlers/placement-handlers.ts'
 import { planHandlers } from './handlers/plan-handlers.ts'
 import { recoveryHandlers } from './handlers/recovery-handlers.ts'
@@ -81,6 +82,7 @@ const apiHandlers = {
   ...ledgerHandlers(context),
   ...placementHandlers(context),
   ...planHandlers(context),
+  ...maintenanceHandlers(context),
 }
 mountContract(apiServer, apiContract, apiHandlers, { identify: identifyByToken(store) })
 const port = await listen(apiServer, config.apiListen)

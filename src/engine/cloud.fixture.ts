@@ -13,6 +13,7 @@ import type { AgentPort } from './agent-port.ts'
 import { type Engine, startEngine } from './engine.ts'
 import { createFakeAgents, type FakeAgents } from './fake-agents.fixture.ts'
 import { type Leader, put } from './leader.ts'
+import type { MigrateVm } from './maintenance/migrate-vm.ts'
 import { keys } from './state/keys.ts'
 import type { RunnableSaga } from './tasks/saga.ts'
 import type { TaskRunner } from './tasks/task-runner.ts'
@@ -25,6 +26,7 @@ export type CloudOptions = {
   readonly storages?: readonly string[]
   readonly timings?: Partial<Timings>
   moreSagas?(leader: Leader, tasks: () => TaskRunner, agents: AgentPort): readonly RunnableSaga[]
+  migrateVm?(leader: Leader, tasks: () => TaskRunner): MigrateVm
 }
 
 export type Cloud = AsyncDisposable & {
@@ -160,6 +162,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         fences: agents.fences,
         signal: leading.signal,
         moreSagas: (leader, tasks) => options.moreSagas?.(leader, tasks, agents.port) ?? [],
+        ...(options.migrateVm === undefined ? {} : { migrateVm: options.migrateVm }),
       })
       engine = started
       agents.receive = (hostId, heartbeat) => started.receiveHeartbeat(hostId, heartbeat)

@@ -20,6 +20,9 @@ import { createHostTable, type HostTable } from './hosts/host-table.ts'
 import { type Leader, takeTerm } from './leader.ts'
 import { createLedgerKeeper, type LedgerKeeper } from './ledger/keep-ledger.ts'
 import { noteTransitions } from './ledger/note-transitions.ts'
+import { evacuateHostSaga } from './maintenance/evacuate-host.ts'
+import { type MigrateVm, noLiveMigration } from './maintenance/migrate-vm.ts'
+import { restartElsewhereSaga } from './maintenance/restart-elsewhere.ts'
 import { openClusterIndex } from './state/cluster-index.ts'
 import { createEventLedger } from './state/ledger-of-events.ts'
 import { createStoreCheck } from './state/store-check.ts'
@@ -52,6 +55,7 @@ export type Engine = {
   configurationFor(hostId: HostId): AgentConfiguration
   /** What is known of each machine at this moment, for plans. */
   questions: VmReconciler['questions']
+  readonly migrate: MigrateVm
 }
 
 export type EngineOptions = {
@@ -64,6 +68,8 @@ export type EngineOptions = {
   readonly signal: AbortSignal
   /** Sagas of the controller's own, such as the building of templates. */
   moreSagas(leader: Leader, tasks: () => TaskRunner): readonly RunnableSaga[]
+  /** How machines are moved while they run; undefined where that is not possible. */
+  migrateVm?(leader: Leader, tasks: () => TaskRunner): MigrateVm
 }
 
 /** Takes the next term and leads until the signal aborts. The cluster has to be in the store already. */
@@ -99,9 +105,12 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     storeRecords: ledger.storeRecords,
     wake: touchHost,
   })
+  const migrate = options.migrateVm?.(leader, () => tasks) ?? noLiveMigration
   const tasks: TaskRunner = createTaskRunner(leader, [
     ...sagasOf(leader, options, ledger),
     ...options.moreSagas(leader, () => tasks),
+    evacuateHostSaga({ leader, tasks: () => tasks, migrate }),
+    restartElsewhereSaga(leader),
   ])
   const standbys = createStandbyKeeper({ leader, table, agents })
   noteTransitions({ leader, ledger, table })
@@ -127,6 +136,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     holds: () => [check.startsOnHold()].filter((hold) => hold !== undefined),
     configurationFor,
     questions: reconciler.questions,
+    migrate,
   }
 }
 

@@ -50,6 +50,7 @@ export function makeHost(name: string, changes: HostChanges = {}): HostRecord {
       joinedAt: someTime,
       fence: null,
       labels: {},
+      maintenance: null,
       ...changes.spec,
     },
     status: {

@@ -1,7 +1,7 @@
 /** A host: who it is (`spec`), and how the leader sees it (`status`; only transitions are stored, heartbeats are not). */
 import { z } from 'zod'
 import { acceleratorSchema } from './hardware.ts'
-import { hostIdSchema, nameSchema, sessionIdSchema, storageIdSchema } from './ids.ts'
+import { hostIdSchema, nameSchema, sessionIdSchema, storageIdSchema, vmIdSchema } from './ids.ts'
 import { labelsSchema } from './labels.ts'
 import { proofSchema } from './proof.ts'
 
@@ -11,6 +11,15 @@ export const fenceConfigurationSchema = z.object({
   parameters: z.record(z.string().regex(/^[a-z_]+$/), z.string().regex(/^[^\n]*$/)),
 })
 export type FenceConfiguration = z.infer<typeof fenceConfigurationSchema>
+
+/** A host that is to be empty: it takes no machines. Whether it is silent or fenced is another matter, and goes on as ever. */
+export const maintenanceSchema = z.object({
+  since: z.iso.datetime(),
+  user: z.string(),
+  /** Machines that were stopped for it, and start again when it ends. */
+  stoppedVmIds: z.array(vmIdSchema),
+})
+export type Maintenance = z.infer<typeof maintenanceSchema>
 
 export const hostSpecSchema = z.object({
   id: hostIdSchema,
@@ -23,6 +32,7 @@ export const hostSpecSchema = z.object({
   joinedAt: z.iso.datetime(),
   fence: fenceConfigurationSchema.nullable(),
   labels: labelsSchema.default({}),
+  maintenance: maintenanceSchema.nullable().default(null),
 })
 export type HostSpec = z.infer<typeof hostSpecSchema>
 

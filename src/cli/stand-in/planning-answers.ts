@@ -2,14 +2,24 @@
 import type { ApiContract } from '../../model/api/contract.ts'
 import type { HostView, VmView } from '../../model/api/views.ts'
 import type { ClusterDump } from '../../model/cluster-dump.ts'
+import type { MaintenancePlan } from '../../model/maintenance.ts'
 import type { Plan } from '../../model/plan.ts'
 import { defaultTimings } from '../../model/timings.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
-import { makeHostView, makeVmView } from './views.ts'
+import { makeHostView, makeTaskView, makeVmView } from './views.ts'
 
 type PlanningHandlers = Pick<
   Handlers<ApiContract>,
-  'getVmPlacement' | 'setVmPlacement' | 'changeHostLabels' | 'getReserve' | 'setReserve' | 'getPlan' | 'dumpCluster'
+  | 'getVmPlacement'
+  | 'setVmPlacement'
+  | 'changeHostLabels'
+  | 'getReserve'
+  | 'setReserve'
+  | 'getPlan'
+  | 'planMaintenance'
+  | 'beginMaintenance'
+  | 'endMaintenance'
+  | 'dumpCluster'
 >
 
 export function makePlanningHandlers(situation: {
@@ -32,6 +42,12 @@ export function makePlanningHandlers(situation: {
       situation.changes.push(`placement ${params.vm} ${JSON.stringify(body)}`)
       return placementOf(body)
     },
+    planMaintenance: () => ({ hostName: host().name, moves, warnings: ['meanwhile the reserve is not whole'] }),
+    beginMaintenance: ({ body }) => {
+      situation.changes.push(`maintenance ${JSON.stringify(body)}`)
+      return { host: host(), task: makeTaskView({ kind: 'host.maintenance', subject: host().name }) }
+    },
+    endMaintenance: () => ({ host: host(), startedVms: ['db'] }),
     getPlan: ({ query }) => makePlan(query.ifHostDies),
     dumpCluster: () => makeDump(),
     getReserve: () => ({ hostFailuresToTolerate: 1, isKept: true, reason: '' }),
@@ -45,6 +61,11 @@ export function makePlanningHandlers(situation: {
     },
   }
 }
+
+const moves: MaintenancePlan['moves'] = [
+  { vmName: 'web', way: 'migrate', toHostName: 'node2', reason: 'node2 fits best', refusals: [] },
+  { vmName: 'db', way: 'refused', toHostName: null, reason: 'its disk is local to this host', refusals: [] },
+]
 
 function makePlan(hostName: string | undefined): Plan {
   const web = { vmName: 'web', hostName: 'node1', state: 'running', brokenRules: [], standby: '' }
@@ -89,7 +110,14 @@ function makePlan(hostName: string | undefined): Plan {
 }
 
 function makeDump(): ClusterDump {
-  const { id, name, number, address, port, joinedAt, fence, labels, status } = makeHostView()
+  const {
+    status,
+    silentMs: _silent,
+    usedMemoryMiB: _memory,
+    usedCpus: _cpus,
+    vmNames: _names,
+    ...spec
+  } = makeHostView()
   return {
     format: 'dialtone-dump-1',
     takenAt: '2026-03-01T12:00:00.000Z',
@@ -102,7 +130,7 @@ function makeDump(): ClusterDump {
       hostFailuresToTolerate: 0,
     },
     network: null,
-    hosts: [{ spec: { id, name, number, address, port, joinedAt, fence, labels }, status, statistics: null }],
+    hosts: [{ spec, status, statistics: null }],
     vms: [],
     storages: [],
     templates: [],

@@ -93,6 +93,7 @@ export function makeHostView(changes: Partial<HostView> = {}): HostView {
     joinedAt: madeAt,
     fence: null,
     labels: {},
+    maintenance: null,
     status: {
       state: 'online',
       since: madeAt,

@@ -96,6 +96,7 @@ function newHost({ engine }: ApiContext, request: z.infer<typeof joinRequestSche
     joinedAt: leader.clock.wallTime().toISOString(),
     fence: null,
     labels: {},
+    maintenance: null,
   }
 }
 

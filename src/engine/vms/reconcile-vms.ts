@@ -115,11 +115,18 @@ async function reconcile(desk: Desk, vmId: VmId): Promise<void> {
   const conditions = conditionsOf(leader, vm)
   const decision = decideVm(leader.index.state(), vm, questionOf(facts, vm))
   noteTurn(facts, vm, decision)
-  if (decision.kind === 'wait') waiting.add(vmId)
+  if (decision.kind === 'wait' || isStartAwaited(facts, vm, decision)) waiting.add(vmId)
   else waiting.delete(vmId)
   // What is about to be placed changes its state in a moment; people are told of that, and not of the instant before.
   if (decision.kind !== 'place') await writeStatus(facts, vmId, decision.kind === 'wait' ? decision.reason : undefined)
   await carryOut(desk, vm, { decision, conditions })
+}
+
+/** Its order was answered and nothing is reported yet. Were the order spent, no report would ever come: only time tells. */
+function isStartAwaited(facts: VmFacts, vm: VmRecord, decision: VmDecision): boolean {
+  const { spec, placement } = vm
+  if (decision.kind !== 'settled' || placement === undefined) return false
+  return spec.lifecycle === 'live' && spec.desired !== 'stopped' && reportOf(facts, vm) === undefined
 }
 
 async function carryOut(

@@ -4,6 +4,7 @@ import { clusterRoutes } from './cluster-routes.ts'
 import { drillRoutes } from './drill-routes.ts'
 import { hostRoutes } from './host-routes.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
+import { maintenanceRoutes } from './maintenance-routes.ts'
 import { placementRoutes } from './placement-routes.ts'
 import { planRoutes } from './plan-routes.ts'
 import { recoveryRoutes } from './recovery-routes.ts'
@@ -20,5 +21,6 @@ export const apiContract = {
   ...clusterRoutes,
   ...placementRoutes,
   ...planRoutes,
+  ...maintenanceRoutes,
 } as const satisfies Contract
 export type ApiContract = typeof apiContract
