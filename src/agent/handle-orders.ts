@@ -19,7 +19,7 @@ export type OrderContext = {
   readonly licences: LicenceKeeper
   readonly ports: Pick<
     AgentPorts,
-    'clock' | 'hostName' | 'cgroups' | 'images' | 'outcomes' | 'rootDisk' | 'network' | 'records'
+    'clock' | 'hostName' | 'cgroups' | 'images' | 'outcomes' | 'rootDisk' | 'network' | 'records' | 'hostCommands'
   >
 }
 
@@ -77,6 +77,10 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
       return {}
     },
     ...recoveryOrders(room),
+    runHostCommand({ params, body }) {
+      room.checkAuthority(body.authority)
+      return ports.hostCommands.run(params.runId, body.command)
+    },
     inventory: () => takeInventory(context),
   }
 }

@@ -17,6 +17,7 @@ import { listen, makeServer } from '../transport/serve.ts'
 import { identifyByCertificate } from '../transport/tls-identity.ts'
 import { startAgent } from './agent.ts'
 import { type AgentConfig, readAgentConfig } from './agent-config.ts'
+import { createHostCommands } from './host-commands/host-commands.ts'
 import { limitStarts } from './hypervisor/limit-starts.ts'
 import { createQemuHypervisor } from './hypervisor/qemu/qemu-hypervisor.ts'
 import { obtainIdentity } from './identity.ts'
@@ -88,6 +89,10 @@ const agent = await startAgent({
     logger,
   }),
   outcomes: await openRungOutcomes(join(config.dataDirectory, 'rung-outcomes.json'), logger),
+  hostCommands: createHostCommands({
+    directory: join(config.dataDirectory, 'commands'),
+    cgroupDirectory: join(config.cgroupDirectory, 'commands'),
+  }),
   randomBytes,
   sendSignal: (pid, signal) => void process.kill(pid, signal),
   checkOnce,

@@ -84,6 +84,8 @@ export function connectToAgents(tls: ControllerTls, clusterId: string): AgentCon
     async injectFailure(host, { vmId, ...order }) {
       await client(host).call('injectFailure', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
     },
+    runHostCommand: (host, { runId, ...order }) =>
+      client(host).call('runHostCommand', { params: { runId }, body: order }, { timeoutMs: orderTimeoutMs }),
     inventory: (host) => client(host).call('inventory', {}, { timeoutMs: orderTimeoutMs }),
     knock,
     async close() {

@@ -1,7 +1,8 @@
 /** What the engine asks of agents, fence devices and chance. The controller connects it to the network; the simulator to simulated hosts. */
 import type { Inventory } from '../model/agent-protocol/agent-contract.ts'
 import type { HostSpec } from '../model/host.ts'
-import type { ImageId, SessionId, StorageId, VmId, VolumeId } from '../model/ids.ts'
+import type { HostCommandReport } from '../model/host-command.ts'
+import type { ImageId, SessionId, StorageId, TaskId, VmId, VolumeId } from '../model/ids.ts'
 import type { DiskFormat, MachineOrder, OrderAuthority } from '../model/machine-order.ts'
 import type { Pill } from '../model/protection/pill.ts'
 import type { InjectedFailure } from '../model/recovery/drill.ts'
@@ -54,6 +55,11 @@ export type AgentPort = {
   captureMachine(host: HostSpec, order: MachineOrderHead & { readonly kind: 'recovery' | 'template' }): Promise<ImageId>
   recoverMachine(host: HostSpec, order: MachineOrderHead & { readonly rung: Rung }): Promise<void>
   injectFailure(host: HostSpec, order: MachineOrderHead & { readonly failure: InjectedFailure }): Promise<void>
+  /** Begins an administrator's command there, unless this run was begun before; tells how it stands. */
+  runHostCommand(
+    host: HostSpec,
+    order: { readonly authority: OrderAuthority; readonly runId: TaskId; readonly command: string },
+  ): Promise<HostCommandReport>
   inventory(host: HostSpec): Promise<Inventory>
   /** True when the host's kernel answers a connection, even by refusing it: the machine and the way to it are alive. Never throws. */
   knock(host: HostSpec, timeoutMs: number): Promise<boolean>

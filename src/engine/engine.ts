@@ -23,6 +23,7 @@ import { noteTransitions } from './ledger/note-transitions.ts'
 import { evacuateHostSaga } from './maintenance/evacuate-host.ts'
 import { type MigrateVm, noLiveMigration } from './maintenance/migrate-vm.ts'
 import { restartElsewhereSaga } from './maintenance/restart-elsewhere.ts'
+import { updateSagas } from './maintenance/update-host.ts'
 import { openClusterIndex } from './state/cluster-index.ts'
 import { createEventLedger } from './state/ledger-of-events.ts'
 import { createStoreCheck } from './state/store-check.ts'
@@ -111,6 +112,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     ...options.moreSagas(leader, () => tasks),
     evacuateHostSaga({ leader, tasks: () => tasks, migrate }),
     restartElsewhereSaga(leader),
+    ...updateSagas({ leader, tasks: () => tasks, migrate, agents }),
   ])
   const standbys = createStandbyKeeper({ leader, table, agents })
   noteTransitions({ leader, ledger, table })

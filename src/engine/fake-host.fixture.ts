@@ -1,5 +1,6 @@
 /** One host as the fake agents keep it: what it holds, and how a test has it misbehave. */
 import type { Armed, HostSpec } from '../model/host.ts'
+import type { HostCommandReport } from '../model/host-command.ts'
 import type { ImageId, SessionId, VmId } from '../model/ids.ts'
 import type { MachineOrder } from '../model/machine-order.ts'
 import type { NumberedRecord, RecoveryRecord } from '../model/recovery/recovery-record.ts'
@@ -42,6 +43,8 @@ export type FakeHost = {
   /** What it saw of failures and recoveries and was not told to be stored yet; numbered in its session. */
   records: NumberedRecord[]
   recordsMade: number
+  /** Commands that were begun, by their run. Outlives its boots. */
+  readonly commands: Map<string, HostCommandReport>
 }
 
 export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): FakeHost {
@@ -64,6 +67,7 @@ export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): 
     standbys: new Map(),
     records: [],
     recordsMade: 0,
+    commands: new Map(),
   }
 }
 

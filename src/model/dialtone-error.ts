@@ -72,6 +72,11 @@ export const errorCatalogue = {
     retryable: true,
     next: 'Look at its console: is the guest up, and does its agent run?',
   },
+  'command-failed': {
+    status: 502,
+    retryable: false,
+    next: 'Read its output, mend what failed, and repeat the update for the hosts that are left.',
+  },
   'image-unfit': {
     status: 409,
     retryable: false,
