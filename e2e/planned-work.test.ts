@@ -1,6 +1,7 @@
 /** Rules of placement, plan, reserve and maintenance on real hosts and guests. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { waitForAnswer } from '../src/cli/demo/http-probe.ts'
 import { readDump } from '../src/control/plan/dump-cluster.ts'
 import { planCluster } from '../src/control/plan/plan-cluster.ts'
 import type { VmView } from '../src/model/api/views.ts'
@@ -25,6 +26,8 @@ async function create(name: string): Promise<VmView> {
   const { api } = laboratory
   const { task } = await api.call('createVm', { body: { name, template: 'tiny', ha: true, placementRules } })
   await laboratory.untilTaskEnds(task.id)
+  const vm = await api.call('getVm', { params: { vm: name } })
+  await waitForAnswer({ address: vm.address, name }, { deadlineMs: 60_000 })
   return api.call('getVm', { params: { vm: name } })
 }
 

@@ -122,3 +122,19 @@ test('a maintenance is previewed, begun with what is allowed, and ended', async 
   assert.deepEqual(standIn.situation.changes, ['maintenance {"parallel":4,"stop":false,"restartElsewhere":true}'])
   assert.equal((await dialtone('host maintenance off node1')).out, 'node1 takes machines again. Started again: db.\n')
 })
+
+test('an update asks before it runs anything, names its hosts, and shows what they said', async () => {
+  const asked = await dialtone('host update --rolling --hosts node1,node2 --command true')
+  assert.equal(asked.code, 1)
+  assert.match(asked.err, /--yes/)
+  assert.deepEqual(standIn.situation.changes, [])
+  standIn.situation.taskChanges = [
+    { state: 'succeeded', endedAt: '2026-03-01T12:00:00.000Z', output: 'node1:\nall is new' },
+  ]
+  const { out } = await dialtone('host update --rolling --hosts node1,node2 --command true --yes')
+  assert.equal(out, 'node1:\nall is new\nUpdated: node1, node2.\n')
+  assert.match(
+    standIn.situation.changes[0] ?? '',
+    /^update {"parallel":2,.*"hosts":\["node1","node2"\],"command":"true"}|"command":"true"/,
+  )
+})

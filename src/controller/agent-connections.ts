@@ -84,13 +84,22 @@ export function connectToAgents(tls: ControllerTls, clusterId: string): AgentCon
     async injectFailure(host, { vmId, ...order }) {
       await client(host).call('injectFailure', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
     },
-    runHostCommand: (host, { runId, ...order }) =>
-      client(host).call('runHostCommand', { params: { runId }, body: order }, { timeoutMs: orderTimeoutMs }),
-    inventory: (host) => client(host).call('inventory', {}, { timeoutMs: orderTimeoutMs }),
+    ...hostCalls(client),
     knock,
     async close() {
       await Promise.all([...clients.values()].map((one) => one.close()))
     },
+  }
+}
+
+/** What is asked of a host as a whole. */
+function hostCalls(
+  client: (host: HostSpec) => ContractClient<AgentContract>,
+): Pick<AgentPort, 'inventory' | 'runHostCommand'> {
+  return {
+    inventory: (host) => client(host).call('inventory', {}, { timeoutMs: orderTimeoutMs }),
+    runHostCommand: (host, { runId, ...order }) =>
+      client(host).call('runHostCommand', { params: { runId }, body: order }, { timeoutMs: orderTimeoutMs }),
   }
 }
 

@@ -19,6 +19,7 @@ type PlanningHandlers = Pick<
   | 'planMaintenance'
   | 'beginMaintenance'
   | 'endMaintenance'
+  | 'updateHosts'
   | 'dumpCluster'
 >
 
@@ -46,6 +47,10 @@ export function makePlanningHandlers(situation: {
     beginMaintenance: ({ body }) => {
       situation.changes.push(`maintenance ${JSON.stringify(body)}`)
       return { host: host(), task: makeTaskView({ kind: 'host.maintenance', subject: host().name }) }
+    },
+    updateHosts: ({ body }) => {
+      situation.changes.push(`update ${JSON.stringify(body)}`)
+      return { task: makeTaskView({ kind: 'host.rolling-update' }), hostNames: body.hosts ?? [] }
     },
     endMaintenance: () => ({ host: host(), startedVms: ['db'] }),
     getPlan: ({ query }) => makePlan(query.ifHostDies),

@@ -11,7 +11,7 @@ import { waitForVm } from '../vms/wait-for-vm.ts'
 
 const journalSchema = z.object({ vmId: vmIdSchema })
 /** A guest that doesn't listen to its power button is switched off after this. */
-const shutdownWithinMs = 120_000
+const shutdownWithinMs = 60_000
 
 export function restartElsewhereSaga(leader: Leader): RunnableSaga {
   return defineSaga<z.infer<typeof journalSchema>>({

@@ -40,7 +40,8 @@ export type UpdateParts = EvacuationParts & { readonly agents: AgentPort }
 
 const lookEveryMs = 500
 const commandWithinMs = 4 * 3_600_000
-const returnWithinMs = 30 * 60_000
+/** A server may take minutes to boot; one that takes longer needs a person. */
+const returnWithinMs = 15 * 60_000
 /** It answers for so long without a break: a reboot that the command has only ordered comes within it. */
 const steadyMs = 10_000
 
@@ -173,6 +174,7 @@ function hostSaga(parts: UpdateParts): RunnableSaga {
 
 /** Until it has ended. One that ends its own host is through once the host has booted anew: it is not begun a second time. */
 async function runCommand({ leader, agents }: UpdateParts, { journal, task, signal }: StepContext<HostJournal>) {
+  let heardAtMs = leader.clock.bootTimeMs()
   for (;;) {
     signal.throwIfAborted()
     const { spec, status } = hostOf(leader, journal.hostId)
@@ -183,6 +185,13 @@ async function runCommand({ leader, agents }: UpdateParts, { journal, task, sign
       if (hasBooted) return { output: `${report.output}(the host has booted anew)\n` }
       throw new DialtoneError('command-failed', `the command on ${spec.name} was cut off`, { detail: report })
     }
+    const nowMs = leader.clock.bootTimeMs()
+    if (report !== undefined) heardAtMs = nowMs
+    if (nowMs - heardAtMs > returnWithinMs)
+      throw new DialtoneError(
+        'host-unreachable',
+        `${spec.name} has not come back within ${returnWithinMs / 60_000} minutes`,
+      )
     await leader.clock.sleep(lookEveryMs, signal)
   }
 }

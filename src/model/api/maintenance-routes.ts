@@ -32,6 +32,21 @@ export const maintenanceRoutes = {
     response: z.object({ host: hostViewSchema, task: taskViewSchema }),
     status: 202,
   },
+  updateHosts: {
+    method: 'POST',
+    path: '/v1/host-updates',
+    role: 'administrator',
+    summary:
+      'Updates hosts one after the other: empties it, has it run the command, waits until it is back, gives it back. Stops at the first that fails.',
+    body: z.strictObject({
+      /** In this order; all hosts, by name, when left out. */
+      hosts: z.array(referenceSchema).min(1).max(1000).optional(),
+      command: z.string().min(1).max(4_000),
+      ...maintenanceWishSchema.shape,
+    }),
+    response: z.object({ task: taskViewSchema, hostNames: z.array(z.string()) }),
+    status: 202,
+  },
   endMaintenance: {
     method: 'DELETE',
     path: '/v1/hosts/:host/maintenance',
