@@ -6,6 +6,7 @@ import type { Clock } from '../model/clock.ts'
 import type { HostId, SessionId, VmId } from '../model/ids.ts'
 import type { Logger } from '../model/logger.ts'
 import type { MachineOrder } from '../model/machine-order.ts'
+import type { HostCommands } from './host-commands/host-commands.ts'
 import type { Hypervisor } from './hypervisor/hypervisor.ts'
 import type { BootFiles, MachineCgroups } from './machines/machine-ports.ts'
 import type { MachineRecords } from './machines/machine-record.ts'
@@ -31,6 +32,7 @@ export type AgentPorts = {
   readonly watchdog: WatchdogLink
   readonly images: MemoryImageCache
   readonly outcomes: RungOutcomes
+  readonly hostCommands: HostCommands
   randomBytes(count: number): Uint8Array
   openStreamTo(target: DepartureTarget, vmId: VmId): Promise<Duplex>
   sendSignal(pid: number, signal: 'SIGKILL' | 'SIGSTOP'): void

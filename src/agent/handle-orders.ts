@@ -20,7 +20,7 @@ export type OrderContext = {
   readonly licences: LicenceKeeper
   readonly ports: Pick<
     AgentPorts,
-    'clock' | 'hostName' | 'cgroups' | 'images' | 'outcomes' | 'rootDisk' | 'network' | 'records'
+    'clock' | 'hostName' | 'cgroups' | 'images' | 'outcomes' | 'rootDisk' | 'network' | 'records' | 'hostCommands'
   >
 }
 
@@ -79,6 +79,10 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
     },
     ...recoveryOrders(room),
     ...migrationOrders(room),
+    runHostCommand({ params, body }) {
+      room.checkAuthority(body.authority)
+      return ports.hostCommands.run(params.runId, body.command)
+    },
     inventory: () => takeInventory(context),
   }
 }

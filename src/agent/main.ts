@@ -20,6 +20,7 @@ import { startAgent } from './agent.ts'
 import { type AgentConfig, readAgentConfig } from './agent-config.ts'
 import { createNftFirewall } from './firewall/nft/nft-firewall.ts'
 import { probeFirewall } from './firewall/nft/probe-firewall.ts'
+import { createHostCommands } from './host-commands/host-commands.ts'
 import { limitStarts } from './hypervisor/limit-starts.ts'
 import { createQemuHypervisor } from './hypervisor/qemu/qemu-hypervisor.ts'
 import { obtainIdentity } from './identity.ts'
@@ -104,6 +105,10 @@ const agent = await startAgent({
     logger,
   }),
   outcomes: await openRungOutcomes(join(config.dataDirectory, 'rung-outcomes.json'), logger),
+  hostCommands: createHostCommands({
+    directory: join(config.dataDirectory, 'commands'),
+    cgroupDirectory: join(config.cgroupDirectory, 'commands'),
+  }),
   randomBytes,
   openStreamTo: (target, vmId) => openStreamTo(target, vmId, { tls, clusterId: identity.clusterId }),
   sendSignal: (pid, signal) => void process.kill(pid, signal),

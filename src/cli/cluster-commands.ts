@@ -3,7 +3,9 @@ import type { Command } from 'commander'
 import type { ClusterView, Finding } from '../model/api/views.ts'
 import { formatInstant } from './age.ts'
 import { exitCodes } from './command-failure.ts'
+import { addDumpCommand } from './dump-command.ts'
 import { printableText } from './printable-text.ts'
+import { addReserveCommand } from './reserve-commands.ts'
 import { writeDetails, writeJson } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 import { type Cell, styled } from './text-table.ts'
@@ -22,6 +24,8 @@ export function addClusterCommands(cluster: Command): void {
         writeDetails(screen, describeCluster(view, screen.nowMs()))
       }),
     )
+  addReserveCommand(cluster)
+  addDumpCommand(cluster)
 }
 
 /** Adds the verbs of the VMs' network to the command `network`. */
@@ -57,6 +61,7 @@ function describeCluster(cluster: ClusterView, nowMs: number): [string, Cell][] 
     ['Created', formatInstant(cluster.createdAt, nowMs)],
     ['Term', String(cluster.term)],
     ['Network', cluster.network === null ? 'none: set it with dialtone network set' : describeNetwork(cluster.network)],
+    ['Reserve', `for ${cluster.hostFailuresToTolerate} failing hosts`],
     ['Store', `revision ${cluster.storeRevision}, incarnation ${cluster.storeIncarnation}`],
     ['Heartbeat', `every ${timings.heartbeatMs} ms, lease ${timings.leaseMs} ms`],
     ['Suspect', `after ${timings.suspectAfterMs} ms of silence, pills after ${timings.pillAfterMs} ms`],

@@ -1,17 +1,21 @@
 /** `dialtone host …` */
 import type { Command } from 'commander'
 import type { HostView } from '../model/api/views.ts'
+import { describeLabels } from '../model/labels.ts'
 import { describeProof } from '../model/proof.ts'
 import { formatAge, formatDuration, formatInstant } from './age.ts'
 import { formatShare } from './byte-size.ts'
 import { CommandFailure, exitCodes } from './command-failure.ts'
 import { confirmByName } from './confirm.ts'
+import { addMaintenanceCommand } from './maintenance-commands.ts'
 import { type Parameters, parameterOption } from './option-parsers.ts'
+import { addHostLabelCommand } from './placement-commands.ts'
 import { printableText } from './printable-text.ts'
 import { type Listing, writeDetails, writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 import { hostStateCell } from './state-cells.ts'
 import type { Cell } from './text-table.ts'
+import { addUpdateCommand } from './update-commands.ts'
 
 type FenceOptions = { readonly agent?: string; readonly parameter?: Parameters; readonly none?: boolean }
 type YesOption = { readonly yes?: boolean }
@@ -67,6 +71,9 @@ export function addHostCommands(host: Command): void {
         screen.note(`${printableText(hostName)} may join with it once, until ${printableText(answer.expiresAt)}.\n`)
       }),
     )
+  addHostLabelCommand(host)
+  addMaintenanceCommand(host)
+  addUpdateCommand(host)
 }
 
 async function listHosts({ api, screen }: Session): Promise<void> {
@@ -133,6 +140,7 @@ function describeHost(host: HostView, storageNames: readonly string[], nowMs: nu
     ['Machine type', status.machineType ?? '-'],
     ['CPU model', status.cpuModel ?? '-'],
     ['Firewall', `${status.firewall}${status.firewallDetail === '' ? '' : `: ${status.firewallDetail}`}`],
+    ['Labels', describeLabels(host.labels)],
     ['Slot', String(host.number)],
     ['Session', status.session ?? '-'],
     ['Boot', status.bootId ?? '-'],

@@ -44,6 +44,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'the cluster as a whole',
     load: async () => (await import('./cluster-commands.ts')).addClusterCommands,
   },
+  plan: {
+    summary: 'what would be done now, and what a failure would do',
+    load: async () => (await import('./plan-commands.ts')).addPlanCommand,
+  },
   network: {
     summary: 'the network of the VMs',
     load: async () => (await import('./cluster-commands.ts')).addNetworkCommands,

@@ -16,6 +16,8 @@ import {
   sizeOption,
   wholeNumberOption,
 } from './option-parsers.ts'
+import { addPlacementCommand } from './placement-commands.ts'
+import { addPlacementOptions, type PlacementOptions, placementRulesOf } from './placement-options.ts'
 import { printableText } from './printable-text.ts'
 import { addRecoverCommand } from './recover-commands.ts'
 import { addRecoveryOptions, probeOf, type RecoveryOptions, recoveryOf } from './recovery-options.ts'
@@ -25,23 +27,25 @@ import { vmStateCell } from './state-cells.ts'
 import { describeVm } from './vm-details.ts'
 import { addVmRecoveryCommands } from './vm-recovery-commands.ts'
 
-type CreateOptions = RecoveryOptions & {
-  readonly template: string
-  readonly fromMemory?: boolean
-  readonly securityGroup?: readonly string[]
-  readonly cpus?: number
-  readonly memory?: number
-  readonly storage?: string
-  readonly disk?: readonly DiskOption[]
-  readonly address?: string
-  readonly host?: string
-  readonly ha?: boolean
-  readonly autostart: boolean
-  readonly startOrder?: number
-  readonly start: boolean
-  readonly append?: string
-  readonly detach?: boolean
-}
+type CreateOptions = RecoveryOptions &
+  PlacementOptions & {
+    readonly template: string
+    readonly fromMemory?: boolean
+    readonly securityGroup?: readonly string[]
+    readonly cpus?: number
+    readonly memory?: number
+    readonly storage?: string
+    readonly disk?: readonly DiskOption[]
+    readonly address?: string
+    readonly host?: string
+    readonly ha?: boolean
+    readonly autostart: boolean
+    readonly startOrder?: number
+    readonly start: boolean
+    readonly append?: string
+    readonly force?: boolean
+    readonly detach?: boolean
+  }
 type DetachOption = { readonly detach?: boolean }
 type DeleteOptions = DetachOption & { readonly force?: boolean; readonly yes?: boolean }
 type ConsoleOptions = { readonly linger: number }
@@ -67,6 +71,7 @@ export function addVmCommands(vm: Command): void {
   addCloneCommand(vm)
   addRecoverCommand(vm)
   addMigrateCommand(vm)
+  addPlacementCommand(vm)
   vm.command('reset')
     .description('press its reset button')
     .argument('<vm>')
@@ -106,7 +111,8 @@ export function addVmCommands(vm: Command): void {
 }
 
 function addCreate(vm: Command): void {
-  addRecoveryOptions(vm.command('create').description('make a VM from a template and start it').argument('<name>'))
+  const create = vm.command('create').description('make a VM from a template and start it').argument('<name>')
+  addPlacementOptions(addRecoveryOptions(create))
     .requiredOption('--template <template>', 'the template that it is made from')
     .option('--cpus <number>', 'virtual CPUs', wholeNumberOption)
     .option('--memory <size>', 'memory, such as 128MiB or 2G', sizeOption)
@@ -121,6 +127,7 @@ function addCreate(vm: Command): void {
     .option('--from-memory', "start it from the template's warm image: it runs at once")
     .option('--start-order <number>', 'lower starts first', wholeNumberOption)
     .option('--no-start', 'only make it')
+    .option('--force', 'also when it breaks the reserve for failing hosts')
     .option(
       '--append <arguments>',
       'appended to the kernel command line; {host}, {epoch} and {incarnation} are filled in',
@@ -151,6 +158,8 @@ function addCreate(vm: Command): void {
             probe: probeOf(options),
             drillable: options.drillable,
             securityGroups: [...(options.securityGroup ?? [])],
+            placementRules: placementRulesOf(options),
+            force: options.force,
           },
         })
         await finish(session, begun, options)
@@ -169,7 +178,6 @@ function refuseGroups({ securityGroup = [] }: CreateOptions): void {
 
 function addPowerVerbs(vm: Command): void {
   for (const [verb, route, description] of [
-    ['start', 'startVm', 'start it'],
     ['kill', 'killVm', 'cut its power'],
     ['pause', 'pauseVm', 'stop its vCPUs'],
     ['resume', 'resumeVm', 'let its vCPUs go on'],
@@ -184,6 +192,17 @@ function addPowerVerbs(vm: Command): void {
         }),
       )
   }
+  vm.command('start')
+    .description('start it')
+    .argument('<vm>')
+    .option('--force', 'also when it breaks the reserve for failing hosts')
+    .option(...detachOption)
+    .action((name: string, options: DetachOption & { readonly force?: boolean }, command: Command) =>
+      withSession(command, async (session) => {
+        const body = { force: options.force === true }
+        await finish(session, await session.api.call('startVm', { params: { vm: name }, body }), options)
+      }),
+    )
   vm.command('stop')
     .description('press its power button and wait until it is off')
     .argument('<vm>')

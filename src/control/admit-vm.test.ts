@@ -163,3 +163,11 @@ test('a clone from memory has the hardware and the root disk that its memory was
   const spec = specOf({ origin: { clonedFrom, hardware, rootDiskMiB: 777 } })
   assert.deepEqual([spec.hardware, spec.clonedFrom, spec.disks[0]?.sizeMiB], [hardware, clonedFrom, 777])
 })
+
+test('what would break the reserve for failing hosts is refused, unless it is forced or not started', () => {
+  const hosts = ['ada', 'bob'].map((name) => makeHost(name, { status: { memoryMiB: 400 } }))
+  const parts = { hosts, vms: [makeVm('web', { on: 'ada' })], hostFailuresToTolerate: 1 }
+  assert.equal(refusal({}, parts), 'reserve-broken')
+  assert.equal(refusal({ isForced: true }, parts), 'admitted')
+  assert.equal(refusal({ start: false }, parts), 'admitted')
+})

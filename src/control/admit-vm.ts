@@ -6,12 +6,14 @@ import type { ErrorCode } from '../model/dialtone-error.ts'
 import type { PinnedHardware } from '../model/hardware.ts'
 import type { HostId, VmId, VolumeId } from '../model/ids.ts'
 import type { CloneOrigin, DiskFormat } from '../model/machine-order.ts'
+import { noPlacementRules, type PlacementRules } from '../model/placement-rules.ts'
 import { type Probe, probeSchema } from '../model/recovery/probe.ts'
 import type { Recovery } from '../model/recovery/recovery-policy.ts'
 import type { StorageSpec } from '../model/storage.ts'
 import type { VmSpec } from '../model/vm.ts'
 import { addressToNumber, numberToAddress } from './ipv4.ts'
 import { describeVerdicts, placeVm } from './place-vm.ts'
+import { refuseByReserve } from './placement/judge-reserve.ts'
 
 export type VmWish = {
   readonly name: string
@@ -32,6 +34,9 @@ export type VmWish = {
   readonly probe?: Probe | null | undefined
   readonly drillable: boolean
   readonly securityGroupIds?: VmSpec['securityGroupIds'] | undefined
+  readonly placementRules?: PlacementRules | undefined
+  /** Also when it breaks the reserve for failing hosts. */
+  readonly isForced?: boolean | undefined
   /** For a clone from memory: its machine has to be like the one that the memory was captured of. */
   readonly origin?: {
     readonly clonedFrom: CloneOrigin
@@ -106,6 +111,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     securityGroupIds: [...(wish.securityGroupIds ?? [])],
     lifecycle: 'creating',
     createdAt: identity.createdAt,
+    placementRules: wish.placementRules ?? noPlacementRules,
   }
   return admitOnStorage(cluster, base, { wish, template, storage, identity, requiredHost: host?.spec.id })
 }
@@ -160,10 +166,27 @@ function admitOnStorage(
       )
     }
     const choice = placeVm(cluster, spec, { required: question.requiredHost })
-    if (choice.kind === 'placed') return { kind: 'admitted', spec, hostId: choice.hostId }
+    if (choice.kind === 'placed')
+      return (
+        refuseForReserve(cluster, { wish: question.wish, spec, hostId: choice.hostId }) ?? {
+          kind: 'admitted',
+          spec,
+          hostId: choice.hostId,
+        }
+      )
     verdicts.push(...choice.verdicts.filter((verdict) => storage.hostId === null || verdict.hostId === storage.hostId))
   }
   return refuse('no-host-fits', `no host can run ${base.name}: ${describeVerdicts(verdicts)}`, { verdicts })
+}
+
+function refuseForReserve(
+  cluster: ClusterState,
+  { wish, spec, hostId }: { readonly wish: VmWish; readonly spec: VmSpec; readonly hostId: HostId },
+): Refusal | undefined {
+  if (wish.isForced === true || spec.desired === 'stopped') return undefined
+  const vm = { spec, placement: undefined, status: undefined, standby: undefined }
+  const reason = refuseByReserve(cluster, { vm, hostId })
+  return reason === undefined ? undefined : refuse('reserve-broken', `${spec.name} is not made: ${reason}`)
 }
 
 function disksOn(storage: StorageSpec, { wish, template, identity }: StorageQuestion): VmSpec['disks'] {

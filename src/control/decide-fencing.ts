@@ -107,7 +107,9 @@ function findObstacle(
   if (massAgoMs < cluster.cluster.timings.leaseMs)
     return 'the network has only just come back: the others get time to report'
   const excluded = new Map([[hostId, 'it is the silent one']])
-  const hasPlace = stake.some(({ spec }) => placeVm(cluster, spec, { excluded }).kind === 'placed')
+  const hasPlace = stake.some(
+    ({ spec }) => placeVm(cluster, spec, { excluded, takesOver: true, recovers: true }).kind === 'placed',
+  )
   return hasPlace ? undefined : 'no other host could take any of its machines, so a pill would only kill them'
 }
 

@@ -79,7 +79,12 @@ function decideOnAnsweringHost(cluster: ClusterState, vm: VmRecord, situation: S
   if (current !== undefined) return decideByReport(cluster, vm, { ...situation, current })
   if (placement.session === host.status.session) return decideOnOrder(cluster, vm, situation)
   if (placement.bootId !== host.status.bootId) return decideAfterReboot(cluster, vm, situation)
-  // Same boot, another session: the agent restarted and holds nothing of it. It starts there anew, under a new epoch.
+  // Same boot, another session: the agent restarted and holds nothing of it.
+  if (host.spec.maintenance !== null && vm.spec.boundToHostId === null) {
+    const proof = question.released === undefined ? {} : { proof: question.released }
+    return placeAnew(cluster, vm, { question, ...proof, oldPlacement: placement, isRecovery: true })
+  }
+  // It starts there anew, under a new epoch.
   return placeAnew(cluster, vm, { question, stayOn: placement.hostId, isRecovery: true })
 }
 

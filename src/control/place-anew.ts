@@ -37,6 +37,7 @@ export function placeAnew(cluster: ClusterState, vm: VmRecord, options: PlaceAne
     required: options.stayOn,
     excluded,
     takesOver: options.isRecovery === true,
+    recovers: options.isRecovery === true,
   })
   if (choice.kind === 'no-host-fits') {
     return { kind: 'wait', reason: `no host fits: ${describeVerdicts(choice.verdicts)}`, verdicts: choice.verdicts }

@@ -1,9 +1,12 @@
 /** Chooses a host for a VM, or says for every host why not. Pure: same cluster, same answer. */
-import { type ClusterState, type HostRecord, isLeased } from '../model/cluster-state.ts'
+import { type ClusterState, type HostRecord, isLeased, type VmRecord } from '../model/cluster-state.ts'
 import { keepsGroups } from '../model/firewall.ts'
 import type { HostId } from '../model/ids.ts'
 import { ownersOf } from '../model/migration/owners-of.ts'
 import type { VmSpec } from '../model/vm.ts'
+import { type HostOccupants, isWanted, occupantsOf } from './placement/host-occupants.ts'
+import { refuseCpu } from './placement/judge-cpu.ts'
+import { refuseByRules, scorePreferences } from './placement/judge-rules.ts'
 
 /** What a machine's process needs beside the guest's memory. */
 export const processOverheadMiB = 48
@@ -38,10 +41,13 @@ export type PlacementWishes = {
   readonly excluded?: ReadonlyMap<HostId, string> | undefined
   /** It takes over from the host where it is placed now: what is kept free for that host's machines is kept for it too. */
   readonly takesOver?: boolean | undefined
+  /** It has failed: what is kept free for failures that have not happened is not kept from it. */
+  readonly recovers?: boolean | undefined
 }
 
 export function placeVm(cluster: ClusterState, vm: VmSpec, wishes: PlacementWishes = {}): PlacementChoice {
-  const verdicts = [...cluster.hosts.values()].map((host) => judgeHost(host, vm, { cluster, wishes }))
+  const question = { cluster, wishes, occupants: occupantsOf(cluster) }
+  const verdicts = [...cluster.hosts.values()].map((host) => judgeHost(host, vm, question))
   const best = verdicts.filter((verdict) => verdict.fits).sort(byScoreThenName)[0]
   if (best === undefined) return { kind: 'no-host-fits', verdicts }
   return { kind: 'placed', hostId: best.hostId, reason: `${best.hostName} fits best: ${best.reason}`, verdicts }
@@ -53,7 +59,11 @@ export function describeVerdicts(verdicts: readonly HostVerdict[]): string {
   return verdicts.map((verdict) => `${verdict.hostName}: ${verdict.reason}`).join('; ')
 }
 
-type Question = { readonly cluster: ClusterState; readonly wishes: PlacementWishes }
+type Question = {
+  readonly cluster: ClusterState
+  readonly wishes: PlacementWishes
+  readonly occupants: HostOccupants
+}
 
 function judgeHost(host: HostRecord, vm: VmSpec, question: Question): HostVerdict {
   const { id: hostId, name: hostName } = host.spec
@@ -62,8 +72,9 @@ function judgeHost(host: HostRecord, vm: VmSpec, question: Question): HostVerdic
   const used = takenOf(hostId, vm, question)
   const freeShare = (host.status.memoryMiB - used.memoryMiB - vm.memoryMiB) / Math.max(1, host.status.memoryMiB)
   const bonus = question.wishes.preferred === hostId ? 10 : 0
-  const score = bonus + Math.max(0, freeShare) + 1 / (1 + used.machines)
-  const reason = `${host.status.memoryMiB - used.memoryMiB} MiB free, ${used.machines} machine${used.machines === 1 ? '' : 's'} there${bonus > 0 ? ', and it was there before' : ''}`
+  const preferences = scorePreferences(host, vm, question)
+  const score = bonus + preferences.points + Math.max(0, freeShare) + 1 / (1 + used.machines)
+  const reason = `${host.status.memoryMiB - used.memoryMiB} MiB free, ${used.machines} machine${used.machines === 1 ? '' : 's'} there${preferences.reasons.map((one) => `, ${one}`).join('')}${bonus > 0 ? ', and it was there before' : ''}`
   return { hostId, hostName, fits: true, reason, score }
 }
 
@@ -76,6 +87,7 @@ function findObstacle(host: HostRecord, vm: VmSpec, question: Question): string 
   if (wishes.required !== undefined && wishes.required !== spec.id) return 'another host was asked for'
   if (vm.boundToHostId !== null && vm.boundToHostId !== spec.id) return "the machine's disk is local to another host"
   if (status.state !== 'online') return `it is ${status.state}`
+  if (spec.maintenance !== null) return 'it is in maintenance'
   const missing = vm.disks.find((disk) => !status.storageIds.includes(disk.storageId))
   if (missing !== undefined)
     return `it doesn't have the storage ${cluster.storages.get(missing.storageId)?.name ?? missing.storageId}`
@@ -84,12 +96,14 @@ function findObstacle(host: HostRecord, vm: VmSpec, question: Question): string 
   if (isOlderVersion(status.qemuVersion ?? '0', vm.hardware.qemuVersion)) {
     return `its QEMU ${status.qemuVersion ?? '?'} is older than the machine's ${vm.hardware.qemuVersion}`
   }
+  const otherCpu = refuseCpu(status, vm.hardware)
+  if (otherCpu !== undefined) return otherCpu
   if (isLeased(vm, cluster.storages) && status.armed === 'none' && spec.fence === null) {
     return 'it has neither an armed watchdog nor a power fence, so nothing could prove a machine with HA dead there'
   }
   if (vm.securityGroupIds.length > 0 && !keepsGroups(status.firewall))
     return `it can't keep the machine's security groups: ${status.firewallDetail || 'it has no firewall'}`
-  return findShortage(host, vm, question)
+  return refuseByRules(host, vm, question) ?? findShortage(host, vm, question)
 }
 
 function findShortage({ spec, status }: HostRecord, vm: VmSpec, question: Question): string | undefined {
@@ -105,18 +119,18 @@ function findShortage({ spec, status }: HostRecord, vm: VmSpec, question: Questi
   return undefined
 }
 
+export type HostUsage = { readonly memoryMiB: number; readonly cpus: number; readonly machines: number }
+
 /** What the other machines that are placed there and wanted running take. */
-export function usageOf(
-  hostId: HostId,
-  except: VmSpec | undefined,
-  cluster: ClusterState,
-): { memoryMiB: number; cpus: number; machines: number } {
+export function usageOf(hostId: HostId, except: VmSpec | undefined, cluster: ClusterState): HostUsage {
+  const there = [...cluster.vms.values()].filter((vm) => ownersOf(vm).includes(hostId) && isWanted(vm))
+  return sumUsage(there, except)
+}
+
+function sumUsage(there: readonly VmRecord[], except: VmSpec | undefined): HostUsage {
   const usage = { memoryMiB: 0, cpus: 0, machines: 0 }
-  for (const vm of cluster.vms.values()) {
-    const { spec, status } = vm
-    // What moves takes its room on both hosts.
-    if (!ownersOf(vm).includes(hostId) || spec.id === except?.id) continue
-    if (spec.desired === 'stopped' && (status === undefined || status.state === 'stopped')) continue
+  for (const { spec } of there) {
+    if (spec.id === except?.id) continue
     usage.memoryMiB += spec.memoryMiB + processOverheadMiB
     usage.cpus += spec.cpus
     usage.machines += 1
@@ -125,20 +139,19 @@ export function usageOf(
 }
 
 /** What is used there, and what is kept free for machines that it would take over. */
-function takenOf(hostId: HostId, vm: VmSpec, { cluster, wishes }: Question): ReturnType<typeof usageOf> {
-  const used = usageOf(hostId, vm, cluster)
-  return { ...used, memoryMiB: used.memoryMiB + reservedFor(hostId, vm, { cluster, wishes }) }
+function takenOf(hostId: HostId, vm: VmSpec, question: Question): HostUsage {
+  const used = sumUsage(question.occupants.placedOn(hostId), vm)
+  return { ...used, memoryMiB: used.memoryMiB + reservedFor(hostId, vm, question) }
 }
 
 /**
  * Memory that is kept free there for machines that it would take over. One host is expected to fail at a time: reserved is what the host
  * whose loss would bring most here would bring.
  */
-function reservedFor(hostId: HostId, vm: VmSpec, { cluster, wishes }: Question): number {
+function reservedFor(hostId: HostId, vm: VmSpec, { cluster, wishes, occupants }: Question): number {
   const byFailingHost = new Map<HostId, number>()
-  for (const { spec, placement, standby } of cluster.vms.values()) {
-    if (standby?.hostId !== hostId || placement === undefined || spec.id === vm.id) continue
-    if (placement.hostId === hostId || spec.desired === 'stopped') continue
+  for (const { spec, placement } of occupants.guardedBy(hostId)) {
+    if (placement === undefined || spec.id === vm.id) continue
     const before = byFailingHost.get(placement.hostId) ?? 0
     byFailingHost.set(placement.hostId, before + spec.memoryMiB + processOverheadMiB)
   }
@@ -146,6 +159,7 @@ function reservedFor(hostId: HostId, vm: VmSpec, { cluster, wishes }: Question):
   if (failingHost === undefined) return Math.max(0, ...byFailingHost.values())
   // What others would bring is not needed beside what it brings itself, only instead of it.
   const besideIt = byFailingHost.get(failingHost) ?? 0
+  if (wishes.recovers === true) return besideIt
   const insteadOfIt = Math.max(0, ...byFailingHost.values()) - vm.memoryMiB - processOverheadMiB
   return Math.max(besideIt, insteadOfIt)
 }

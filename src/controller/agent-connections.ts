@@ -81,7 +81,7 @@ export function connectToAgents(tls: ControllerTls, clusterId: string): AgentCon
       await client(host).call('injectFailure', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
     },
     ...moveOrders(client),
-    inventory: (host) => client(host).call('inventory', {}, { timeoutMs: orderTimeoutMs }),
+    ...hostCalls(client),
     knock,
     async close() {
       await Promise.all([...clients.values()].map((one) => one.close()))
@@ -118,6 +118,17 @@ function moveOrders(client: AgentConnections['client']): MoveOrders {
     },
     completeArrival: (host, { vmId, ...order }) =>
       client(host).call('completeArrival', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
+  }
+}
+
+/** What is asked of a host as a whole. */
+function hostCalls(
+  client: (host: HostSpec) => ContractClient<AgentContract>,
+): Pick<AgentPort, 'inventory' | 'runHostCommand'> {
+  return {
+    inventory: (host) => client(host).call('inventory', {}, { timeoutMs: orderTimeoutMs }),
+    runHostCommand: (host, { runId, ...order }) =>
+      client(host).call('runHostCommand', { params: { runId }, body: order }, { timeoutMs: orderTimeoutMs }),
   }
 }
 

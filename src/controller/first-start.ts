@@ -24,6 +24,7 @@ export async function ensureCluster(store: Store, config: ControllerConfig): Pro
     name: before?.name ?? config.clusterName,
     createdAt: before?.createdAt ?? new Date().toISOString(),
     timings: timingsSchema.parse({ ...(before?.timings ?? defaultTimings), ...config.timings }),
+    hostFailuresToTolerate: before?.hostFailuresToTolerate ?? 0,
   }
   if (before !== undefined && JSON.stringify(before) === JSON.stringify(cluster)) return cluster
   const condition = { key: keys.cluster, modRevision: stored?.modRevision ?? 0 }

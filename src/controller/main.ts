@@ -26,7 +26,10 @@ import { drillHandlers } from './handlers/drill-handlers.ts'
 import { firewallHandlers } from './handlers/firewall-handlers.ts'
 import { hostHandlers } from './handlers/host-handlers.ts'
 import { ledgerHandlers } from './handlers/ledger-handlers.ts'
+import { maintenanceHandlers } from './handlers/maintenance-handlers.ts'
 import { migrationHandlers } from './handlers/migration-handlers.ts'
+import { placementHandlers } from './handlers/placement-handlers.ts'
+import { planHandlers } from './handlers/plan-handlers.ts'
 import { recoveryHandlers } from './handlers/recovery-handlers.ts'
 import { vmHandlers } from './handlers/vm-handlers.ts'
 import { fenceAgents } from './run-fence-agent.ts'
@@ -81,6 +84,9 @@ const apiHandlers = {
   ...recoveryHandlers(context),
   ...ledgerHandlers(context),
   ...migrationHandlers(context),
+  ...placementHandlers(context),
+  ...planHandlers(context),
+  ...maintenanceHandlers(context),
 }
 mountContract(apiServer, apiContract, apiHandlers, { identify: identifyByToken(store) })
 const port = await listen(apiServer, config.apiListen)

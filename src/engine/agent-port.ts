@@ -2,7 +2,8 @@
 import type { Inventory } from '../model/agent-protocol/agent-contract.ts'
 import type { Departing, DepartureReport, DepartureTarget } from '../model/agent-protocol/migration-orders.ts'
 import type { HostSpec } from '../model/host.ts'
-import type { HostId, ImageId, SessionId, StorageId, VmId, VolumeId } from '../model/ids.ts'
+import type { HostCommandReport } from '../model/host-command.ts'
+import type { HostId, ImageId, SessionId, StorageId, TaskId, VmId, VolumeId } from '../model/ids.ts'
 import type { DiskFormat, MachineOrder, OrderAuthority } from '../model/machine-order.ts'
 import type { Pill } from '../model/protection/pill.ts'
 import type { InjectedFailure } from '../model/recovery/drill.ts'
@@ -71,6 +72,11 @@ export type AgentPort = {
   ): Promise<void>
   /** Answers when it runs there. */
   completeArrival(host: HostSpec, order: MachineOrderHead): Promise<{ readonly resumedAtMs: number | null }>
+  /** Begins an administrator's command there, unless this run was begun before; tells how it stands. */
+  runHostCommand(
+    host: HostSpec,
+    order: { readonly authority: OrderAuthority; readonly runId: TaskId; readonly command: string },
+  ): Promise<HostCommandReport>
   inventory(host: HostSpec): Promise<Inventory>
   /** True when the host's kernel answers a connection, even by refusing it: the machine and the way to it are alive. Never throws. */
   knock(host: HostSpec, timeoutMs: number): Promise<boolean>

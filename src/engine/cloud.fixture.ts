@@ -13,6 +13,7 @@ import type { AgentPort } from './agent-port.ts'
 import { type Engine, startEngine } from './engine.ts'
 import { createFakeAgents, type FakeAgents } from './fake-agents.fixture.ts'
 import { type Leader, put } from './leader.ts'
+import type { MigrateVm } from './maintenance/migrate-vm.ts'
 import { keys } from './state/keys.ts'
 import type { RunnableSaga } from './tasks/saga.ts'
 import type { TaskRunner } from './tasks/task-runner.ts'
@@ -25,6 +26,7 @@ export type CloudOptions = {
   readonly storages?: readonly string[]
   readonly timings?: Partial<Timings>
   moreSagas?(leader: Leader, tasks: () => TaskRunner, agents: AgentPort): readonly RunnableSaga[]
+  migrateVm?(leader: Leader, tasks: () => TaskRunner, agents: AgentPort): MigrateVm
 }
 
 export type Cloud = AsyncDisposable & {
@@ -57,6 +59,7 @@ export const powerFence: FenceConfiguration = { agent: 'fence_virsh', parameters
 /** All hosts are online, and the leader may judge them, when it resolves. */
 export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const clock = createVirtualClock()
+  const { migrateVm } = options
   const storages = (options.storages ?? ['shared']).map((word) => makeStorage(word))
   const { cluster, network, templates } = makeCluster({ timings: options.timings ?? {} })
   const specs = options.hosts.map(({ name, hasPowerFence }, index) => ({
@@ -160,6 +163,9 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         fences: agents.fences,
         signal: leading.signal,
         moreSagas: (leader, tasks) => options.moreSagas?.(leader, tasks, agents.port) ?? [],
+        ...(migrateVm === undefined
+          ? {}
+          : { migrateVm: (leader: Leader, tasks: () => TaskRunner) => migrateVm(leader, tasks, agents.port) }),
       })
       engine = started
       agents.receive = (hostId, heartbeat) => started.receiveHeartbeat(hostId, heartbeat)

@@ -21,6 +21,10 @@ import { createHostTable, type HostTable } from './hosts/host-table.ts'
 import { type Leader, takeTerm } from './leader.ts'
 import { createLedgerKeeper, type LedgerKeeper } from './ledger/keep-ledger.ts'
 import { noteTransitions } from './ledger/note-transitions.ts'
+import { evacuateHostSaga } from './maintenance/evacuate-host.ts'
+import type { MigrateVm } from './maintenance/migrate-vm.ts'
+import { restartElsewhereSaga } from './maintenance/restart-elsewhere.ts'
+import { updateSagas } from './maintenance/update-host.ts'
 import { openClusterIndex } from './state/cluster-index.ts'
 import { digestOf } from './state/digest-of.ts'
 import { createEventLedger } from './state/ledger-of-events.ts'
@@ -31,7 +35,7 @@ import { captureSaga } from './vms/capture-task.ts'
 import { createVmSaga } from './vms/create-vm.ts'
 import { deleteVmSaga } from './vms/delete-vm.ts'
 import { createStandbyKeeper, type StandbyKeeper } from './vms/keep-standbys.ts'
-import { migrateSaga } from './vms/migrate-saga.ts'
+import { createLiveMigration } from './vms/live-migration.ts'
 import { powerSagas } from './vms/power-task.ts'
 import { createVmReconciler, type VmReconciler } from './vms/reconcile-vms.ts'
 import { recoverSaga } from './vms/recover-task.ts'
@@ -53,6 +57,9 @@ export type Engine = {
   /** Sentences on what is on hold, and why. */
   holds(): readonly string[]
   configurationFor(hostId: HostId): AgentConfiguration
+  /** What is known of each machine at this moment, for plans. */
+  questions: VmReconciler['questions']
+  readonly migrate: MigrateVm
 }
 
 export type EngineOptions = {
@@ -65,6 +72,8 @@ export type EngineOptions = {
   readonly signal: AbortSignal
   /** Sagas of the controller's own, such as the building of templates. */
   moreSagas(leader: Leader, tasks: () => TaskRunner): readonly RunnableSaga[]
+  /** How machines are moved while they run, where it isn't by live migration. */
+  migrateVm?(leader: Leader, tasks: () => TaskRunner): MigrateVm
 }
 
 /** Takes the next term and leads until the signal aborts. The cluster has to be in the store already. */
@@ -74,11 +83,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const table = createHostTable(leader.startedAtMs)
   const check = createStoreCheck(leader, table)
   const wakeUp = createBell()
-  const firewalls = createFirewallViews(leader.index)
-  const configurationFor = (hostId: HostId) => configurationOf(leader, hostId, firewalls)
-  const knowsFirewall = (hostId: HostId, vmId: VmId) =>
-    !firewalls.concerns(hostId, vmId) ||
-    table.heartbeat(hostId)?.configurationRevision === configurationFor(hostId).revision
+  const { configurationFor, knowsFirewall } = createConfigurations(leader, table)
   const { startsOnHold, epochFloor } = check
   const reconciler = createVmReconciler({
     leader,
@@ -106,10 +111,12 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     storeRecords: ledger.storeRecords,
     wake: touchHost,
   })
+  const moves = { agents, table, startsOnHold, epochFloor, knowsFirewall }
+  const migrate = options.migrateVm?.(leader, () => tasks) ?? createLiveMigration(leader, () => tasks, moves)
   const tasks: TaskRunner = createTaskRunner(leader, [
     ...sagasOf(leader, options, ledger),
-    migrateSaga(leader, { agents, table, startsOnHold, epochFloor, knowsFirewall }),
     ...options.moreSagas(leader, () => tasks),
+    ...movingSagas({ leader, tasks: () => tasks, migrate, agents }),
   ])
   const standbys = createStandbyKeeper({ leader, table, agents })
   noteTransitions({ leader, ledger, table })
@@ -134,6 +141,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     hasReported: (hostId) => table.hasReported(hostId),
     holds: () => [check.startsOnHold()].filter((hold) => hold !== undefined),
     configurationFor,
+    questions: reconciler.questions,
+    migrate,
   }
 }
 
@@ -153,6 +162,20 @@ function sagasOf(leader: Leader, { agents, fences }: EngineOptions, ledger: Ledg
     drillSaga(leader, { agents, fences, ledger }),
     ...powerSagas(leader),
   ]
+}
+
+/** What each host is told, and whether it has heard of it. */
+function createConfigurations(leader: Leader, table: HostTable) {
+  const firewalls = createFirewallViews(leader.index)
+  const configurationFor = (hostId: HostId) => configurationOf(leader, hostId, firewalls)
+  const knowsFirewall = (hostId: HostId, vmId: VmId) =>
+    !firewalls.concerns(hostId, vmId) ||
+    table.heartbeat(hostId)?.configurationRevision === configurationFor(hostId).revision
+  return { configurationFor, knowsFirewall }
+}
+
+function movingSagas(parts: Parameters<typeof updateSagas>[0]): readonly RunnableSaga[] {
+  return [...parts.migrate.sagas, evacuateHostSaga(parts), restartElsewhereSaga(parts.leader), ...updateSagas(parts)]
 }
 
 type Followed = {

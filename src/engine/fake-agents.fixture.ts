@@ -7,6 +7,7 @@ import type { Clock } from '../model/clock.ts'
 import { makeImage } from '../model/cluster-state.fixture.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
 import type { Armed, HostSpec } from '../model/host.ts'
+import type { HostCommandReport } from '../model/host-command.ts'
 import { type HostId, type StorageId, sessionIdSchema, type VmId, type VolumeId } from '../model/ids.ts'
 import type { MachineOrder, OrderAuthority } from '../model/machine-order.ts'
 import { judgeLicence, mayStayAlive } from '../model/protection/licence.ts'
@@ -30,6 +31,8 @@ export type FakeAgents = {
   readonly orders: string[]
   /** Asked before and after the effect of each order; what it throws is the order's answer. */
   intercept: (call: Call, moment: 'before' | 'after', host: FakeHost) => void
+  /** What an administrator's command does there, and its exit code; undefined when it never ends. */
+  carryOut: (host: FakeHost, command: string) => number | undefined
   /** Orders that take longer than others before they have their effect. */
   readonly takesMs: Map<Call, number>
   /** Orders whose answer takes longer than others after their effect. */
@@ -102,6 +105,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     twoWriters,
     orders,
     intercept: () => undefined,
+    carryOut: () => 0,
     takesMs: new Map(),
     answersAfterMs: new Map(),
     receive: undefined,
@@ -301,6 +305,14 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
       // Its own agent keeps what it needs from now on.
       host.standbys.delete(machine.vmId)
     }
+    const runCommand = (host: FakeHost, runId: string, command: string): HostCommandReport => {
+      const before = host.commands.get(runId)
+      if (before !== undefined) return before
+      host.commands.set(runId, { state: 'cut-off', exitCode: null, output: '' })
+      const exitCode = fakes.carryOut(host, command)
+      if (exitCode !== undefined) host.commands.set(runId, { state: 'ended', exitCode, output: `${command} done\n` })
+      return { state: 'running', exitCode: null, output: '' }
+    }
     const writePill = (key: string, pill: Pill | null) => {
       if (pill === null) pills.delete(key)
       else pills.set(key, pill)
@@ -351,6 +363,8 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
           (host) => void (held(host, vmId, epoch).phase = 'restarting'),
         ),
       ...fakeMoves({ hosts, reach, held, become }),
+      runHostCommand: (spec, { authority, runId, command }) =>
+        reach({ spec, call: 'runHostCommand', authority }, (host) => runCommand(host, runId, command)),
       async knock({ id }) {
         await clock.sleep(1)
         const host = hosts.get(id)

@@ -2,6 +2,7 @@
 import type { DepartureReport } from '../model/agent-protocol/migration-orders.ts'
 import { type HostFirewall, openFirewall } from '../model/firewall.ts'
 import type { Armed, HostSpec } from '../model/host.ts'
+import type { HostCommandReport } from '../model/host-command.ts'
 import type { HostId, ImageId, SessionId, VmId } from '../model/ids.ts'
 import type { MachineOrder } from '../model/machine-order.ts'
 import type { NumberedRecord, RecoveryRecord } from '../model/recovery/recovery-record.ts'
@@ -52,6 +53,8 @@ export type FakeHost = {
   /** What it saw of failures and recoveries and was not told to be stored yet; numbered in its session. */
   records: NumberedRecord[]
   recordsMade: number
+  /** Commands that were begun, by their run. Outlives its boots. */
+  readonly commands: Map<string, HostCommandReport>
 }
 
 export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): FakeHost {
@@ -75,6 +78,7 @@ export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): 
     standbys: new Map(),
     records: [],
     recordsMade: 0,
+    commands: new Map(),
   }
 }
 

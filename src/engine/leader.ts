@@ -60,3 +60,12 @@ export async function commitAndSee(
   if (result.kind === 'committed') await waitOrAbort(leader.index.caughtUp(result.revision), signal)
   return result
 }
+
+/** What makes an admission one at a time, where a reserve is kept. To be taken in the same moment as the state that it is judged by. */
+export function oneAdmission(
+  leader: Pick<Leader, 'index'>,
+  admitted: string,
+): { readonly conditions: readonly Condition[]; readonly writes: readonly Write[] } {
+  if (leader.index.state().cluster.hostFailuresToTolerate === 0) return { conditions: [], writes: [] }
+  return { conditions: [unchanged(leader, keys.admission)], writes: [put(keys.admission, admitted)] }
+}

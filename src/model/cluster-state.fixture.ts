@@ -16,6 +16,7 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from './ids.ts'
+import { noPlacementRules } from './placement-rules.ts'
 import type { StorageSpec } from './storage.ts'
 import { defaultTimings } from './timings.ts'
 import { configurationOf, type ImageReport, type MachineReport, type VmPlacement, type VmStatus } from './vm.ts'
@@ -49,6 +50,8 @@ export function makeHost(name: string, changes: HostChanges = {}): HostRecord {
       port: 7001,
       joinedAt: someTime,
       fence: null,
+      labels: {},
+      maintenance: null,
       ...changes.spec,
     },
     status: {
@@ -128,6 +131,7 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
     boundToHostId: null,
     lifecycle: 'live',
     createdAt: someTime,
+    placementRules: noPlacementRules,
     ...changes.spec,
   }
   const { on } = changes
@@ -198,6 +202,7 @@ export type ClusterParts = {
   readonly timings?: Partial<ClusterState['cluster']['timings']>
   readonly network?: ClusterState['network'] | null
   readonly securityGroups?: readonly SecurityGroup[]
+  readonly hostFailuresToTolerate?: number
 }
 
 /** Every VM has its volumes; the template `tiny` is built; the network assigns 10.0.0.10 to 10.0.0.20. */
@@ -213,6 +218,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
       name: 'test',
       createdAt: someTime,
       timings: { ...defaultTimings, ...parts.timings },
+      hostFailuresToTolerate: parts.hostFailuresToTolerate ?? 0,
     },
     network: parts.network === null ? undefined : (parts.network ?? network),
     hosts: new Map((parts.hosts ?? []).map((host) => [host.spec.id, host])),

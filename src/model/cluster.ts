@@ -6,11 +6,16 @@ import { cloneOriginSchema } from './machine-order.ts'
 import { probeCheckSchema } from './recovery/probe.ts'
 import { timingsSchema } from './timings.ts'
 
+/** Every combination of so many hosts is tried at each admission. */
+export const mostHostFailures = 3
+
 export const clusterSpecSchema = z.object({
   id: z.uuid(),
   name: nameSchema,
   createdAt: z.iso.datetime(),
   timings: timingsSchema,
+  /** How many hosts may fail at once with every machine with HA still finding a place. */
+  hostFailuresToTolerate: z.number().int().min(0).max(mostHostFailures).default(0),
 })
 export type ClusterSpec = z.infer<typeof clusterSpecSchema>
 

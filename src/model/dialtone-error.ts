@@ -34,6 +34,11 @@ export const errorCatalogue = {
     retryable: true,
     next: 'Free capacity, or ask for less; the verdict of each host says what it lacks.',
   },
+  'reserve-broken': {
+    status: 409,
+    retryable: false,
+    next: 'Add a host, free capacity or lower the reserve (dialtone cluster reserve), or override it with --force.',
+  },
   'not-proven-dead': {
     status: 409,
     retryable: true,
@@ -66,6 +71,11 @@ export const errorCatalogue = {
     status: 504,
     retryable: true,
     next: 'Look at its console: is the guest up, and does its agent run?',
+  },
+  'command-failed': {
+    status: 502,
+    retryable: false,
+    next: 'Read its output, mend what failed, and repeat the update for the hosts that are left.',
   },
   'image-unfit': {
     status: 409,

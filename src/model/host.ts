@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import { firewallKindSchema } from './firewall.ts'
 import { acceleratorSchema } from './hardware.ts'
-import { hostIdSchema, nameSchema, sessionIdSchema, storageIdSchema } from './ids.ts'
+import { hostIdSchema, nameSchema, sessionIdSchema, storageIdSchema, vmIdSchema } from './ids.ts'
+import { labelsSchema } from './labels.ts'
 import { proofSchema } from './proof.ts'
 
 export const fenceConfigurationSchema = z.object({
@@ -11,6 +12,15 @@ export const fenceConfigurationSchema = z.object({
   parameters: z.record(z.string().regex(/^[a-z_]+$/), z.string().regex(/^[^\n]*$/)),
 })
 export type FenceConfiguration = z.infer<typeof fenceConfigurationSchema>
+
+/** A host that is to be empty: it takes no machines. Whether it is silent or fenced is another matter, and goes on as ever. */
+export const maintenanceSchema = z.object({
+  since: z.iso.datetime(),
+  user: z.string(),
+  /** Machines that were stopped for it, and start again when it ends. */
+  stoppedVmIds: z.array(vmIdSchema),
+})
+export type Maintenance = z.infer<typeof maintenanceSchema>
 
 export const hostSpecSchema = z.object({
   id: hostIdSchema,
@@ -22,6 +32,8 @@ export const hostSpecSchema = z.object({
   port: z.number().int(),
   joinedAt: z.iso.datetime(),
   fence: fenceConfigurationSchema.nullable(),
+  labels: labelsSchema.default({}),
+  maintenance: maintenanceSchema.nullable().default(null),
 })
 export type HostSpec = z.infer<typeof hostSpecSchema>
 

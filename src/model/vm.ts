@@ -13,6 +13,7 @@ import {
   volumeIdSchema,
 } from './ids.ts'
 import { cloneOriginSchema, diskFormatSchema, startKindSchema } from './machine-order.ts'
+import { noPlacementRules, placementRulesSchema } from './placement-rules.ts'
 import { proofSchema } from './proof.ts'
 import { imageKindSchema } from './recovery/memory-image.ts'
 import { probeSchema } from './recovery/probe.ts'
@@ -66,6 +67,8 @@ export const vmSpecSchema = z.object({
   /** `creating` and `deleting` belong to a task; only `live` machines are placed and started. */
   lifecycle: z.enum(['creating', 'live', 'deleting']),
   createdAt: z.iso.datetime(),
+  /** Its labels, and where it may run. */
+  placementRules: placementRulesSchema.default(noPlacementRules),
 })
 export type VmSpec = z.infer<typeof vmSpecSchema>
 

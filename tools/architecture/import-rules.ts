@@ -21,7 +21,7 @@ const table: Readonly<Record<string, FolderRule>> = {
   agent: { folders: ['model', 'transport', 'linux'] },
   controller: { folders: ['model', 'control', 'engine', 'store', 'transport', 'linux'] },
   laboratory: { folders: ['model', 'transport', 'linux'] },
-  cli: { folders: ['model', 'transport', 'linux'] },
+  cli: { folders: ['model', 'control', 'transport', 'linux'] },
   web: { folders: ['model'] },
   sim: { folders: everywhere },
 }

@@ -11,6 +11,7 @@ import type { SentEvent } from '../../transport/send-events.ts'
 import { listen, makeServer } from '../../transport/serve.ts'
 import { makeFirewallHandlers } from './firewall-answers.ts'
 import { makeLedgerHandlers } from './ledger-answers.ts'
+import { makePlanningHandlers } from './planning-answers.ts'
 import { makeRecoveryHandlers } from './recovery-answers.ts'
 import { makeHostView, makeStorageView, makeTaskView, makeVmView } from './views.ts'
 
@@ -74,12 +75,14 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     ...makeHostHandlers(situation),
     ...makeRecoveryHandlers(situation),
     ...makeFirewallHandlers(situation),
+    ...makePlanningHandlers(situation),
     health: () => ({ status: 'ok', version: '0.1.0' }),
     getCluster: () => ({
       id: 'b5f7c2a0-1d0e-4b43-9d1c-0c5f3e6a7b80',
       name: 'lab',
       createdAt: '2026-03-01T11:00:00.000Z',
       timings: defaultTimings,
+      hostFailuresToTolerate: 0,
       version: '0.1.0',
       term: 1,
       network: null,

@@ -9,6 +9,7 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from '../../model/ids.ts'
+import { noPlacementRules } from '../../model/placement-rules.ts'
 
 const madeAt = '2026-03-01T11:00:00.000Z'
 const hostId = hostIdSchema.parse('host-aaaaaaaa')
@@ -44,6 +45,7 @@ export function makeVmView(changes: Partial<VmView> = {}): VmView {
     securityGroupIds: [],
     securityGroups: [],
     clonedFrom: null,
+    placementRules: noPlacementRules,
     standby: null,
     standbyHostName: null,
     standbyReport: null,
@@ -93,6 +95,8 @@ export function makeHostView(changes: Partial<HostView> = {}): HostView {
     port: 7401,
     joinedAt: madeAt,
     fence: null,
+    labels: {},
+    maintenance: null,
     status: {
       state: 'online',
       since: madeAt,

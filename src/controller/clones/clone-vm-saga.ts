@@ -129,6 +129,7 @@ function wishFor(
     probe: source.probe,
     drillable: wish.drillable,
     securityGroupIds: source.securityGroupIds,
+    placementRules: source.placementRules,
     origin: { clonedFrom: origin, hardware: source.hardware, rootDiskMiB: source.disks[0]?.sizeMiB ?? 1 },
   }
 }

@@ -1,7 +1,7 @@
 /** Enters a new VM: what it is and what it claims in one transaction, together with the task that makes it. */
 import { randomUUID } from 'node:crypto'
 import { admitVm, type VmWish } from '../../control/admit-vm.ts'
-import { commitAndSee, type Leader, put } from '../../engine/leader.ts'
+import { commitAndSee, type Leader, oneAdmission, put } from '../../engine/leader.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { TaskRunner } from '../../engine/tasks/task-runner.ts'
 import type { Task } from '../../model/cluster.ts'
@@ -30,6 +30,7 @@ export async function enterVm(
     if (admission.kind === 'refused')
       throw new DialtoneError(admission.code, admission.message, { detail: admission.detail })
     const { spec, hostId } = admission
+    const turn = oneAdmission(leader, spec.id)
     const { task, write } = tasks.prepare({
       kind: 'vm.create',
       subject: spec.name,
@@ -44,12 +45,13 @@ export async function enterVm(
       keys.numberClaim('vm', spec.number),
     ]
     const result = await commitAndSee(leader, {
-      conditions: claims.map((key) => ({ key, modRevision: 0 })),
+      conditions: [...claims.map((key) => ({ key, modRevision: 0 })), ...turn.conditions],
       writes: [
         ...claims.map((key) => put(key, spec.id)),
         put(keys.vm(spec.id), spec),
         ...spec.disks.map((disk, index) => put(keys.volume(disk.volumeId), volumeOf(spec, disk, index))),
         write,
+        ...turn.writes,
         leader.events.write({
           kind: 'vm.asked-for',
           subject: spec.name,

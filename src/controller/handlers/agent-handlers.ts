@@ -95,6 +95,8 @@ function newHost({ engine }: ApiContext, request: z.infer<typeof joinRequestSche
     port: request.port,
     joinedAt: leader.clock.wallTime().toISOString(),
     fence: null,
+    labels: {},
+    maintenance: null,
   }
 }
 

@@ -1,4 +1,5 @@
 /** What handlers of the public API work with, and how they find what a caller names. */
+import { z } from 'zod'
 import type { Engine } from '../../engine/engine.ts'
 import type { TaskView, VmView } from '../../model/api/views.ts'
 import type { Task } from '../../model/cluster.ts'
@@ -39,6 +40,10 @@ export function viewOfVm({ engine }: ApiContext, vmId: VmId): VmView {
   })
 }
 
-export function viewOfTask({ journal: _journal, ...view }: Task): TaskView {
-  return view
+const withOutputSchema = z.looseObject({ output: z.string().min(1) })
+
+/** Of its journal only what a command said is for others. */
+export function viewOfTask({ journal, ...view }: Task): TaskView {
+  const told = withOutputSchema.safeParse(journal)
+  return told.success ? { ...view, output: told.data.output } : view
 }

@@ -47,7 +47,7 @@ export function hashJoinToken(token: string): string {
   return createHash('sha256').update(parseJoinToken(token).secret).digest('hex')
 }
 
-function viewOfHost(context: ApiContext, reference: string): HostView {
+export function viewOfHost(context: ApiContext, reference: string): HostView {
   const { engine } = context
   const host = findHost(context, reference)
   const silentMs = engine.hasReported(host.spec.id) ? Math.round(engine.observation(host.spec.id).silentMs) : null

@@ -1,5 +1,7 @@
 /** VMs over the API. Each wish is checked against the present state and committed on condition that it is still so; a task follows it. */
-import { commitAndSee, put, unchanged } from '../../engine/leader.ts'
+import { placeVm } from '../../control/place-vm.ts'
+import { refuseByReserve } from '../../control/placement/judge-reserve.ts'
+import { commitAndSee, oneAdmission, put, unchanged } from '../../engine/leader.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { PowerTaskKind } from '../../engine/vms/power-task.ts'
 import type { vmRoutes } from '../../model/api/vm-routes.ts'
@@ -29,10 +31,11 @@ export function vmHandlers(context: ApiContext): Handlers<typeof vmRoutes> {
     createVm: ({ body }, caller) => createVm(context, body, caller),
     changeVm: ({ params, body }, caller) => changeVm(context, params.vm, { change: body, caller }),
     warmVm: ({ params }, caller) => warmVm(context, params.vm, caller),
-    startVm: ({ params }, caller) =>
+    startVm: ({ params, body }, caller) =>
       changePower(context, params.vm, {
         caller,
         action: 'start',
+        isForced: body.force,
         task: 'vm.start',
         change: { desired: 'running' },
         timeoutMs: 120_000,
@@ -102,8 +105,9 @@ async function createVm(
   body: Parameters<Handlers<typeof vmRoutes>['createVm']>[0]['body'],
   caller: Caller,
 ) {
+  const { force: isForced, ...wish } = body
   const securityGroupIds = [...new Set(body.securityGroups.map((group) => findGroup(context, group).id))]
-  const { spec, task } = await enterVm(context.engine, { ...body, securityGroupIds }, caller.name)
+  const { spec, task } = await enterVm(context.engine, { ...wish, isForced, securityGroupIds }, caller.name)
   return { vm: viewOfVm(context, spec.id), task: viewOfTask(task) }
 }
 
@@ -113,18 +117,23 @@ type PowerChange = {
   readonly task: PowerTaskKind
   readonly change: Partial<Pick<VmSpec, 'desired' | 'stopMode'>>
   readonly timeoutMs: number
+  /** Also when it breaks the reserve for failing hosts. */
+  readonly isForced?: boolean
 }
 
 async function changePower(
   context: ApiContext,
   reference: string,
-  { caller, action, task: kind, change, timeoutMs }: PowerChange,
+  { caller, action, task: kind, change, timeoutMs, isForced }: PowerChange,
 ) {
   const { leader, tasks } = context.engine
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     const vm = findVm(context, reference)
     assertAllowed(vm, action)
     const { spec } = vm
+    const isStart = action === 'start' && spec.desired === 'stopped'
+    if (isStart && isForced !== true) refuseStart(context, vm)
+    const turn = isStart ? oneAdmission(leader, spec.id) : { conditions: [], writes: [] }
     const key = keys.vm(spec.id)
     const { task, write } = tasks.prepare({
       kind,
@@ -141,8 +150,8 @@ async function changePower(
       user: caller.name,
     })
     const result = await commitAndSee(leader, {
-      conditions: [unchanged(leader, key)],
-      writes: [put(key, { ...spec, ...change }), write, event],
+      conditions: [unchanged(leader, key), ...turn.conditions],
+      writes: [put(key, { ...spec, ...change }), write, event, ...turn.writes],
     })
     if (result.kind === 'conflict') continue
     tasks.begin(task.id)
@@ -192,6 +201,14 @@ async function deleteVm(
     return { vm: viewOfVm(context, spec.id), task: viewOfTask(task) }
   }
   throw new DialtoneError('conflict', `${reference} is being changed by others at the same time`)
+}
+
+/** Where it would be started now, the reserve for failing hosts stays whole. One that finds no host waits, and takes no room. */
+function refuseStart({ engine }: ApiContext, vm: VmRecord): void {
+  const state = engine.leader.index.state()
+  const choice = placeVm(state, vm.spec, { preferred: vm.placement?.hostId })
+  const reason = choice.kind === 'placed' ? refuseByReserve(state, { vm, hostId: choice.hostId }) : undefined
+  if (reason !== undefined) throw new DialtoneError('reserve-broken', `${vm.spec.name} is not started: ${reason}`)
 }
 
 /** Refuses by the state table. */

@@ -8,7 +8,17 @@ export function hostView(cluster: ClusterState, { spec, status }: HostRecord, si
   const vmNames = [...cluster.vms.values()]
     .filter(({ placement }) => placement?.hostId === spec.id)
     .map((vm) => vm.spec.name)
-  return { ...spec, status, silentMs, usedMemoryMiB: used.memoryMiB, usedCpus: used.cpus, vmNames: vmNames.sort() }
+  // What is stored is whether it answers; people see what it is there for.
+  const isInMaintenance = status.state === 'online' && spec.maintenance !== null
+  const seen: HostView['status'] = isInMaintenance ? { ...status, state: 'maintenance' } : status
+  return {
+    ...spec,
+    status: seen,
+    silentMs,
+    usedMemoryMiB: used.memoryMiB,
+    usedCpus: used.cpus,
+    vmNames: vmNames.sort(),
+  }
 }
 
 export function storageView(cluster: ClusterState, storage: StorageSpec): StorageView {

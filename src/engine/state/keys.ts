@@ -5,6 +5,8 @@ export const keys = {
   cluster: 'cluster',
   network: 'network',
   term: 'leader/term',
+  /** Written by every admission that was judged by the reserve: two at once would each not know of the other. */
+  admission: 'admission',
   host: (id: HostId) => `host/${id}/spec`,
   hostStatus: (id: HostId) => `host/${id}/status`,
   vm: (id: VmId) => `vm/${id}/spec`,

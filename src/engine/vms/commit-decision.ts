@@ -30,6 +30,7 @@ export async function commitPlacement(
   const { decision, conditions } = how
   const host = leader.index.state().hosts.get(decision.hostId)
   if (host === undefined || host.status.state !== 'online' || host.status.session === null) return false
+  if (host.spec.maintenance !== null) return false
   const placement = placementOf(leader, vm, { decision, host })
   if (placement === undefined) return false
   const why = decision.proof === null ? decision.reason : `${decision.reason}; proof: ${describeProof(decision.proof)}`
@@ -40,10 +41,12 @@ export async function commitPlacement(
     vmId: vm.spec.id,
     hostId: decision.hostId,
   })
-  const ofTarget = unchanged(leader, keys.hostStatus(decision.hostId))
-  const isCovered = conditions.some(({ key }) => key === ofTarget.key)
+  const ofStatus = unchanged(leader, keys.hostStatus(decision.hostId))
+  const isCovered = conditions.some(({ key }) => key === ofStatus.key)
+  // Its maintenance may begin in this very moment.
+  const ofTarget = [unchanged(leader, keys.host(decision.hostId)), ...(isCovered ? [] : [ofStatus])]
   const writes = [put(keys.vmPlacement(vm.spec.id), placement), event]
-  const result = await commitAndSee(leader, { conditions: isCovered ? conditions : [...conditions, ofTarget], writes })
+  const result = await commitAndSee(leader, { conditions: [...conditions, ...ofTarget], writes })
   return result.kind === 'committed'
 }
 

@@ -4,7 +4,8 @@
  */
 import { decideVm } from '../../control/decide-vm.ts'
 import { deriveStatus } from '../../control/derive-status.ts'
-import type { VmDecision } from '../../control/vm-decision.ts'
+import { byRecoveryOrder } from '../../control/placement/simulate-loss.ts'
+import type { VmDecision, VmQuestion } from '../../control/vm-decision.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import type { HostId, VmId } from '../../model/ids.ts'
 import type { Condition } from '../../store/store.ts'
@@ -25,6 +26,8 @@ export type VmReconciler = {
   run(): Promise<void>
   /** Touches what waits for time to pass. To be called about twice a second. */
   touchWaiting(): void
+  /** What is known of each machine at this moment: what decisions rest on. */
+  questions(): ReadonlyMap<VmId, VmQuestion>
 }
 
 export type VmReconcilerOptions = {
@@ -71,6 +74,7 @@ export function createVmReconciler(options: VmReconcilerOptions): VmReconciler {
       for (const vmId of waiting) touched.add(vmId)
     },
     run: () => runUntilNothingIsLeft(desk),
+    questions: () => new Map([...leader.index.state().vms].map(([vmId, vm]) => [vmId, questionOf(facts, vm)])),
   }
 }
 
@@ -78,10 +82,9 @@ async function runUntilNothingIsLeft(desk: Desk): Promise<void> {
   const { facts, touched, orders } = desk
   while (touched.size > 0) {
     const { vms } = facts.leader.index.state()
-    const orderOf = (vmId: VmId) => vms.get(vmId)?.spec.startOrder ?? 0
     const batch = [...touched]
       .filter((vmId) => !orders.isBusy(vmId))
-      .sort((left, right) => orderOf(left) - orderOf(right))
+      .sort((left, right) => inRecoveryOrder(vms.get(left), vms.get(right)))
     if (batch.length === 0) return
     for (const vmId of batch) {
       touched.delete(vmId)
@@ -92,6 +95,12 @@ async function runUntilNothingIsLeft(desk: Desk): Promise<void> {
       })
     }
   }
+}
+
+/** Those that are gone have nothing to wait for. */
+function inRecoveryOrder(left: VmRecord | undefined, right: VmRecord | undefined): number {
+  if (left === undefined || right === undefined) return (left === undefined ? 0 : 1) - (right === undefined ? 0 : 1)
+  return byRecoveryOrder(left, right)
 }
 
 async function reconcile(desk: Desk, vmId: VmId): Promise<void> {
@@ -108,11 +117,18 @@ async function reconcile(desk: Desk, vmId: VmId): Promise<void> {
   const conditions = conditionsOf(leader, vm)
   const decision = decideVm(leader.index.state(), vm, questionOf(facts, vm))
   noteTurn(facts, vm, decision)
-  if (decision.kind === 'wait') waiting.add(vmId)
+  if (decision.kind === 'wait' || isStartAwaited(facts, vm, decision)) waiting.add(vmId)
   else waiting.delete(vmId)
   // What is about to be placed changes its state in a moment; people are told of that, and not of the instant before.
   if (decision.kind !== 'place') await writeStatus(facts, vmId, decision.kind === 'wait' ? decision.reason : undefined)
   await carryOut(desk, vm, { decision, conditions })
+}
+
+/** Its order was answered and nothing is reported yet. Were the order spent, no report would ever come: only time tells. */
+function isStartAwaited(facts: VmFacts, vm: VmRecord, decision: VmDecision): boolean {
+  const { spec, placement } = vm
+  if (decision.kind !== 'settled' || placement === undefined) return false
+  return spec.lifecycle === 'live' && spec.desired !== 'stopped' && reportOf(facts, vm) === undefined
 }
 
 async function carryOut(

@@ -1,6 +1,7 @@
 /** What the leader orders from an agent. Each order carries (term, session); orders about machines an epoch too. All are safe to repeat. */
 import { z } from 'zod'
 import type { Contract } from '../api/route.ts'
+import { hostCommandReportSchema, hostCommandRunSchema } from '../host-command.ts'
 import { hostIdSchema, imageIdSchema, sessionIdSchema, storageIdSchema, vmIdSchema, volumeIdSchema } from '../ids.ts'
 import { diskFormatSchema, machineOrderSchema, orderAuthoritySchema } from '../machine-order.ts'
 import { pillSchema } from '../protection/pill.ts'
@@ -176,6 +177,15 @@ export const agentContract = {
     params: z.object({ storageId: storageIdSchema, slot: z.coerce.number().int().min(0).max(4095) }),
     body: z.object({ authority: orderAuthoritySchema, pill: pillSchema.nullable() }),
     response: z.object({}),
+  },
+  runHostCommand: {
+    method: 'PUT',
+    path: '/agent/v1/commands/:runId',
+    role: 'host',
+    summary: "Runs an administrator's command on this host, unless this run was begun before, and tells how it stands.",
+    params: z.object({ runId: hostCommandRunSchema }),
+    body: z.object({ authority: orderAuthoritySchema, command: z.string().min(1).max(4_000) }),
+    response: hostCommandReportSchema,
   },
   inventory: {
     method: 'GET',

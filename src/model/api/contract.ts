@@ -5,7 +5,10 @@ import { drillRoutes } from './drill-routes.ts'
 import { firewallRoutes } from './firewall-routes.ts'
 import { hostRoutes } from './host-routes.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
+import { maintenanceRoutes } from './maintenance-routes.ts'
 import { migrationRoutes } from './migration-routes.ts'
+import { placementRoutes } from './placement-routes.ts'
+import { planRoutes } from './plan-routes.ts'
 import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
 import { vmRoutes } from './vm-routes.ts'
@@ -20,5 +23,8 @@ export const apiContract = {
   ...hostRoutes,
   ...clusterRoutes,
   ...firewallRoutes,
+  ...placementRoutes,
+  ...planRoutes,
+  ...maintenanceRoutes,
 } as const satisfies Contract
 export type ApiContract = typeof apiContract

@@ -11,7 +11,13 @@ export const migrationRoutes = {
     role: 'operator',
     summary: 'Moves a running VM to another host, without a boot: to the one that is named, or to where it fits best.',
     params: z.object({ vm: referenceSchema }),
-    body: z.object({ host: referenceSchema.optional() }).default({}),
+    body: z
+      .object({
+        host: referenceSchema.optional(),
+        /** Also when it breaks the reserve for failing hosts. */
+        force: z.boolean().default(false),
+      })
+      .default({ force: false }),
     response: z.object({ vm: vmViewSchema, task: taskViewSchema }),
     status: 202,
   },

@@ -49,7 +49,10 @@ export const storageViewSchema = z.object({
 export type StorageView = z.infer<typeof storageViewSchema>
 
 export const templateViewSchema = templateSpecSchema
-export const taskViewSchema = taskSchema.omit({ journal: true })
+export const taskViewSchema = taskSchema.omit({ journal: true }).extend({
+  /** What it was told by a command, if it ran one. */
+  output: z.string().optional(),
+})
 export type TaskView = z.infer<typeof taskViewSchema>
 
 export const eventViewSchema = z.object({

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { ipv4AddressSchema } from '../hardware.ts'
 import { nameSchema } from '../ids.ts'
 import { diskFormatSchema } from '../machine-order.ts'
+import { placementRulesSchema } from '../placement-rules.ts'
 import { probeSchema } from '../recovery/probe.ts'
 import { recoverySchema } from '../recovery/recovery-policy.ts'
 import type { Contract } from './route.ts'
@@ -48,6 +49,10 @@ export const createVmSchema = z.strictObject({
     .max(400)
     .regex(/^[\x20-\x7e]*$/, 'must be printable ASCII')
     .default(''),
+  /** Its labels, and where it may run. */
+  placementRules: placementRulesSchema.optional(),
+  /** Also when it breaks the reserve for failing hosts. */
+  force: z.boolean().default(false),
 })
 export type CreateVmInput = z.input<typeof createVmSchema>
 
@@ -104,6 +109,9 @@ export const vmRoutes = {
     role: 'operator',
     summary: 'Wants it running.',
     params: vmParams,
+    body: z
+      .strictObject({ /** Also when it breaks the reserve for failing hosts. */ force: z.boolean().default(false) })
+      .default({ force: false }),
     response: vmAndTask,
     status: 202,
   },
