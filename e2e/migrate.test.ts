@@ -22,7 +22,7 @@ after(() => laboratory?.[Symbol.asyncDispose]())
 test('a machine that changes its memory all the time moves with every byte of it, and an open connection goes on', async (t) => {
   const vm = await look()
   const { answer } = await waitForAnswer({ address: vm.address, name: 'web' }, { deadlineMs: 10_000 })
-  await guest(vm, 'POST', '/load?mib=32&rate=50')
+  await guest(vm, 'POST', '/load?mib=32&rate=30')
   await using echo = await openEcho(vm.address)
   for (let round = 0; round < 2; round += 1) {
     const from = await look()
