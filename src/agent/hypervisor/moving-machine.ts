@@ -28,6 +28,8 @@ export type OutgoingMachine = {
   /** Since when its vCPUs stand still, by the wall clock; undefined while they run. */
   stoppedAtMs(): number | undefined
   progress(): Promise<SendProgress>
+  /** From now on it may stand still for so long. */
+  allowPause(limitMs: number): Promise<void>
   /** Lets it stand still now, so that what is left only shrinks. */
   stop(): Promise<void>
   /** Sends what is left. When it resolves, the other end has all of it; the machine stands still here and has let go of its disks. */

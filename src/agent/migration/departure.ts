@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream'
 import type { Departing, DepartureReport, DepartureTarget } from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { volumeIdSchema } from '../../model/ids.ts'
-import { chooseMethod, longestMoveMs, nextStep } from '../../model/migration/migration-method.ts'
+import { chooseMethod, longestMoveMs, nextStep, pauseLimitMs } from '../../model/migration/migration-method.ts'
 import { joinStreams } from '../../transport/join-streams.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { OutgoingMachine } from '../hypervisor/moving-machine.ts'
@@ -17,8 +17,6 @@ import { recoverDead } from '../machines/machine-life.ts'
 import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
 import type { Departure } from './moving.ts'
 
-/** What is left is sent when it takes no longer than this, as far as QEMU can tell. */
-const pauseLimitMs = 30
 const lookEveryMs = 100
 
 /** Keeps it as it is: no image is captured and no disk comes or goes until it has left, or stays. */
@@ -123,7 +121,7 @@ async function send(keeping: Keeping, departure: Departure, target: DepartureTar
   const stream = await ports.openStreamTo(target, vmId)
   try {
     if (chosen.method === 'stop-and-copy') pauseWatch(keeping)
-    departure.outgoing = await machine.send({ pauseLimitMs, isLive: chosen.method === 'precopy' })
+    departure.outgoing = await machine.send({ pauseLimitMs: pauseLimitMs(0), isLive: chosen.method === 'precopy' })
     joinStreams(departure.outgoing.stream, stream)
     if (departure.isCalledOff) throw calledOff()
     await Promise.race([sendLive(keeping, departure, departure.outgoing), lossOf(stream)])
@@ -145,6 +143,7 @@ async function sendLive({ ports, record }: Keeping, departure: Departure, outgoi
   let movedAtMs = beganAtMs
   let isAsked = departure.method === 'stop-and-copy'
   let isStopped = false
+  let passesBefore = 0
   const stopped = outgoing.stopped.then(() => {
     isStopped = true
   })
@@ -163,6 +162,8 @@ async function sendLive({ ports, record }: Keeping, departure: Departure, outgoi
     const step = nextStep(seen, memoryMiB)
     if (step === 'give-up')
       throw new DialtoneError('deadline-exceeded', 'nothing more of it reached the other host in time')
+    if (passes !== passesBefore) await outgoing.allowPause(pauseLimitMs(passes))
+    passesBefore = passes
     if (step !== 'stop') continue
     isAsked = true
     departure.method = 'stop-and-copy'

@@ -19,7 +19,7 @@ export function migrationHandlers(context: ApiContext): Handlers<typeof migratio
       const broken = refuseByReserve(state, { vm, hostId: verdict.destinationHostId })
       if (broken !== undefined && !body.force)
         throw new DialtoneError(
-          'no-host-fits',
+          'reserve-broken',
           `${vm.spec.name} can't be moved: ${broken}. Move it all the same with --force`,
         )
       const taskId = await migrate.begin(vm, { toHostId: toHostId ?? null, user: caller.name })

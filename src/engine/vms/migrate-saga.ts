@@ -208,7 +208,11 @@ async function send(
     if (leader.clock.bootTimeMs() > givesUpAtMs)
       throw new DialtoneError('deadline-exceeded', `${vm.spec.name} was not moved in time`)
     const { host, head } = headFor(leader, vmId, 'source')
-    report = await agents.followDeparture(host, { ...head, waitMs: followMs })
+    // A host that has fallen silent is not waited for until its answer is overdue.
+    const answered = new AbortController()
+    const followed = agents.followDeparture(host, { ...head, waitMs: followMs })
+    const either = AbortSignal.any([signal, answered.signal])
+    report = await Promise.race([followed, untilNotGoingOn(leader, vmId, either)]).finally(() => answered.abort())
     const sentMiB = Math.round(report.transferredBytes / 2 ** 20)
     const leftMiB = Math.round(report.remainingBytes / 2 ** 20)
     progress(sentMiB / Math.max(1, sentMiB + leftMiB), `${sentMiB} MiB sent, ${leftMiB} MiB left`)
@@ -216,4 +220,13 @@ async function send(
   if (report.state === 'sent') return report
   const why = report.state === 'failed' ? report.detail : 'its agent was restarted meanwhile'
   throw new DialtoneError('hypervisor-failed', `${vm.spec.name} could not be moved: ${why}`)
+}
+
+/** Rejects as soon as it is not to be moved any more, or nobody wants to know. */
+async function untilNotGoingOn(leader: Leader, vmId: VmId, signal: AbortSignal): Promise<never> {
+  while (!signal.aborted) {
+    await leader.clock.sleep(2 * followMs, signal)
+    if (!signal.aborted) requireGoingOn(leader, vmId)
+  }
+  throw new DialtoneError('cancelled', 'it is not waited for any more')
 }

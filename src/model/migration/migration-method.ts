@@ -37,7 +37,7 @@ export type MoveProgress = {
 /** `stop`: it changes its memory faster than it can be sent, so it stands still for what is left. */
 export type MoveStep = 'go-on' | 'stop' | 'give-up'
 
-const maximumPasses = 30
+const maximumPasses = 10
 const stalledAfterMs = 5_000
 
 export function nextStep(progress: MoveProgress, memoryMiB: number): MoveStep {
@@ -46,9 +46,18 @@ export function nextStep(progress: MoveProgress, memoryMiB: number): MoveStep {
   return isChased && !progress.isStopped ? 'stop' : 'go-on'
 }
 
+/**
+ * How long it may stand still at the end, as far as can be foreseen: as short as an idle guest allows, and longer for one that would be
+ * chased in vain, and slowed down meanwhile.
+ */
+export function pauseLimitMs(passes: number): number {
+  if (passes <= 2) return 30
+  return passes <= 4 ? 100 : 300
+}
+
 /** After this a machine that is still not through stands still for the rest. */
 export function longestLiveMs(memoryMiB: number): number {
-  return 10_000 + memoryMiB * 50
+  return 5_000 + memoryMiB * 40
 }
 
 /** No move takes longer: it ends, or is undone. */

@@ -44,6 +44,7 @@ export function sendFakeMachine(world: FakeWorld, machine: FakeMachine, { isLive
       dirtyBytesPerSecond: 0,
       passes: 1,
     }),
+    allowPause: async () => undefined,
     stop,
     finish: async () => {
       stream.push(`${machine.memory}\n`)

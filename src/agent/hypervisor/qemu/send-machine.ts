@@ -21,7 +21,9 @@ const socketName = 'move-socket'
 
 export async function sendMachine(line: QmpLine, runDirectory: string, options: SendOptions): Promise<OutgoingMachine> {
   await prepareMigration(line, ['return-path', 'pause-before-switchover', ...(options.isLive ? autoConverge : [])])
-  await line.execute('migrate-set-parameters', { 'downtime-limit': options.pauseLimitMs }, commandTimeoutMs)
+  const allowPause = async (limitMs: number) =>
+    void (await line.execute('migrate-set-parameters', { 'downtime-limit': limitMs }, commandTimeoutMs))
+  await allowPause(options.pauseLimitMs)
   let stoppedAtMs: number | undefined
   const stopListening = line.listen(({ event, atMs }) => {
     if (event === 'STOP') stoppedAtMs = atMs
@@ -37,6 +39,7 @@ export async function sendMachine(line: QmpLine, runDirectory: string, options: 
       stopped,
       stoppedAtMs: () => stoppedAtMs,
       progress: () => readProgress(line),
+      allowPause,
       stop: async () => void (await line.execute('stop', {}, pauseTimeoutMs)),
       finish: () => finish(line).finally(stopListening),
       cancel: async () => {
