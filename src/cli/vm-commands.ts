@@ -6,7 +6,15 @@ import { formatSize } from './byte-size.ts'
 import { addCloneCommand, createFromMemory } from './clone-commands.ts'
 import { confirmByName } from './confirm.ts'
 import { followTask, writeBegun } from './follow-task.ts'
-import { type DiskOption, diskOption, secondsOption, sizeOption, wholeNumberOption } from './option-parsers.ts'
+import {
+  type DiskOption,
+  diskOption,
+  type NicOption,
+  nicOption,
+  secondsOption,
+  sizeOption,
+  wholeNumberOption,
+} from './option-parsers.ts'
 import { printableText } from './printable-text.ts'
 import { addRecoverCommand } from './recover-commands.ts'
 import { addRecoveryOptions, probeOf, type RecoveryOptions, recoveryOf } from './recovery-options.ts'
@@ -24,6 +32,7 @@ type CreateOptions = RecoveryOptions & {
   readonly storage?: string
   readonly disk?: readonly DiskOption[]
   readonly address?: string
+  readonly network?: readonly NicOption[]
   readonly host?: string
   readonly ha?: boolean
   readonly autostart: boolean
@@ -102,6 +111,11 @@ function addCreate(vm: Command): void {
     .option('--storage <storage>', 'storage of its disks')
     .option('--disk <size[,raw]>', 'a further empty disk; repeatable', diskOption)
     .option('--address <address>', 'IPv4 address; assigned when left out')
+    .option(
+      '--network <network[,address=ADDRESS]>',
+      'a card in this network; repeatable; flat when left out',
+      nicOption,
+    )
     .option('--host <host>', 'start on this host')
     .option('--ha', 'restart it on another host when its own is proven dead')
     .option('--drillable', 'failures may be injected into it without asking')
@@ -126,6 +140,7 @@ function addCreate(vm: Command): void {
             storage: options.storage,
             disks: options.disk === undefined ? undefined : [...options.disk],
             address: options.address,
+            networks: options.network === undefined ? undefined : [...options.network],
             host: options.host,
             ha: options.ha,
             autostart: options.autostart,

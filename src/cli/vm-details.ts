@@ -19,8 +19,10 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
     ['Id', vm.id],
     ...stateOf(vm, surroundings),
     ...placementOf(vm, surroundings),
-    ['Address', vm.address],
-    ['MAC', vm.macAddress],
+    ...vm.nics.map(({ number, networkName, address, address6, macAddress }): Entry => {
+      const addresses = address6 === null ? address : `${address} and ${address6}`
+      return [number === 0 ? 'Address' : `Card ${number}`, `${addresses} in ${networkName}, MAC ${macAddress}`]
+    }),
     ['CPUs', String(vm.cpus)],
     ['Memory', formatSize(vm.memoryMiB)],
     ...vm.disks.map((disk, index): Entry => {

@@ -25,6 +25,7 @@ import { clusterHandlers } from './handlers/cluster-handlers.ts'
 import { drillHandlers } from './handlers/drill-handlers.ts'
 import { hostHandlers } from './handlers/host-handlers.ts'
 import { ledgerHandlers } from './handlers/ledger-handlers.ts'
+import { networkHandlers } from './handlers/network-handlers.ts'
 import { recoveryHandlers } from './handlers/recovery-handlers.ts'
 import { vmHandlers } from './handlers/vm-handlers.ts'
 import { fenceAgents } from './run-fence-agent.ts'
@@ -77,6 +78,7 @@ const apiHandlers = {
   ...drillHandlers(context),
   ...recoveryHandlers(context),
   ...ledgerHandlers(context),
+  ...networkHandlers(context),
 }
 mountContract(apiServer, apiContract, apiHandlers, { identify: identifyByToken(store) })
 const port = await listen(apiServer, config.apiListen)

@@ -20,6 +20,7 @@ import { createHostTable, type HostTable } from './hosts/host-table.ts'
 import { type Leader, takeTerm } from './leader.ts'
 import { createLedgerKeeper, type LedgerKeeper } from './ledger/keep-ledger.ts'
 import { noteTransitions } from './ledger/note-transitions.ts'
+import { createNetworkPlanner, type NetworkPlanner } from './networks/network-planner.ts'
 import { openClusterIndex } from './state/cluster-index.ts'
 import { createEventLedger } from './state/ledger-of-events.ts'
 import { createStoreCheck } from './state/store-check.ts'
@@ -85,7 +86,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   }
   const ledger = createLedgerKeeper(leader)
   const fencer = createHostFencer({ leader, table, agents, fences: options.fences, wake: touchHost })
-  const configurationFor = (hostId: HostId) => configurationOf(leader, hostId)
+  const planner = createNetworkPlanner(leader.index)
+  const configurationFor = (hostId: HostId) => configurationOf(leader, planner, hostId)
   const desk = createHeartbeatDesk({
     leader,
     table,
@@ -180,15 +182,17 @@ function follow({ leader, tasks, table, fencer, reconciler, standbys, bell }: Fo
 }
 
 /** What an agent has to know of the cluster. Its revision is that of the newest of its parts. */
-function configurationOf(leader: Leader, hostId: HostId): AgentConfiguration {
+function configurationOf(leader: Leader, planner: NetworkPlanner, hostId: HostId): AgentConfiguration {
   const state = leader.index.state()
   const host = state.hosts.get(hostId)
   if (host === undefined) throw new DialtoneError('not-found', `${hostId} is not a host of this cluster`)
   const storages = [...state.storages.values()].filter((storage) => storage.shared || storage.hostId === hostId)
   const parts = ['cluster', 'network', ...storages.map((storage) => `storage/${storage.id}`)]
+  const plan = planner.planFor(hostId)
+  const newest = Math.max(plan.since, ...parts.map((key) => leader.index.modRevision(key)))
   return {
     // Storages that were deleted change the number of parts: it goes in, so that the revision changes too.
-    revision: Math.max(...parts.map((key) => leader.index.modRevision(key))) * 1000 + storages.length,
+    revision: newest * 1000 + storages.length,
     clusterId: state.cluster.id,
     timings: state.cluster.timings,
     network: state.network ?? null,
@@ -200,6 +204,7 @@ function configurationOf(leader: Leader, hostId: HostId): AgentConfiguration {
       shared: storage.shared,
       slot: host.spec.number,
     })),
+    networks: [...plan.networks],
   }
 }
 

@@ -15,6 +15,7 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from './ids.ts'
+import type { VirtualNetwork } from './network.ts'
 import type { StorageSpec } from './storage.ts'
 import { defaultTimings } from './timings.ts'
 import { configurationOf, type ImageReport, type MachineReport, type VmPlacement, type VmStatus } from './vm.ts'
@@ -124,6 +125,7 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
     boundToHostId: null,
     lifecycle: 'live',
     createdAt: someTime,
+    nics: [],
     ...changes.spec,
   }
   const { on } = changes
@@ -193,6 +195,7 @@ export type ClusterParts = {
   readonly storages?: readonly StorageSpec[]
   readonly timings?: Partial<ClusterState['cluster']['timings']>
   readonly network?: ClusterState['network'] | null
+  readonly networks?: readonly VirtualNetwork[]
 }
 
 /** Every VM has its volumes; the template `tiny` is built; the network assigns 10.0.0.10 to 10.0.0.20. */
@@ -216,6 +219,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
     volumes: new Map(volumes.map((volume) => [volume.id, volume])),
     templates: new Map([[templateId, tinyTemplate]]),
     tasks: new Map(),
+    networks: new Map((parts.networks ?? []).map((virtual) => [virtual.id, virtual])),
   }
 }
 

@@ -1,7 +1,8 @@
 /** The cluster as decisions see it: what is stored, at one revision. Decisions are functions of this and of what the leader observed. */
 import type { ClusterSpec, NetworkSpec, Task, TemplateSpec } from './cluster.ts'
 import type { HostSpec, HostStatus } from './host.ts'
-import type { HostId, StorageId, TaskId, TemplateId, VmId, VolumeId } from './ids.ts'
+import type { HostId, NetworkId, StorageId, TaskId, TemplateId, VmId, VolumeId } from './ids.ts'
+import type { VirtualNetwork } from './network.ts'
 import type { StorageSpec, VolumeSpec } from './storage.ts'
 import type { MachineReport, VmPlacement, VmSpec, VmStandby, VmStatus } from './vm.ts'
 
@@ -15,6 +16,7 @@ export type HostRecord = { readonly spec: HostSpec; readonly status: HostStatus 
 
 export type ClusterState = {
   readonly cluster: ClusterSpec
+  /** The addresses of the flat network. */
   readonly network: NetworkSpec | undefined
   readonly hosts: ReadonlyMap<HostId, HostRecord>
   readonly vms: ReadonlyMap<VmId, VmRecord>
@@ -22,6 +24,8 @@ export type ClusterState = {
   readonly volumes: ReadonlyMap<VolumeId, VolumeSpec>
   readonly templates: ReadonlyMap<TemplateId, TemplateSpec>
   readonly tasks: ReadonlyMap<TaskId, Task>
+  /** All networks but the flat one. */
+  readonly networks: ReadonlyMap<NetworkId, VirtualNetwork>
 }
 
 /** What the leader knows of a host from its heartbeats. Kept in memory only. */

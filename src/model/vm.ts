@@ -1,6 +1,6 @@
 /** A VM: what its owner wants (`spec`), where it is (`placement`, written by the leader), how it is (`status`, from the agent). */
 import { z } from 'zod'
-import { ipv4AddressSchema, macAddressSchema, pinnedHardwareSchema } from './hardware.ts'
+import { ipv4AddressSchema, macAddressSchema, maximumNics, pinnedHardwareSchema } from './hardware.ts'
 import {
   hostIdSchema,
   imageIdSchema,
@@ -12,6 +12,7 @@ import {
   volumeIdSchema,
 } from './ids.ts'
 import { cloneOriginSchema, diskFormatSchema, startKindSchema } from './machine-order.ts'
+import { vmNicSchema } from './network.ts'
 import { proofSchema } from './proof.ts'
 import { imageKindSchema } from './recovery/memory-image.ts'
 import { probeSchema } from './recovery/probe.ts'
@@ -63,6 +64,8 @@ export const vmSpecSchema = z.object({
   /** `creating` and `deleting` belong to a task; only `live` machines are placed and started. */
   lifecycle: z.enum(['creating', 'live', 'deleting']),
   createdAt: z.iso.datetime(),
+  /** All its cards; empty in records of before there were several networks: read with `nicsOf`. */
+  nics: z.array(vmNicSchema).max(maximumNics).default([]),
 })
 export type VmSpec = z.infer<typeof vmSpecSchema>
 

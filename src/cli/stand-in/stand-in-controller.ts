@@ -10,6 +10,7 @@ import { type Handlers, mountContract } from '../../transport/mount-contract.ts'
 import type { SentEvent } from '../../transport/send-events.ts'
 import { listen, makeServer } from '../../transport/serve.ts'
 import { makeLedgerHandlers } from './ledger-answers.ts'
+import { makeNetworkHandlers } from './network-answers.ts'
 import { makeRecoveryHandlers } from './recovery-answers.ts'
 import { makeHostView, makeStorageView, makeTaskView, makeVmView } from './views.ts'
 
@@ -86,6 +87,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
       holds: [],
     }),
     setNetwork: ({ body }) => body,
+    ...makeNetworkHandlers(),
     ...makeLedgerHandlers([]),
     cloneTemplate: ({ body }) => ({ names: body.names ?? [], task: makeTaskView({ kind: 'vm.clone' }) }),
     warmTemplate: ({ params }) => ({ task: makeTaskView({ kind: 'template.warm', subject: params.template }) }),

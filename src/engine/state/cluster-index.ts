@@ -10,6 +10,7 @@ import { hostSpecSchema, hostStatusSchema } from '../../model/host.ts'
 import {
   type HostId,
   hostIdSchema,
+  networkIdSchema,
   storageIdSchema,
   taskIdSchema,
   templateIdSchema,
@@ -17,6 +18,7 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from '../../model/ids.ts'
+import { virtualNetworkSchema } from '../../model/network.ts'
 import { storageSpecSchema, volumeSpecSchema } from '../../model/storage.ts'
 import { vmPlacementSchema, vmSpecSchema, vmStandbySchema, vmStatusSchema } from '../../model/vm.ts'
 import type { Change, KeyValue, Revision, Store } from '../../store/store.ts'
@@ -43,6 +45,7 @@ type MutableState = {
   volumes: Map<z.infer<typeof volumeIdSchema>, z.infer<typeof volumeSpecSchema>>
   templates: Map<z.infer<typeof templateIdSchema>, z.infer<typeof templateSpecSchema>>
   tasks: Map<z.infer<typeof taskIdSchema>, z.infer<typeof taskSchema>>
+  networks: Map<z.infer<typeof networkIdSchema>, z.infer<typeof virtualNetworkSchema>>
 }
 
 /** Loads everything and follows the store until the signal aborts. */
@@ -56,6 +59,7 @@ export async function openClusterIndex(store: Store, options: { readonly signal:
     volumes: new Map(),
     templates: new Map(),
     tasks: new Map(),
+    networks: new Map(),
   }
   const modRevisions = new Map<string, Revision>()
   const listeners = new Set<(touched: readonly Touched[]) => void>()
@@ -124,6 +128,12 @@ function applyToState(state: MutableState, key: string, value: unknown): void {
       state.cluster = value === undefined ? undefined : clusterSpecSchema.parse(value)
       return
     case 'network':
+      if (id !== undefined)
+        return applyTo(
+          state.networks,
+          networkIdSchema.parse(id),
+          value === undefined ? undefined : virtualNetworkSchema.parse(value),
+        )
       state.network = value === undefined ? undefined : networkSpecSchema.parse(value)
       return
     case 'host':

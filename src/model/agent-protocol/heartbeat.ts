@@ -7,6 +7,7 @@ import { hostIdSchema, imageIdSchema, sessionIdSchema, storageIdSchema, vmIdSche
 import { numberedRecordSchema } from '../recovery/recovery-record.ts'
 import { timingsSchema } from '../timings.ts'
 import { machineReportSchema } from '../vm.ts'
+import { hostNetworkSchema } from './host-network.ts'
 
 export const hostFactsSchema = z.object({
   cpus: z.number().int(),
@@ -71,6 +72,8 @@ export const agentConfigurationSchema = z.object({
       slot: z.number().int(),
     }),
   ),
+  /** What this host has to have, besides the flat network. */
+  networks: z.array(hostNetworkSchema).default([]),
 })
 export type AgentConfiguration = z.infer<typeof agentConfigurationSchema>
 

@@ -4,6 +4,7 @@ import { clusterRoutes } from './cluster-routes.ts'
 import { drillRoutes } from './drill-routes.ts'
 import { hostRoutes } from './host-routes.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
+import { networkRoutes } from './network-routes.ts'
 import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
 import { vmRoutes } from './vm-routes.ts'
@@ -16,5 +17,6 @@ export const apiContract = {
   ...ledgerRoutes,
   ...hostRoutes,
   ...clusterRoutes,
+  ...networkRoutes,
 } as const satisfies Contract
 export type ApiContract = typeof apiContract
