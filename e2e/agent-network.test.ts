@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { cardOf, testNetwork } from '../src/agent/network/network.contract.ts'
 import type { Network } from '../src/agent/network/network.ts'
 import { findCgroupMount, killCgroupAndWait, processesIn, removeCgroup } from '../src/linux/cgroup.ts'
+import { mountsBelow, unmount } from '../src/linux/mounts.ts'
 import { addNetworkNamespace, deleteNetworkNamespace, runIpCommands } from '../src/linux/network-namespace.ts'
 import { runCommand } from '../src/linux/run-command.ts'
 import { DialtoneError } from '../src/model/dialtone-error.ts'
@@ -63,6 +64,7 @@ beforeEach(async () => {
 after(async () => {
   for (const driver of drivers) driver.kill('SIGKILL')
   for (const host of [hostA, hostB]) await killCgroupAndWait(join(cgroups, host), 5000)
+  for (const handle of await mountsBelow(directory)) await unmount(handle)
   await removeCgroup(cgroups)
   for (const namespace of [hostA, hostB, guest]) await deleteNetworkNamespace(namespace)
   await rm(directory, { recursive: true, force: true })
@@ -211,6 +213,7 @@ async function startDriver(
     leaseSeconds: 600,
     mtu: 1450,
     watchMs: 200,
+    waitMs: 300,
   }
   const program = join(import.meta.dirname, 'agent-network.driver.ts')
   const args = [`--net=/run/netns/${host}`, process.execPath, program, JSON.stringify(options)]
@@ -235,6 +238,7 @@ async function startDriver(
   return {
     kill,
     network: {
+      configure: (networks) => call('configure', networks),
       connect: (card) => call('connect', card),
       prepareTap: (tapName) => call('prepareTap', tapName),
       plug: (card) => call('plug', card),
@@ -249,11 +253,13 @@ async function startDriver(
 /** No machines and no DHCP. */
 async function emptyHost(host: string): Promise<void> {
   await killCgroupAndWait(join(cgroups, host), 5000)
+  for (const handle of await mountsBelow(join(directory, host))) await unmount(handle)
   await rm(join(directory, host), { recursive: true, force: true })
   const links = await runCommand('nsenter', [`--net=/run/netns/${host}`, 'cat', '/proc/self/net/dev'], {
     timeoutMs: 5000,
   })
-  const taps = links.match(/\bdt\d+(?=:)/g) ?? []
+  // Of a pair one end is enough.
+  const taps = links.match(/\bdt[nxru]?\d+(?=:)/g) ?? []
   await runIpCommands(
     taps.map((tap) => `link del ${tap}`),
     { namespace: host },

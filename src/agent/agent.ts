@@ -69,7 +69,10 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
   })
   const parts: Parts = { ports, state, room, storages, licences, journal, pendingStarts }
 
-  if (ports.lastConfiguration !== undefined) storages.configure(ports.lastConfiguration)
+  if (ports.lastConfiguration !== undefined) {
+    storages.configure(ports.lastConfiguration)
+    await ports.network.configure(ports.lastConfiguration.networks)
+  }
   await waitForWatchdog(ports)
   await waitForSlots(ports, storages)
   await room.adoptAll()
@@ -131,6 +134,7 @@ function takeIn(
   const { configuration, storeIncarnation: incarnation, storeRevision: revision, verdict } = acknowledgement
   if (configuration !== null) {
     storages.configure(configuration)
+    void ports.network.configure(configuration.networks)
     state.beats?.beatSoon()
     ports
       .keepConfiguration(configuration)

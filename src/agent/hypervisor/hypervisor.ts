@@ -24,6 +24,8 @@ export type MachineShape = {
   readonly macAddress: string
   /** An existing tap device that the machine's card is connected to. */
   readonly tapName: string
+  /** Cards after the first one, each with a number from 1 to 7 and a tap of its own. */
+  readonly moreCards?: readonly { readonly number: number; readonly macAddress: string; readonly tapName: string }[]
   readonly disks: readonly AttachedDisk[]
   readonly kernel: { readonly vmlinux: string; readonly initrd: string; readonly commandLine: string }
   readonly generationId: string

@@ -10,6 +10,7 @@ import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import { becomeClone } from '../recovery/become-clone.ts'
 import { openBootDisks, shapeOf } from '../recovery/machine-shape.ts'
 import type { PreparedSpare } from '../recovery/spare-keeper.ts'
+import { connectCards, plugCards } from './machine-cards.ts'
 import type { MachinePorts } from './machine-ports.ts'
 
 export type LaunchRequest = {
@@ -37,7 +38,7 @@ export async function launchMachine(request: LaunchRequest, ports: MachinePorts)
   const disks = await openBootDisks(machine, ports)
   const cgroupDirectory = await ports.cgroups.make(machine.vmId)
   await guard(machine, cgroupDirectory, ports)
-  await ports.network.connect({ ...cardOf(machine), tapName: request.tapName })
+  await connectCards(machine, request.tapName, ports)
   const place = {
     disks,
     tapName: request.tapName,
@@ -69,7 +70,7 @@ export async function launchSpare(
       spare.layers.map(({ disk, layerId }) => ports.storage(disk.storageId).useLayer(disk.volumeId, layerId)),
     )
   }
-  const plug = () => ports.network.plug({ ...cardOf(machine), tapName: spare.tapName })
+  const plug = () => plugCards(machine, spare.tapName, ports)
   const isClone = machine.start === 'clone'
   const takenOver = spare.machine.takeOver(life, cgroupDirectory)
   await allDone([
@@ -92,15 +93,6 @@ export async function launchSpare(
 /** The shared storages whose slots the machine's licence depends on. */
 export function sharedStoragesOf(machine: MachineOrder, ports: Pick<MachinePorts, 'isShared'>): readonly StorageId[] {
   return [...new Set(machine.disks.map((disk) => disk.storageId))].filter((storageId) => ports.isShared(storageId))
-}
-
-export function cardOf(machine: MachineOrder) {
-  return {
-    vmId: machine.vmId,
-    hostName: machine.name,
-    macAddress: machine.nic.macAddress,
-    address: machine.nic.address,
-  }
 }
 
 async function letRun(

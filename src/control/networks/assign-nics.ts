@@ -4,8 +4,8 @@ import type { ErrorCode } from '../../model/dialtone-error.ts'
 import { maximumNics } from '../../model/hardware.ts'
 import { flatNetworkId, type NetworkId } from '../../model/ids.ts'
 import { flatNetworkName, type Network, networksOf, nicsOf, type VmNic } from '../../model/network.ts'
+import { addressFromMac } from '../../model/network-address6.ts'
 import { addressToNumber, numberToAddress } from '../ipv4.ts'
-import { addressFromMac } from './address-from-mac.ts'
 
 /** A card as somebody wants it: in this network, by name or id, with this address or any. */
 export type NicWish = { readonly network: string; readonly address?: string | undefined }

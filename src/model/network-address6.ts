@@ -1,6 +1,6 @@
-/** The IPv6 address that a machine makes of its network's prefix and its MAC (RFC 4291, modified EUI-64). */
+/** IPv6 addresses in a network's prefix: its machines' and its router's. */
 
-/** `prefix6` is 64 bits long, such as fd00:5::/64. */
+/** What a machine makes of the prefix, such as fd00:5::/64, and its MAC (RFC 4291, modified EUI-64). */
 export function addressFromMac(prefix6: string, macAddress: string): string {
   const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = macAddress.split(':').map((part) => Number.parseInt(part, 16))
   const words = [((a ^ 0x02) << 8) | b, (c << 8) | 0xff, 0xfe00 | d, (e << 8) | f]
