@@ -36,6 +36,8 @@ function perform(call: string, argument: unknown): Promise<unknown> {
       return network.configure(z.array(hostNetworkSchema).parse(argument))
     case 'listTaps':
       return network.listTaps()
+    case 'removeTap':
+      return network.removeTap(z.string().parse(argument))
     case 'adopt':
       return network.adopt(z.array(cardSchema).parse(argument))
     default:

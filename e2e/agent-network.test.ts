@@ -8,11 +8,16 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, beforeEach, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { cardOf, testNetwork } from '../src/agent/network/network.contract.ts'
+import { cardOf, failsWith, networkOf, testNetwork } from '../src/agent/network/network.contract.ts'
 import type { Network } from '../src/agent/network/network.ts'
 import { findCgroupMount, killCgroupAndWait, processesIn, removeCgroup } from '../src/linux/cgroup.ts'
 import { mountsBelow, unmount } from '../src/linux/mounts.ts'
-import { addNetworkNamespace, deleteNetworkNamespace, runIpCommands } from '../src/linux/network-namespace.ts'
+import {
+  addNetworkNamespace,
+  deleteInterface,
+  deleteNetworkNamespace,
+  runIpCommands,
+} from '../src/linux/network-namespace.ts'
 import { runCommand } from '../src/linux/run-command.ts'
 import { DialtoneError } from '../src/model/dialtone-error.ts'
 import type { DhcpQuestion, DhcpReply } from './agent-network.probe.ts'
@@ -181,6 +186,55 @@ test('bridge network: a guest is told its address, name, router and MTU, and no 
   assert.doesNotMatch(facts, /^dns=/m)
 })
 
+test('bridge network: networks of their own outlive a killed agent, and what the next one is not told of goes', async (t) => {
+  const first = await startDriver(t, hostA)
+  const wanted = { ...networkOf(1), uplink: 'nat' as const, prefix6: 'fd00:90::/64' }
+  await first.network.configure([wanted, networkOf(2)])
+  await first.network.connect({ ...cardOf(1), networkId: wanted.networkId })
+  const [serverBefore] = await processesIn(join(cgroups, hostA, 'dnsmasq-1'))
+  assert(serverBefore !== undefined)
+  await first.kill()
+  const linksBefore = await linksOf(hostA)
+  assert.deepEqual(
+    ['dtn1', 'dtx1', 'dtr1', 'dtu1', 'dtn2', 'dt1'].filter((name) => !linksBefore.has(name)),
+    [],
+  )
+  const second = await startDriver(t, hostA)
+  await second.network.configure([wanted])
+  await second.network.adopt([{ ...cardOf(1), networkId: wanted.networkId }])
+  assert.deepEqual(await processesIn(join(cgroups, hostA, 'dnsmasq-1')), [serverBefore])
+  const links = await linksOf(hostA)
+  for (const name of ['dtn1', 'dtx1', 'dtr1', 'dtu1', 'dt1', 'br0', 'ab'])
+    assert.equal(links.get(name), linksBefore.get(name), `${name} is the one that was there`)
+  assert.deepEqual(
+    [...links.keys()].filter((name) => /^dt[nxru]2$/.test(name)),
+    [],
+  )
+  await second.network.configure([])
+  assert((await linksOf(hostA)).has('dtn1'), 'a network stays while a machine is plugged in')
+  await second.network.removeTap('dt1')
+  await second.network.configure([])
+  assert.deepEqual(
+    [...(await linksOf(hostA)).keys()].filter((name) => name.startsWith('dt')),
+    [],
+  )
+})
+
+test('bridge network: a VLAN is made, or the host says that its kernel has none', async (t) => {
+  const { network } = await startDriver(t, hostA)
+  const trial = 'link add link ab name trial type vlan id 9'
+  const hasVlans = await runIpCommands([trial, 'link del trial'], { namespace: hostA }).then(
+    () => true,
+    () => false,
+  )
+  const vlan = { ...networkOf(3), segment: { kind: 'vlan' as const, vlanId: 9, interface: 'ab' } }
+  await network.configure([vlan, networkOf(1)])
+  const connected = network.connect({ ...cardOf(3), networkId: vlan.networkId })
+  if (hasVlans) await connected
+  else await assert.rejects(connected, failsWith('network-failed', /its kernel has no VLANs/))
+  await network.connect({ ...cardOf(1), networkId: networkOf(1).networkId })
+})
+
 test('bridge network: without its bridge, a host says so', async (t) => {
   const { network } = await startDriver(t, hostA, { bridge: 'br7' })
   await assert.rejects(network.connect(cardOf(1)), /bridge br7 does not exist/)
@@ -250,6 +304,15 @@ async function startDriver(
   }
 }
 
+/** Interfaces of the host by name, with their index: one that was made anew has another one. */
+async function linksOf(host: string): Promise<ReadonlyMap<string, number>> {
+  const args = [`--net=/run/netns/${host}`, 'ip', '-json', 'link', 'show']
+  const links: { ifname: string; ifindex: number }[] = JSON.parse(
+    await runCommand('nsenter', args, { timeoutMs: 5000 }),
+  )
+  return new Map(links.map(({ ifname, ifindex }) => [ifname, ifindex]))
+}
+
 /** No machines and no DHCP. */
 async function emptyHost(host: string): Promise<void> {
   await killCgroupAndWait(join(cgroups, host), 5000)
@@ -258,12 +321,8 @@ async function emptyHost(host: string): Promise<void> {
   const links = await runCommand('nsenter', [`--net=/run/netns/${host}`, 'cat', '/proc/self/net/dev'], {
     timeoutMs: 5000,
   })
-  // Of a pair one end is enough.
-  const taps = links.match(/\bdt[nxru]?\d+(?=:)/g) ?? []
-  await runIpCommands(
-    taps.map((tap) => `link del ${tap}`),
-    { namespace: host },
-  )
+  // The other end of one may have gone with its namespace, and it with that.
+  for (const device of links.match(/\bdt[nxru]?\d+(?=:)/g) ?? []) await deleteInterface(device, host)
 }
 
 async function answeredMacs(): Promise<string[]> {

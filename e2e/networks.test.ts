@@ -9,11 +9,15 @@ import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
 import { waitForAnswer } from '../src/cli/demo/http-probe.ts'
+import { hostNamespaceOf } from '../src/laboratory/laboratory-names.ts'
+import { networkNamespacePath } from '../src/linux/network-namespace.ts'
+import { runCommand } from '../src/linux/run-command.ts'
 import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
 
 const subnet = '10.50.0.0/24'
 const deadlineMs = 50_000
 let laboratory: OpenLaboratory
+let homeOfOne = ''
 
 before(async () => {
   laboratory = await openLaboratory('e2e-net', ['--hosts', '3'])
@@ -22,11 +26,13 @@ before(async () => {
     api.call('createNetwork', { body: { name, subnet, uplink, prefix6: 'fd00:50::/64' } })
   await make('left', 'nat')
   await make('right', 'none')
-  const deploy = (name: string, host: string, networks: { network: string; address?: string }[]) =>
-    api.call('createVm', { body: { name, host, networks, template: 'tiny' } })
-  await deploy('one', 'h1', [{ network: 'left', address: '10.50.0.2' }])
-  await deploy('two', 'h2', [{ network: 'left', address: '10.50.0.3' }, { network: 'flat' }])
-  await deploy('other', 'h2', [{ network: 'right', address: '10.50.0.3' }])
+  const deploy = (name: string, networks: { network: string; address?: string }[], more: object) =>
+    api.call('createVm', { body: { name, networks, template: 'tiny', ...more } })
+  await deploy('one', [{ network: 'left', address: '10.50.0.2' }], { ha: true })
+  homeOfOne = await homeOf('one')
+  const bound = { storage: 'local', host: homeOfOne === 'h2' ? 'h3' : 'h2' }
+  await deploy('two', [{ network: 'left', address: '10.50.0.3' }, { network: 'flat' }], bound)
+  await deploy('other', [{ network: 'right', address: '10.50.0.3' }], bound)
 })
 after(() => laboratory?.[Symbol.asyncDispose]())
 
@@ -39,6 +45,9 @@ test('two machines on different hosts reach each other by name, and one with the
   await using one = await openConsole('one')
   assert.match(await one.run(get('10.50.0.3', 80)), /"name":"two"/)
   assert.match(await one.run('/bin/busybox nslookup two.left.internal 10.50.0.1'), /Address.*10\.50\.0\.3/)
+  const address6 = two.nics[0]?.address6
+  assert(typeof address6 === 'string')
+  assert.match(await one.run(`/bin/busybox ping6 -c 3 -W 3 ${address6}`), /bytes from/)
   await using other = await openConsole('other')
   assert.match(await other.run(get('10.50.0.3', 80)), /"name":"other"/)
   assert.match(await other.run(get('10.50.0.2', 80)), /nobody/)
@@ -67,9 +76,50 @@ test('a network with the uplink nat reaches the world with its host’s address,
     world.close()
     world.closeAllConnections()
   }
-  const host = await laboratory.api.call('getHost', { params: { host: 'h1' } })
+  const host = await laboratory.api.call('getHost', { params: { host: homeOfOne } })
   assert.deepEqual(seen, [host.address])
 })
+
+test('a network leaves the hosts with its last machine, and is deleted', async () => {
+  const { api, untilTaskEnds, name } = laboratory
+  await assert.rejects(api.call('deleteNetwork', { params: { network: 'right' } }), /right is used by other/)
+  const query = { force: 'true' } as const
+  const { task } = await api.call('deleteVm', { params: { vm: 'other' }, query })
+  await untilTaskEnds(task.id)
+  const right = await api.call('deleteNetwork', { params: { network: 'right' } })
+  const links = () =>
+    runCommand('nsenter', [`--net=${networkNamespacePath(hostNamespaceOf(name, 'h2'))}`, 'ip', 'link'], {
+      timeoutMs: 5_000,
+    })
+  const givesUpAtMs = performance.now() + 5_000
+  while ((await links()).includes(`dtn${right.number}`)) {
+    assert(performance.now() < givesUpAtMs, 'its devices go')
+    await delay(100)
+  }
+  await using two = await openConsole('two')
+  assert.match(await two.run(get('10.50.0.2', 80)), /"name":"one"/, 'other networks are as before')
+})
+
+test('a machine that starts on another host because its own died keeps its address there, and is reached at once', async () => {
+  const { api, lab } = laboratory
+  await lab(['power-off', homeOfOne])
+  const givesUpAtMs = performance.now() + deadlineMs
+  await using two = await openConsole('two')
+  while (!/"name":"one"/.test(await two.run(get('10.50.0.2', 80))))
+    assert(performance.now() < givesUpAtMs, 'it answers again')
+  assert.notEqual((await api.call('getVm', { params: { vm: 'one' } })).hostName, homeOfOne)
+})
+
+/** The host that it was placed on. */
+async function homeOf(vm: string): Promise<string> {
+  const givesUpAtMs = performance.now() + deadlineMs
+  for (;;) {
+    const { hostName } = await laboratory.api.call('getVm', { params: { vm } })
+    if (hostName !== null) return hostName
+    assert(performance.now() < givesUpAtMs, `${vm} has a place`)
+    await delay(50)
+  }
+}
 
 /** busybox's own wget can't be used: linked statically, it dies in the look-up of the service `http`. */
 function get(address: string, port: number): string {
