@@ -29,6 +29,8 @@ export const machineNicSchema = z.object({
   macAddress: macAddressSchema,
   address: ipv4AddressSchema,
   networkId: networkIdSchema.default(flatNetworkId),
+  /** The card tells its guest so; null: the usual one. */
+  mtu: z.number().int().nullable().default(null),
 })
 export type MachineNic = z.infer<typeof machineNicSchema>
 

@@ -9,6 +9,9 @@ import { flatNetworkId, nameSchema, networkIdSchema } from './ids.ts'
 
 export const flatNetworkName = 'flat'
 
+/** What guests take for granted. */
+export const usualMtu = 1500
+
 /** What VXLAN adds to a frame on IPv4: such a network's MTU is at most the underlay's less this. */
 export const vxlanOverheadBytes = 50
 
@@ -75,6 +78,8 @@ export const vmNicSchema = z.object({
   address: ipv4AddressSchema,
   /** What the machine makes of the network's prefix and its MAC (EUI-64); null where the network has no prefix. */
   address6: z.ipv6().nullable(),
+  /** What the guest is told of the largest frame; null where it is the usual one. */
+  mtu: z.number().int().nullable(),
 })
 export type VmNic = z.infer<typeof vmNicSchema>
 
@@ -83,7 +88,7 @@ type Cards = { readonly macAddress: string; readonly address: string; readonly n
 /** A VM's cards, the first one first. A VM of before there were several networks has one, in the flat network. */
 export function nicsOf({ nics, macAddress, address }: Cards): readonly VmNic[] {
   if (nics.length > 0) return nics
-  return [{ number: 0, networkId: flatNetworkId, macAddress, address, address6: null }]
+  return [{ number: 0, networkId: flatNetworkId, macAddress, address, address6: null, mtu: null }]
 }
 
 /** The fields of a VM that say its cards: `macAddress` and `address` are the first one's. */
@@ -113,7 +118,7 @@ function flatNetwork(pool: NetworkSpec): Network {
     prefix6: null,
     domain: '',
     uplink: 'routed',
-    mtu: 1500,
+    mtu: usualMtu,
     createdAt: null,
   }
 }

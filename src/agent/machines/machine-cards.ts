@@ -1,5 +1,5 @@
 /** A machine's network cards on this host: a tap for each, which all go up and down together. */
-import type { MachineOrder } from '../../model/machine-order.ts'
+import type { MachineNic, MachineOrder } from '../../model/machine-order.ts'
 import type { NetworkCard } from '../network/network.ts'
 import { furtherTapName } from './machine-names.ts'
 import type { MachinePorts } from './machine-ports.ts'
@@ -9,20 +9,19 @@ type Ports = Pick<MachinePorts, 'network'>
 /** `tapName`: the first card's; those of the others follow from it. */
 export function cardsOf(machine: MachineOrder, tapName: string): readonly NetworkCard[] {
   const { vmId, name: hostName } = machine
-  const more = machine.moreNics.map(({ number, ...nic }) => ({
-    vmId,
-    hostName,
-    ...nic,
-    tapName: furtherTapName(tapName, number),
-  }))
-  return [{ vmId, hostName, ...machine.nic, tapName }, ...more]
+  const toCard = ({ macAddress, address, networkId }: MachineNic, tap: string): NetworkCard => {
+    return { vmId, hostName, macAddress, address, networkId, tapName: tap }
+  }
+  const more = machine.moreNics.map((nic) => toCard(nic, furtherTapName(tapName, nic.number)))
+  return [toCard(machine.nic, tapName), ...more]
 }
 
 /** What the hypervisor is told of the cards after the first one. */
 export function furtherCards(machine: MachineOrder, tapName: string) {
-  return machine.moreNics.map(({ number, macAddress }) => ({
+  return machine.moreNics.map(({ number, macAddress, mtu }) => ({
     number,
     macAddress,
+    mtu,
     tapName: furtherTapName(tapName, number),
   }))
 }

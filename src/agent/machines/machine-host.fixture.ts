@@ -99,7 +99,7 @@ export function sampleOrder(changes: Partial<MachineOrder> = {}): MachineOrder {
     hardware: { machineType: 'pc-q35-7.2', cpuModel: 'qemu64-v1', accelerator: 'tcg', qemuVersion: '7.2.22' },
     cpus: 1,
     memoryMiB: 64,
-    nic: { macAddress: '52:54:00:00:00:07', address: '10.0.0.7', networkId: flatNetworkId },
+    nic: { macAddress: '52:54:00:00:00:07', address: '10.0.0.7', networkId: flatNetworkId, mtu: null },
     moreNics: [],
     disks: [{ volumeId: rootId, storageId: sharedId, format: 'qcow2' }],
     templateVersion: 'tiny-1',

@@ -24,7 +24,7 @@ async function withOrigin(): Promise<{ readonly host: MachineHost; readonly orde
     vmId: cloneId,
     name: 'clone',
     number: 8,
-    nic: { macAddress: '52:54:00:00:00:08', address: '10.0.0.8', networkId: flatNetworkId },
+    nic: { macAddress: '52:54:00:00:00:08', address: '10.0.0.8', networkId: flatNetworkId, mtu: null },
     disks: [{ volumeId: cloneRoot, storageId: sharedId, format: 'qcow2' }],
     leased: false,
     start: 'clone',

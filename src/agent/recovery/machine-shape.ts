@@ -31,6 +31,7 @@ export async function shapeOf(
     cpus: machine.cpus,
     memoryMiB: machine.memoryMiB,
     macAddress: machine.nic.macAddress,
+    mtu: machine.nic.mtu,
     tapName: place.tapName,
     moreCards: furtherCards(machine, place.tapName),
     disks: place.disks,

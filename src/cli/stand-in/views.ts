@@ -23,6 +23,7 @@ const firstNic = {
   macAddress: '52:54:00:00:00:01',
   address: '10.20.0.11',
   address6: null,
+  mtu: null,
 }
 
 export function makeVmView(changes: Partial<VmView> = {}): VmView {

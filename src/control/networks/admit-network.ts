@@ -3,7 +3,14 @@ import type { NetworkSpec } from '../../model/cluster.ts'
 import type { ClusterState } from '../../model/cluster-state.ts'
 import type { ErrorCode } from '../../model/dialtone-error.ts'
 import type { NetworkId } from '../../model/ids.ts'
-import { flatNetworkName, nicsOf, type Uplink, type VirtualNetwork, vxlanOverheadBytes } from '../../model/network.ts'
+import {
+  flatNetworkName,
+  nicsOf,
+  type Uplink,
+  usualMtu,
+  type VirtualNetwork,
+  vxlanOverheadBytes,
+} from '../../model/network.ts'
 import { addressToNumber, numberToAddress } from '../ipv4.ts'
 
 export type NetworkWish = {
@@ -25,7 +32,6 @@ export type NetworkWish = {
 export type NetworkAdmission = { readonly kind: 'admitted'; readonly network: VirtualNetwork } | NetworkRefusal
 export type NetworkRefusal = { readonly kind: 'refused'; readonly code: ErrorCode; readonly message: string }
 
-const underlayMtu = 1500
 /** Numbers that people choose by hand are mostly small. */
 const firstVni = 1000
 
@@ -47,7 +53,7 @@ export function admitNetwork(
   const pool = poolOf(wish)
   const wrong = describePoolFault(pool) ?? describeOverlap(cluster, wish, pool)
   if (wrong !== undefined) return refuse('invalid-input', wrong)
-  const mtu = wish.mtu ?? (wish.kind === 'vxlan' ? underlayMtu - vxlanOverheadBytes : underlayMtu)
+  const mtu = wish.mtu ?? (wish.kind === 'vxlan' ? usualMtu - vxlanOverheadBytes : usualMtu)
   return {
     kind: 'admitted',
     network: {

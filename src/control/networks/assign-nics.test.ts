@@ -27,6 +27,7 @@ test('each card gets the first free address of its network, and a MAC that no ot
   assert.equal(first.address6, 'fd00:5:0:0:5000:1ff:fe05:2')
   assert.deepEqual([second?.number, second?.address, second?.macAddress], [1, '10.5.0.2', '52:01:2c:05:00:02'])
   assert.equal(second?.address6, null)
+  assert.deepEqual([second?.mtu, third?.mtu], [1450, null])
   assert.deepEqual([third?.number, third?.networkId, third?.macAddress], [2, flatNetworkId, '52:54:0a:00:00:0a'])
 })
 
@@ -61,6 +62,13 @@ test('a card that comes later takes the number that became free', () => {
 test('a machine of before there were several networks has one card, in the flat one', () => {
   const { spec } = makeVm('web')
   assert.deepEqual(nicsOf(spec), [
-    { number: 0, networkId: flatNetworkId, macAddress: spec.macAddress, address: spec.address, address6: null },
+    {
+      number: 0,
+      networkId: flatNetworkId,
+      macAddress: spec.macAddress,
+      address: spec.address,
+      address6: null,
+      mtu: null,
+    },
   ])
 })

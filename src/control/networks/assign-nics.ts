@@ -3,7 +3,7 @@ import type { ClusterState } from '../../model/cluster-state.ts'
 import type { ErrorCode } from '../../model/dialtone-error.ts'
 import { maximumNics } from '../../model/hardware.ts'
 import { flatNetworkId, type NetworkId } from '../../model/ids.ts'
-import { flatNetworkName, type Network, networksOf, nicsOf, type VmNic } from '../../model/network.ts'
+import { flatNetworkName, type Network, networksOf, nicsOf, usualMtu, type VmNic } from '../../model/network.ts'
 import { addressFromMac } from '../../model/network-address6.ts'
 import { addressToNumber, numberToAddress } from '../ipv4.ts'
 
@@ -51,6 +51,7 @@ export function assignNic(cluster: ClusterState, machine: Existing, wish: NicWis
     macAddress,
     address,
     address6: network.prefix6 === null ? null : addressFromMac(network.prefix6, macAddress),
+    mtu: network.mtu === usualMtu ? null : network.mtu,
   }
 }
 

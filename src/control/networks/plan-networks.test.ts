@@ -26,6 +26,7 @@ function vmIn(network: VirtualNetwork, name: string, changes: VmChanges & { read
     macAddress: `52:00:01:00:00:0${address.split('.')[3]}`,
     address,
     address6: null,
+    mtu: 1450,
   }
   return makeVm(name, { ...rest, spec: { address, macAddress: nic.macAddress, nics: [nic], ...rest.spec } })
 }

@@ -13,7 +13,12 @@ export function machineOrderOf({ spec, placement }: VmRecord): MachineOrder {
     hardware: spec.hardware,
     cpus: spec.cpus,
     memoryMiB: spec.memoryMiB,
-    nic: { macAddress: spec.macAddress, address: spec.address, networkId: first?.networkId ?? flatNetworkId },
+    nic: {
+      macAddress: spec.macAddress,
+      address: spec.address,
+      networkId: first?.networkId ?? flatNetworkId,
+      mtu: first?.mtu ?? null,
+    },
     disks: spec.disks.map(({ volumeId, storageId, format }) => ({ volumeId, storageId, format })),
     templateVersion: spec.templateVersion,
     extraCommandLine: spec.extraCommandLine,
@@ -23,6 +28,6 @@ export function machineOrderOf({ spec, placement }: VmRecord): MachineOrder {
     probe: spec.probe,
     start: placement?.start ?? 'boot',
     clonedFrom: spec.clonedFrom,
-    moreNics: more.map(({ number, macAddress, address, networkId }) => ({ number, macAddress, address, networkId })),
+    moreNics: more.map(({ address6: _, ...nic }) => nic),
   }
 }

@@ -118,21 +118,27 @@ function console(path: string, logPath: string): string[] {
   return ['-chardev', chardev, '-serial', 'chardev:console0']
 }
 
-function cards({ tapName, macAddress, moreCards = [] }: MachineShape): string[] {
-  const first = card(cardId, 'net0', { tapName, macAddress, slot: slots.nic })
+function cards({ tapName, macAddress, mtu = null, moreCards = [] }: MachineShape): string[] {
+  const first = card(cardId, 'net0', { tapName, macAddress, mtu, slot: slots.nic })
   const more = moreCards.map(({ number, ...one }) =>
     card(`nic${number}`, `net${number}`, { ...one, slot: slots.moreNics + number }),
   )
   return [first, ...more].flat()
 }
 
-type CardPlace = { readonly tapName: string; readonly macAddress: string; readonly slot: number }
+type CardPlace = {
+  readonly tapName: string
+  readonly macAddress: string
+  readonly mtu: number | null
+  readonly slot: number
+}
 
-function card(id: string, netdev: string, { tapName, macAddress, slot }: CardPlace): string[] {
+function card(id: string, netdev: string, { tapName, macAddress, mtu, slot }: CardPlace): string[] {
+  const size: Readonly<Record<string, string>> = mtu === null ? {} : { host_mtu: `${mtu}` }
   return [
     ...['-netdev', properties('tap', { id: netdev, ifname: tapName, script: 'no', downscript: 'no', vhost: 'off' })],
     '-device',
-    properties('virtio-net-pci', { id, netdev, mac: macAddress, romfile: '', addr: hex(slot) }),
+    properties('virtio-net-pci', { id, netdev, mac: macAddress, romfile: '', ...size, addr: hex(slot) }),
   ]
 }
 

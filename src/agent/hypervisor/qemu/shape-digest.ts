@@ -7,7 +7,7 @@ import { buildCommandLine } from './command-line.ts'
 const seenByGuest = new Set(['-machine', '-cpu', '-smp', '-m', '-device'])
 
 export function digestShape(
-  shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks' | 'moreCards'>,
+  shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks' | 'mtu' | 'moreCards'>,
 ): string {
   const nameless: MachineShape = {
     ...shape,
@@ -16,7 +16,7 @@ export function digestShape(
     name: '',
     macAddress: '',
     tapName: '',
-    moreCards: (shape.moreCards ?? []).map(({ number }) => ({ number, macAddress: '', tapName: '' })),
+    moreCards: (shape.moreCards ?? []).map(({ number, mtu }) => ({ number, mtu, macAddress: '', tapName: '' })),
     kernel: { vmlinux: '', initrd: '', commandLine: '' },
     generationId: '',
     userId: 0,

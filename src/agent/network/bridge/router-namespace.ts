@@ -134,13 +134,17 @@ table ip dialtone_uplinks {
 }
 `
 
-/** What leaves this host has the host's address; from one network's router nothing gets to another's. */
+/** What leaves this host has the host's address; nothing gets to the host itself, or from one network's router to another's. */
 const hostRules = `${noRules}
 table ip dialtone_uplinks {
   chain between {
     type filter hook forward priority filter
     iifname "dtu*" oifname "dtu*" ip saddr ${uplinkRange} drop
     iifname "dtu*" ip daddr ${uplinkRange} ct state new drop
+  }
+  chain here {
+    type filter hook input priority filter
+    iifname "dtu*" ct state new drop
   }
   chain leave {
     type nat hook postrouting priority srcnat
