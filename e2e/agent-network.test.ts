@@ -220,6 +220,35 @@ test('bridge network: networks of their own outlive a killed agent, and what the
   )
 })
 
+test('bridge network: a host reaches its machines in a routed network, with their own addresses, until they leave', async (t) => {
+  const { network } = await startDriver(t, hostA)
+  const routed = { ...networkOf(1), uplink: 'routed' as const }
+  const card = { ...cardOf(1), address: '10.90.0.77', networkId: routed.networkId }
+  await network.configure([routed])
+  await network.connect(card)
+  const machine = `${prefix}m`
+  await addNetworkNamespace(machine)
+  t.after(() => deleteNetworkNamespace(machine))
+  await runIpCommands([`link add g1 type veth peer name eth0 netns ${machine}`, 'link set g1 master dtn1 up'], {
+    namespace: hostA,
+  })
+  await runIpCommands(
+    ['link set eth0 up', 'address add 10.90.0.77/24 dev eth0', 'route add default via 10.90.0.1 dev eth0'],
+    { namespace: machine },
+  )
+  const reaches = (from: string, address: string) => {
+    const ping = ['busybox', 'ping', '-c', '1', '-W', '1', address]
+    return runCommand('nsenter', [`--net=/run/netns/${from}`, ...ping], { timeoutMs: 5000 }).then(
+      () => true,
+      () => false,
+    )
+  }
+  assert(await reaches(hostA, '10.90.0.77'), 'the host reaches the machine')
+  assert(!(await reaches(machine, '10.90.1.1')), 'the machine does not reach the host')
+  await network.disconnect(card)
+  assert(!(await reaches(hostA, '10.90.0.77')), 'nothing is sent there any more')
+})
+
 test('bridge network: a VLAN is made, or the host says that its kernel has none', async (t) => {
   const { network } = await startDriver(t, hostA)
   const trial = 'link add link ab name trial type vlan id 9'

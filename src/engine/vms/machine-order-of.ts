@@ -28,6 +28,6 @@ export function machineOrderOf({ spec, placement }: VmRecord): MachineOrder {
     probe: spec.probe,
     start: placement?.start ?? 'boot',
     clonedFrom: spec.clonedFrom,
-    moreNics: more.map(({ address6: _, ...nic }) => nic),
+    moreNics: more.map(({ address6: _address6, ...nic }) => nic),
   }
 }

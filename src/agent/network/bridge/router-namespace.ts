@@ -102,20 +102,18 @@ async function ensureUplink(network: HostNetwork, handle: string, isThere: boole
     ],
     { namespace: handle },
   )
-  await forwards([])
-  await forwards(['nsenter', `--net=${handle}`])
-  await setRules(hostRules, [])
-  await setRules(uplink === 'nat' ? routerRules : noRules, ['nsenter', `--net=${handle}`])
+  // Each namespace has its own: of this host, and of the router.
+  for (const where of [undefined, handle]) {
+    await runIn(where, ['/bin/sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward'])
+  }
+  await runIn(undefined, ['nft', '-f', '-'], hostRules)
+  await runIn(handle, ['nft', '-f', '-'], uplink === 'nat' ? routerRules : noRules)
 }
 
-async function forwards(enter: readonly string[]): Promise<void> {
-  const [program = '', ...args] = [...enter, '/bin/sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward']
-  await runCommand(program, args, { timeoutMs, errorCode })
-}
-
-async function setRules(rules: string, enter: readonly string[]): Promise<void> {
-  const [program = '', ...args] = [...enter, 'nft', '-f', '-']
-  await runCommand(program, args, { timeoutMs, errorCode, input: rules })
+/** Runs a command in the namespace with this handle, or in the present one. */
+async function runIn(handle: string | undefined, command: readonly [string, ...string[]], input = ''): Promise<void> {
+  const [program, ...args] = handle === undefined ? command : (['nsenter', `--net=${handle}`, ...command] as const)
+  await runCommand(program, args, { timeoutMs, errorCode, input })
 }
 
 /** Declared, then deleted, then declared anew: in one transaction, whatever was there. */

@@ -122,7 +122,7 @@ function toSegment({ network, dhcp }: Member): Segment {
 /** What changes of a network besides its forwarding and names makes it another one: its server is a new one. */
 function enter(network: HostNetwork, members: Map<number, Member>, options: VirtualSegmentsOptions): void {
   const before = members.get(network.number)
-  const identity = ({ peers, forwarding, names, ...rest }: HostNetwork) => JSON.stringify(rest)
+  const identity = (one: HostNetwork) => JSON.stringify({ ...one, peers: [], forwarding: [], names: [] })
   if (before !== undefined && identity(before.network) === identity(network)) {
     before.network = network
     return
