@@ -50,6 +50,14 @@ export async function ensureRouter(network: HostNetwork, handle: string, links: 
   return !isThere
 }
 
+/** True when its namespace and its devices on this host are there. */
+export async function hasRouter({ number, uplink }: HostNetwork, handle: string, links: Links): Promise<boolean> {
+  const names = segmentNames(number)
+  const wanted = uplink === 'none' ? [names.router] : [names.router, names.uplink]
+  const isThere = wanted.every((name) => links.some(({ ifname }) => ifname === name))
+  return isThere && (await hasNamespace(handle))
+}
+
 /** Missing parts are fine. What runs in it has to be ended before. */
 export async function removeRouter(number: number, handle: string): Promise<void> {
   const { router, uplink } = segmentNames(number)

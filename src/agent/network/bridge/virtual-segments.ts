@@ -3,7 +3,7 @@
  * of it outlives the agent and is found again by its names; what is not as planned is mended, what isn't planned goes, and what isn't ours by
  * name is never touched.
  */
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { removeCgroup } from '../../../linux/cgroup.ts'
@@ -14,7 +14,7 @@ import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { NetworkId } from '../../../model/ids.ts'
 import type { Logger } from '../../../model/logger.ts'
 import { createDhcpServer, type DhcpServer } from './dhcp-server.ts'
-import { ensureRouter, removeRouter, routeTo } from './router-namespace.ts'
+import { ensureRouter, hasRouter, removeRouter, routeTo } from './router-namespace.ts'
 import type { Segment } from './segment.ts'
 import { routerInterface, segmentNames } from './segment-names.ts'
 import {
@@ -68,7 +68,10 @@ export function createVirtualSegments(options: VirtualSegmentsOptions): VirtualS
     [...members.values()].find(({ network }) => network.networkId === networkId)
   return {
     configure(networks) {
-      repair ??= setInterval(() => void inTurn(() => makeAll(members, options)), options.repairMs ?? 10_000).unref()
+      repair ??= setInterval(
+        () => void inTurn(() => makeAll(members, options, true)),
+        options.repairMs ?? 10_000,
+      ).unref()
       return inTurn(async () => {
         for (const network of networks) {
           const before = members.get(network.number)
@@ -79,7 +82,7 @@ export function createVirtualSegments(options: VirtualSegmentsOptions): VirtualS
         }
         const wanted = new Set(networks.map(({ number }) => number))
         for (const [number, member] of members) if (!wanted.has(number)) await leave(number, member, members)
-        await makeAll(members, options)
+        await makeAll(members, options, false)
       })
     },
     async segment(networkId) {
@@ -122,8 +125,7 @@ function toSegment({ network, dhcp }: Member): Segment {
 /** What changes of a network besides its forwarding and names makes it another one: its server is a new one. */
 function enter(network: HostNetwork, members: Map<number, Member>, options: VirtualSegmentsOptions): void {
   const before = members.get(network.number)
-  const identity = (one: HostNetwork) => JSON.stringify({ ...one, peers: [], forwarding: [], names: [] })
-  if (before !== undefined && identity(before.network) === identity(network)) {
+  if (before !== undefined && identityOf(before.network) === identityOf(network)) {
     before.network = network
     return
   }
@@ -136,11 +138,16 @@ async function leave(number: number, { dhcp }: Member, members: Map<number, Memb
   members.delete(number)
 }
 
-async function makeAll(members: ReadonlyMap<number, Member>, options: VirtualSegmentsOptions): Promise<void> {
+/** `isThorough`: also what was made already is looked at; else an agent that starts with many networks would be silent for seconds. */
+async function makeAll(
+  members: ReadonlyMap<number, Member>,
+  options: VirtualSegmentsOptions,
+  isThorough: boolean,
+): Promise<void> {
   const links = await listLinks()
   for (const member of members.values()) {
     try {
-      await makeOne(member, links, options)
+      await makeOne(member, links, { ...options, isThorough })
       member.state = 'ready'
     } catch (error) {
       const fault = faultOf(member.network, error)
@@ -151,7 +158,11 @@ async function makeAll(members: ReadonlyMap<number, Member>, options: VirtualSeg
   for (const number of unwantedNumbers(links, new Set(members.keys()))) await removeOne(number, options)
 }
 
-async function makeOne({ network, dhcp }: Member, links: Links, options: VirtualSegmentsOptions): Promise<void> {
+async function makeOne(
+  { network, dhcp }: Member,
+  links: Links,
+  options: VirtualSegmentsOptions & { readonly isThorough: boolean },
+): Promise<void> {
   const { number } = network
   const { bridge, trunk } = segmentNames(number)
   const commands = linkCommands(network, links)
@@ -169,11 +180,21 @@ async function makeOne({ network, dhcp }: Member, links: Links, options: Virtual
   }
   const folder = folderOf(number, options)
   await mkdir(folder, { recursive: true, mode: 0o755 })
-  const isNew = await ensureRouter(network, handleOf(number, options), links)
+  // Written last: what it says was made as a whole, if the namespace is still there.
+  const made = join(folder, 'made')
+  const isMade = (await readFile(made, 'utf8').catch(() => '')) === identityOf(network)
+  const isKept = isMade && !options.isThorough && (await hasRouter(network, handleOf(number, options), links))
+  const isNew = !isKept && (await ensureRouter(network, handleOf(number, options), links))
   // One that runs in the namespace before it answers nobody.
   if (isNew) await dhcp.stop()
   await dhcp.setNames(renderNames(network))
   await dhcp.update((hosts) => hosts)
+  if (!isMade) await writeFile(made, identityOf(network))
+}
+
+/** What makes it another network when it changes; not who is where. */
+function identityOf(network: HostNetwork): string {
+  return JSON.stringify({ ...network, peers: [], forwarding: [], names: [] })
 }
 
 async function removeOne(number: number, options: VirtualSegmentsOptions): Promise<void> {
