@@ -6,9 +6,15 @@ import { createInterface } from 'node:readline'
 import { z } from 'zod'
 import { createBridgeNetwork } from '../src/agent/network/bridge/bridge-network.ts'
 import { dhcpEntrySchema } from '../src/agent/network/bridge/dhcp-hosts.ts'
+import { hostNetworkSchema } from '../src/model/agent-protocol/host-network.ts'
 import { DialtoneError } from '../src/model/dialtone-error.ts'
+import { networkIdSchema } from '../src/model/ids.ts'
 
-const cardSchema = dhcpEntrySchema.extend({ tapName: z.string() })
+const cardSchema = dhcpEntrySchema.extend({
+  tapName: z.string(),
+  networkId: networkIdSchema,
+  address6: z.ipv6().nullable(),
+})
 const note = (level: string) => (event: string) => console.error(`${level}: ${event}`)
 const logger = { info: note('info'), warn: note('warn'), error: note('error') }
 const network = createBridgeNetwork({ ...JSON.parse(process.argv[2] ?? '{}'), logger })
@@ -30,8 +36,12 @@ function perform(call: string, argument: unknown): Promise<unknown> {
       return network.connect(cardSchema.parse(argument))
     case 'disconnect':
       return network.disconnect(cardSchema.parse(argument))
+    case 'configure':
+      return network.configure(z.array(hostNetworkSchema).parse(argument))
     case 'listTaps':
       return network.listTaps()
+    case 'removeTap':
+      return network.removeTap(z.string().parse(argument))
     case 'adopt':
       return network.adopt(z.array(cardSchema).parse(argument))
     default:

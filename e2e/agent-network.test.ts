@@ -8,10 +8,16 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, beforeEach, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { cardOf, testNetwork } from '../src/agent/network/network.contract.ts'
+import { cardOf, failsWith, networkOf, testNetwork } from '../src/agent/network/network.contract.ts'
 import type { Network } from '../src/agent/network/network.ts'
 import { findCgroupMount, killCgroupAndWait, processesIn, removeCgroup } from '../src/linux/cgroup.ts'
-import { addNetworkNamespace, deleteNetworkNamespace, runIpCommands } from '../src/linux/network-namespace.ts'
+import { mountsBelow, unmount } from '../src/linux/mounts.ts'
+import {
+  addNetworkNamespace,
+  deleteInterface,
+  deleteNetworkNamespace,
+  runIpCommands,
+} from '../src/linux/network-namespace.ts'
 import { runCommand } from '../src/linux/run-command.ts'
 import { DialtoneError } from '../src/model/dialtone-error.ts'
 import type { DhcpQuestion, DhcpReply } from './agent-network.probe.ts'
@@ -63,6 +69,7 @@ beforeEach(async () => {
 after(async () => {
   for (const driver of drivers) driver.kill('SIGKILL')
   for (const host of [hostA, hostB]) await killCgroupAndWait(join(cgroups, host), 5000)
+  for (const handle of await mountsBelow(directory)) await unmount(handle)
   await removeCgroup(cgroups)
   for (const namespace of [hostA, hostB, guest]) await deleteNetworkNamespace(namespace)
   await rm(directory, { recursive: true, force: true })
@@ -179,6 +186,84 @@ test('bridge network: a guest is told its address, name, router and MTU, and no 
   assert.doesNotMatch(facts, /^dns=/m)
 })
 
+test('bridge network: networks of their own outlive a killed agent, and what the next one is not told of goes', async (t) => {
+  const first = await startDriver(t, hostA)
+  const wanted = { ...networkOf(1), uplink: 'nat' as const, prefix6: 'fd00:90::/64' }
+  await first.network.configure([wanted, networkOf(2)])
+  await first.network.connect({ ...cardOf(1), networkId: wanted.networkId })
+  const [serverBefore] = await processesIn(join(cgroups, hostA, 'dnsmasq-1'))
+  assert(serverBefore !== undefined)
+  await first.kill()
+  const linksBefore = await linksOf(hostA)
+  assert.deepEqual(
+    ['dtn1', 'dtx1', 'dtr1', 'dtu1', 'dtn2', 'dt1'].filter((name) => !linksBefore.has(name)),
+    [],
+  )
+  const second = await startDriver(t, hostA)
+  await second.network.configure([wanted])
+  await second.network.adopt([{ ...cardOf(1), networkId: wanted.networkId }])
+  assert.deepEqual(await processesIn(join(cgroups, hostA, 'dnsmasq-1')), [serverBefore])
+  const links = await linksOf(hostA)
+  for (const name of ['dtn1', 'dtx1', 'dtr1', 'dtu1', 'dt1', 'br0', 'ab'])
+    assert.equal(links.get(name), linksBefore.get(name), `${name} is the one that was there`)
+  assert.deepEqual(
+    [...links.keys()].filter((name) => /^dt[nxru]2$/.test(name)),
+    [],
+  )
+  await second.network.configure([])
+  assert((await linksOf(hostA)).has('dtn1'), 'a network stays while a machine is plugged in')
+  await second.network.removeTap('dt1')
+  await second.network.configure([])
+  assert.deepEqual(
+    [...(await linksOf(hostA)).keys()].filter((name) => name.startsWith('dt')),
+    [],
+  )
+})
+
+test('bridge network: a host reaches its machines in a routed network, with their own addresses, until they leave', async (t) => {
+  const { network } = await startDriver(t, hostA)
+  const routed = { ...networkOf(1), uplink: 'routed' as const }
+  const card = { ...cardOf(1), address: '10.90.0.77', networkId: routed.networkId }
+  await network.configure([routed])
+  await network.connect(card)
+  const machine = `${prefix}m`
+  await addNetworkNamespace(machine)
+  t.after(() => deleteNetworkNamespace(machine))
+  await runIpCommands([`link add g1 type veth peer name eth0 netns ${machine}`, 'link set g1 master dtn1 up'], {
+    namespace: hostA,
+  })
+  await runIpCommands(
+    ['link set eth0 up', 'address add 10.90.0.77/24 dev eth0', 'route add default via 10.90.0.1 dev eth0'],
+    { namespace: machine },
+  )
+  const reaches = (from: string, address: string) => {
+    const ping = ['busybox', 'ping', '-c', '1', '-W', '1', address]
+    return runCommand('nsenter', [`--net=/run/netns/${from}`, ...ping], { timeoutMs: 5000 }).then(
+      () => true,
+      () => false,
+    )
+  }
+  assert(await reaches(hostA, '10.90.0.77'), 'the host reaches the machine')
+  assert(!(await reaches(machine, '10.90.1.1')), 'the machine does not reach the host')
+  await network.disconnect(card)
+  assert(!(await reaches(hostA, '10.90.0.77')), 'nothing is sent there any more')
+})
+
+test('bridge network: a VLAN is made, or the host says that its kernel has none', async (t) => {
+  const { network } = await startDriver(t, hostA)
+  const trial = 'link add link ab name trial type vlan id 9'
+  const hasVlans = await runIpCommands([trial, 'link del trial'], { namespace: hostA }).then(
+    () => true,
+    () => false,
+  )
+  const vlan = { ...networkOf(3), segment: { kind: 'vlan' as const, vlanId: 9, interface: 'ab' } }
+  await network.configure([vlan, networkOf(1)])
+  const connected = network.connect({ ...cardOf(3), networkId: vlan.networkId })
+  if (hasVlans) await connected
+  else await assert.rejects(connected, failsWith('network-failed', /its kernel has no VLANs/))
+  await network.connect({ ...cardOf(1), networkId: networkOf(1).networkId })
+})
+
 test('bridge network: without its bridge, a host says so', async (t) => {
   const { network } = await startDriver(t, hostA, { bridge: 'br7' })
   await assert.rejects(network.connect(cardOf(1)), /bridge br7 does not exist/)
@@ -211,6 +296,7 @@ async function startDriver(
     leaseSeconds: 600,
     mtu: 1450,
     watchMs: 200,
+    waitMs: 300,
   }
   const program = join(import.meta.dirname, 'agent-network.driver.ts')
   const args = [`--net=/run/netns/${host}`, process.execPath, program, JSON.stringify(options)]
@@ -235,6 +321,7 @@ async function startDriver(
   return {
     kill,
     network: {
+      configure: (networks) => call('configure', networks),
       connect: (card) => call('connect', card),
       prepareTap: (card) => call('prepareTap', card),
       plug: (card) => call('plug', card),
@@ -246,18 +333,25 @@ async function startDriver(
   }
 }
 
+/** Interfaces of the host by name, with their index: one that was made anew has another one. */
+async function linksOf(host: string): Promise<ReadonlyMap<string, number>> {
+  const args = [`--net=/run/netns/${host}`, 'ip', '-json', 'link', 'show']
+  const links: { ifname: string; ifindex: number }[] = JSON.parse(
+    await runCommand('nsenter', args, { timeoutMs: 5000 }),
+  )
+  return new Map(links.map(({ ifname, ifindex }) => [ifname, ifindex]))
+}
+
 /** No machines and no DHCP. */
 async function emptyHost(host: string): Promise<void> {
   await killCgroupAndWait(join(cgroups, host), 5000)
+  for (const handle of await mountsBelow(join(directory, host))) await unmount(handle)
   await rm(join(directory, host), { recursive: true, force: true })
   const links = await runCommand('nsenter', [`--net=/run/netns/${host}`, 'cat', '/proc/self/net/dev'], {
     timeoutMs: 5000,
   })
-  const taps = links.match(/\bdt\d+(?=:)/g) ?? []
-  await runIpCommands(
-    taps.map((tap) => `link del ${tap}`),
-    { namespace: host },
-  )
+  // The other end of one may have gone with its namespace, and it with that.
+  for (const device of links.match(/\bdt[nxru]?\d+(?=:)/g) ?? []) await deleteInterface(device, host)
 }
 
 async function answeredMacs(): Promise<string[]> {

@@ -11,7 +11,13 @@ import { DialtoneError } from '../src/model/dialtone-error.ts'
 import { firewallKindSchema, hostFirewallSchema } from '../src/model/firewall.ts'
 import { vmIdSchema } from '../src/model/ids.ts'
 
-const tapSchema = z.object({ tapName: z.string(), vmId: vmIdSchema, macAddress: z.string(), address: z.string() })
+const tapSchema = z.object({
+  tapName: z.string(),
+  vmId: vmIdSchema,
+  macAddress: z.string(),
+  address: z.string(),
+  address6: z.string().nullable().default(null),
+})
 const note = (level: string) => (event: string, detail?: object) => console.error(level, event, detail)
 const logger = { info: note('info'), warn: note('warn'), error: note('error') }
 const [options = '{}', kind] = process.argv.slice(2)

@@ -72,6 +72,7 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
   if (ports.lastConfiguration !== undefined) {
     storages.configure(ports.lastConfiguration)
     await ports.network.setPolicy(ports.lastConfiguration.firewall)
+    await ports.network.configure(ports.lastConfiguration.networks)
   }
   await waitForWatchdog(ports)
   await waitForSlots(ports, storages)
@@ -137,6 +138,7 @@ function takeIn(
     ports.network
       .setPolicy(configuration.firewall)
       .catch((error: unknown) => ports.logger.error('firewall.not-in-force', { error }))
+    void ports.network.configure(configuration.networks)
     state.beats?.beatSoon()
     ports
       .keepConfiguration(configuration)

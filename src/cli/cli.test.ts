@@ -289,3 +289,17 @@ test('help, version and the completion script exit with 0 and need no controller
   })
   await Promise.all(asked)
 })
+
+test('networks and network cards are listed, and what deletes one of them asks for its name', async () => {
+  const [networks, nics, unasked, deleted] = await Promise.all([
+    dialtone('network list'),
+    dialtone('nic list web'),
+    dialtone('network delete dev'),
+    dialtone('network delete dev --yes'),
+  ])
+  assert.match(networks.out, /\ndev +vxlan 1000 +10\.5\.0\.0\/24 +- +nat +dev\.internal +1 +node1\n$/)
+  assert.match(nics.out, /\n0 +flat +52:54:00:00:00:01 +10\.20\.0\.11 +-\n$/)
+  assert.notEqual(unasked.code, 0)
+  assert.match(unasked.err, /--yes/)
+  assert.deepEqual([deleted.code, deleted.out], [0, 'Network dev is deleted.\n'])
+})

@@ -1,16 +1,15 @@
-/** `dialtone cluster …`, `dialtone network …` and `dialtone doctor` */
+/** `dialtone cluster …` and `dialtone doctor` */
 import type { Command } from 'commander'
 import type { ClusterView, Finding } from '../model/api/views.ts'
 import { formatInstant } from './age.ts'
 import { exitCodes } from './command-failure.ts'
 import { addDumpCommand } from './dump-command.ts'
+import { describePool } from './network-commands.ts'
 import { printableText } from './printable-text.ts'
 import { addReserveCommand } from './reserve-commands.ts'
 import { writeDetails, writeJson } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 import { type Cell, styled } from './text-table.ts'
-
-type NetworkOptions = { readonly subnet: string; readonly gateway: string; readonly from: string; readonly to: string }
 
 /** Adds the verbs of the cluster to the command `cluster`. */
 export function addClusterCommands(cluster: Command): void {
@@ -28,25 +27,6 @@ export function addClusterCommands(cluster: Command): void {
   addDumpCommand(cluster)
 }
 
-/** Adds the verbs of the VMs' network to the command `network`. */
-export function addNetworkCommands(network: Command): void {
-  network
-    .command('set')
-    .description('set the VMs’ network: subnet, gateway and the addresses that are assigned')
-    .requiredOption('--subnet <cidr>', 'such as 10.20.0.0/24')
-    .requiredOption('--gateway <address>', 'such as 10.20.0.1')
-    .requiredOption('--from <address>', 'the first address that may be assigned')
-    .requiredOption('--to <address>', 'the last one')
-    .action((options: NetworkOptions, command: Command) =>
-      withSession(command, async ({ api, screen }) => {
-        const { subnet, gateway, from: addressFrom, to: addressTo } = options
-        const network = await api.call('setNetwork', { body: { subnet, gateway, addressFrom, addressTo } })
-        if (screen.json) return writeJson(screen, network)
-        screen.write(`The VMs’ network is ${describeNetwork(network)}.\n`)
-      }),
-    )
-}
-
 /** Makes the command `doctor` check the live cloud. It fails when an invariant that matters doesn't hold. */
 export function addDoctorCommand(doctor: Command): void {
   doctor.action((_options: object, command: Command) => withSession(command, examine))
@@ -60,7 +40,7 @@ function describeCluster(cluster: ClusterView, nowMs: number): [string, Cell][] 
     ['Version', cluster.version],
     ['Created', formatInstant(cluster.createdAt, nowMs)],
     ['Term', String(cluster.term)],
-    ['Network', cluster.network === null ? 'none: set it with dialtone network set' : describeNetwork(cluster.network)],
+    ['Network', cluster.network === null ? 'none: set it with dialtone network set' : describePool(cluster.network)],
     ['Reserve', `for ${cluster.hostFailuresToTolerate} failing hosts`],
     ['Store', `revision ${cluster.storeRevision}, incarnation ${cluster.storeIncarnation}`],
     ['Heartbeat', `every ${timings.heartbeatMs} ms, lease ${timings.leaseMs} ms`],
@@ -70,10 +50,6 @@ function describeCluster(cluster: ClusterView, nowMs: number): [string, Cell][] 
       ? [['Holds', 'none: hosts are judged and machines are started'] satisfies [string, Cell]]
       : cluster.holds.map((hold): [string, Cell] => ['Holds', { text: hold, style: 'yellow' }])),
   ]
-}
-
-function describeNetwork({ subnet, gateway, addressFrom, addressTo }: NonNullable<ClusterView['network']>): string {
-  return `${subnet}, gateway ${gateway}, VMs get ${addressFrom} to ${addressTo}`
 }
 
 async function examine({ api, screen }: Session): Promise<void> {

@@ -66,6 +66,7 @@ async function valuesOf(option: Option, globals: GlobalOptions): Promise<readonl
     case '--template':
     case '--storage':
     case '--host':
+    case '--network':
       return namesOf(option.long.slice(2), undefined, globals)
     default:
       return []
@@ -102,6 +103,8 @@ async function namesFrom(api: Api, argument: string, verb: string | undefined): 
       return (await api.call('listTemplates', {})).templates.map((template) => template.name)
     case 'group':
       return (await api.call('listSecurityGroups', {})).groups.map((group) => group.name)
+    case 'network':
+      return (await api.call('listNetworks', {})).networks.map((network) => network.name)
     case 'task':
       return (await api.call('listTasks', {})).tasks.map((task) => task.id)
     default:

@@ -49,8 +49,12 @@ export const nouns: Readonly<Record<string, Noun>> = {
     load: async () => (await import('./plan-commands.ts')).addPlanCommand,
   },
   network: {
-    summary: 'the network of the VMs',
-    load: async () => (await import('./cluster-commands.ts')).addNetworkCommands,
+    summary: 'what VMs are connected to',
+    load: async () => (await import('./network-commands.ts')).addNetworkCommands,
+  },
+  nic: {
+    summary: 'network cards of VMs',
+    load: async () => (await import('./nic-commands.ts')).addNicCommands,
   },
   firewall: {
     summary: 'security groups: what machines may be sent and may send',

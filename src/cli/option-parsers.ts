@@ -48,3 +48,22 @@ export function parameterOption(text: string, previous: Parameters = {}): Parame
 export function nameOption(text: string, previous: readonly string[] = []): readonly string[] {
   return [...previous, text]
 }
+
+/** One of these words. */
+export function choiceOption<Choice extends string>(choices: readonly Choice[]): (text: string) => Choice {
+  return (text) => {
+    const choice = choices.find((word) => word === text)
+    if (choice === undefined) throw new InvalidArgumentError(`It has to be one of ${choices.join(', ')}.`)
+    return choice
+  }
+}
+
+export type NicOption = { readonly network: string; readonly address?: string }
+
+/** `dev` or `dev,address=10.5.0.9`: repeatable. */
+export function nicOption(text: string, previous: readonly NicOption[] = []): readonly NicOption[] {
+  const [, network, address] = /^([^,=]+)(?:,address=([0-9.]+))?$/.exec(text) ?? []
+  if (network === undefined)
+    throw new InvalidArgumentError(`A network is written like dev or dev,address=10.5.0.9; '${text}' is not one.`)
+  return [...previous, { network, ...(address === undefined ? {} : { address }) }]
+}

@@ -11,7 +11,9 @@ import { addMigrateCommand } from './migrate-command.ts'
 import {
   type DiskOption,
   diskOption,
+  type NicOption,
   nameOption,
+  nicOption,
   secondsOption,
   sizeOption,
   wholeNumberOption,
@@ -37,6 +39,7 @@ type CreateOptions = RecoveryOptions &
     readonly storage?: string
     readonly disk?: readonly DiskOption[]
     readonly address?: string
+    readonly network?: readonly NicOption[]
     readonly host?: string
     readonly ha?: boolean
     readonly autostart: boolean
@@ -119,6 +122,11 @@ function addCreate(vm: Command): void {
     .option('--storage <storage>', 'storage of its disks')
     .option('--disk <size[,raw]>', 'a further empty disk; repeatable', diskOption)
     .option('--address <address>', 'IPv4 address; assigned when left out')
+    .option(
+      '--network <network[,address=ADDRESS]>',
+      'a card in this network; repeatable; flat when left out',
+      nicOption,
+    )
     .option('--host <host>', 'start on this host')
     .option('--ha', 'restart it on another host when its own is proven dead')
     .option('--drillable', 'failures may be injected into it without asking')
@@ -148,6 +156,7 @@ function addCreate(vm: Command): void {
             storage: options.storage,
             disks: options.disk === undefined ? undefined : [...options.disk],
             address: options.address,
+            networks: options.network === undefined ? undefined : [...options.network],
             host: options.host,
             ha: options.ha,
             autostart: options.autostart,

@@ -20,8 +20,10 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
     ...stateOf(vm, surroundings),
     ...placementOf(vm, surroundings),
     ...moveOf(vm, surroundings),
-    ['Address', vm.address],
-    ['MAC', vm.macAddress],
+    ...vm.nics.map(({ number, networkName, address, address6, macAddress }): Entry => {
+      const addresses = address6 === null ? address : `${address} and ${address6}`
+      return [number === 0 ? 'Address' : `Card ${number}`, `${addresses} in ${networkName}, MAC ${macAddress}`]
+    }),
     ['Security groups', vm.securityGroups.length === 0 ? 'none: it is open' : vm.securityGroups.join(', ')],
     ['CPUs', String(vm.cpus)],
     ['Memory', formatSize(vm.memoryMiB)],

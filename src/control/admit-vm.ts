@@ -1,17 +1,19 @@
 /** Turns a wish for a VM into everything that it is, or says why it can't be. Pure: ids, time and chance are arguments. */
 
-import type { NetworkSpec, TemplateSpec } from '../model/cluster.ts'
+import type { TemplateSpec } from '../model/cluster.ts'
 import { type ClusterState, isOnSharedStorage } from '../model/cluster-state.ts'
 import type { ErrorCode } from '../model/dialtone-error.ts'
 import type { PinnedHardware } from '../model/hardware.ts'
 import type { HostId, VmId, VolumeId } from '../model/ids.ts'
 import type { CloneOrigin, DiskFormat } from '../model/machine-order.ts'
+import { cardFields, flatNetworkName } from '../model/network.ts'
 import { noPlacementRules, type PlacementRules } from '../model/placement-rules.ts'
 import { type Probe, probeSchema } from '../model/recovery/probe.ts'
 import type { Recovery } from '../model/recovery/recovery-policy.ts'
 import type { StorageSpec } from '../model/storage.ts'
 import type { VmSpec } from '../model/vm.ts'
-import { addressToNumber, numberToAddress } from './ipv4.ts'
+import { assignNics, type NicWish } from './networks/assign-nics.ts'
+import { describeProbeFault } from './networks/refuse-probe.ts'
 import { describeVerdicts, placeVm } from './place-vm.ts'
 import { refuseByReserve } from './placement/judge-reserve.ts'
 
@@ -23,6 +25,8 @@ export type VmWish = {
   readonly storage?: string | undefined
   readonly disks: readonly { readonly sizeMiB: number; readonly format: DiskFormat }[]
   readonly address?: string | undefined
+  /** Its cards, the first one first; undefined or empty: one in the flat network, with `address` where that is given. */
+  readonly networks?: readonly NicWish[] | undefined
   readonly host?: string | undefined
   readonly ha: boolean
   readonly autostart: boolean
@@ -83,8 +87,14 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
   if ('kind' in storage && storage.kind === 'refused') return storage
   const hardware = wish.origin?.hardware ?? chooseHardware(cluster)
   if (hardware === undefined) return refuse('no-host-fits', 'no host is online', { verdicts: [] })
-  const address = chooseAddress(cluster, wish.address)
-  if (typeof address !== 'string') return address
+  const nics = assignNics(cluster, nicWishes(wish))
+  if ('kind' in nics) return refuse(nics.code, nics.message)
+  const [firstNic, ...moreNics] = nics
+  const probe = probeOf(wish, template)
+  const unreachable = describeProbeFault(cluster, firstNic, probe)
+  // What the template says is only what usually serves; the owner's word, and a recovery from memory, need the answer.
+  if (unreachable !== undefined && (wish.probe !== undefined || wish.recovery.mode !== 'boot'))
+    return refuse('invalid-input', unreachable)
   const number = smallestFree(new Set([...cluster.vms.values()].map(({ spec }) => spec.number)))
   const base: Omit<VmSpec, 'disks' | 'boundToHostId'> = {
     id: identity.vmId,
@@ -95,8 +105,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     templateId: template.id,
     templateVersion: template.version,
     hardware,
-    macAddress: macAddressOf(address),
-    address,
+    ...cardFields(firstNic, moreNics),
     extraCommandLine: wish.extraCommandLine,
     generationId: identity.generationId,
     ha: wish.ha,
@@ -105,7 +114,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     desired: wish.start ? 'running' : 'stopped',
     stopMode: 'shutdown',
     recovery: wish.recovery,
-    probe: probeOf(wish, template),
+    probe: unreachable === undefined ? probe : null,
     drillable: wish.drillable,
     clonedFrom: wish.origin?.clonedFrom ?? null,
     securityGroupIds: [...(wish.securityGroupIds ?? [])],
@@ -114,6 +123,11 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     placementRules: wish.placementRules ?? noPlacementRules,
   }
   return admitOnStorage(cluster, base, { wish, template, storage, identity, requiredHost: host?.spec.id })
+}
+
+function nicWishes({ networks = [], address }: VmWish): readonly [NicWish, ...NicWish[]] {
+  const [first, ...more] = networks
+  return first === undefined ? [{ network: flatNetworkName, address }] : [{ address, ...first }, ...more]
 }
 
 /** Without the owner's word the template knows when its service is up; a machine that merely boots is asked less often. */
@@ -240,42 +254,6 @@ function chooseHardware(cluster: ClusterState): PinnedHardware | undefined {
   if (lowest === undefined || lowest.machineType === null || lowest.cpuModel === null || lowest.qemuVersion === null)
     return undefined
   return { machineType: lowest.machineType, cpuModel: lowest.cpuModel, accelerator, qemuVersion: lowest.qemuVersion }
-}
-
-function chooseAddress(cluster: ClusterState, wished: string | undefined): string | Refusal {
-  const { network } = cluster
-  if (network === undefined) return refuse('wrong-state', 'the network has no addresses yet: set it first')
-  const taken = new Set([
-    network.gateway,
-    ...[...cluster.hosts.values()].map(({ spec }) => spec.address),
-    ...[...cluster.vms.values()].map(({ spec }) => spec.address),
-  ])
-  if (wished !== undefined) return checkAddress(wished, { taken, network })
-  for (let value = addressToNumber(network.addressFrom); value <= addressToNumber(network.addressTo); value += 1) {
-    const address = numberToAddress(value)
-    if (!taken.has(address)) return address
-  }
-  return refuse('address-taken', `all addresses from ${network.addressFrom} to ${network.addressTo} are taken`)
-}
-
-function checkAddress(
-  address: string,
-  { taken, network }: { readonly taken: ReadonlySet<string>; readonly network: NetworkSpec },
-): string | Refusal {
-  const value = addressToNumber(address)
-  if (value < addressToNumber(network.addressFrom) || value > addressToNumber(network.addressTo)) {
-    return refuse(
-      'invalid-input',
-      `${address} is not among the assignable addresses, ${network.addressFrom} to ${network.addressTo}`,
-    )
-  }
-  return taken.has(address) ? refuse('address-taken', `${address} is taken: by a VM, a host or the gateway`) : address
-}
-
-/** Derived from the address, which is unique: 52:54 marks QEMU's guests. */
-function macAddressOf(address: string): string {
-  const parts = address.split('.').map((part) => Number(part).toString(16).padStart(2, '0'))
-  return ['52', '54', ...parts].join(':')
 }
 
 function findTemplate(cluster: ClusterState, reference: string): TemplateSpec | undefined {

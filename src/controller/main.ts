@@ -28,6 +28,7 @@ import { hostHandlers } from './handlers/host-handlers.ts'
 import { ledgerHandlers } from './handlers/ledger-handlers.ts'
 import { maintenanceHandlers } from './handlers/maintenance-handlers.ts'
 import { migrationHandlers } from './handlers/migration-handlers.ts'
+import { networkHandlers } from './handlers/network-handlers.ts'
 import { placementHandlers } from './handlers/placement-handlers.ts'
 import { planHandlers } from './handlers/plan-handlers.ts'
 import { recoveryHandlers } from './handlers/recovery-handlers.ts'
@@ -87,6 +88,7 @@ const apiHandlers = {
   ...placementHandlers(context),
   ...planHandlers(context),
   ...maintenanceHandlers(context),
+  ...networkHandlers(context),
 }
 mountContract(apiServer, apiContract, apiHandlers, { identify: identifyByToken(store) })
 const port = await listen(apiServer, config.apiListen)

@@ -25,6 +25,7 @@ import { evacuateHostSaga } from './maintenance/evacuate-host.ts'
 import type { MigrateVm } from './maintenance/migrate-vm.ts'
 import { restartElsewhereSaga } from './maintenance/restart-elsewhere.ts'
 import { updateSagas } from './maintenance/update-host.ts'
+import { createNetworkPlanner, type NetworkPlanner } from './networks/network-planner.ts'
 import { openClusterIndex } from './state/cluster-index.ts'
 import { digestOf } from './state/digest-of.ts'
 import { createEventLedger } from './state/ledger-of-events.ts'
@@ -167,7 +168,8 @@ function sagasOf(leader: Leader, { agents, fences }: EngineOptions, ledger: Ledg
 /** What each host is told, and whether it has heard of it. */
 function createConfigurations(leader: Leader, table: HostTable) {
   const firewalls = createFirewallViews(leader.index)
-  const configurationFor = (hostId: HostId) => configurationOf(leader, hostId, firewalls)
+  const views = { firewalls, planner: createNetworkPlanner(leader.index) }
+  const configurationFor = (hostId: HostId) => configurationOf(leader, hostId, views)
   const knowsFirewall = (hostId: HostId, vmId: VmId) =>
     !firewalls.concerns(hostId, vmId) ||
     table.heartbeat(hostId)?.configurationRevision === configurationFor(hostId).revision
@@ -213,16 +215,21 @@ function follow({ leader, tasks, table, fencer, reconciler, standbys, bell }: Fo
 }
 
 /** What an agent has to know of the cluster. Its revision is another one whenever something in it is. */
-function configurationOf(leader: Leader, hostId: HostId, firewalls: FirewallViews): AgentConfiguration {
+function configurationOf(
+  leader: Leader,
+  hostId: HostId,
+  { firewalls, planner }: { readonly firewalls: FirewallViews; readonly planner: NetworkPlanner },
+): AgentConfiguration {
   const state = leader.index.state()
   const host = state.hosts.get(hostId)
   if (host === undefined) throw new DialtoneError('not-found', `${hostId} is not a host of this cluster`)
   const storages = [...state.storages.values()].filter((storage) => storage.shared || storage.hostId === hostId)
   const parts = ['cluster', 'network', ...storages.map((storage) => `storage/${storage.id}`)]
   const { firewall, digest } = firewalls.of(hostId)
+  const plan = planner.planFor(hostId)
   const revisions = parts.map((key) => leader.index.modRevision(key))
   return {
-    revision: digestOf([...revisions, storages.length, digest].join(' ')),
+    revision: digestOf([...revisions, storages.length, digest, plan.since].join(' ')),
     clusterId: state.cluster.id,
     timings: state.cluster.timings,
     network: state.network ?? null,
@@ -235,6 +242,7 @@ function configurationOf(leader: Leader, hostId: HostId, firewalls: FirewallView
       slot: host.spec.number,
     })),
     firewall,
+    networks: [...plan.networks],
   }
 }
 

@@ -9,9 +9,9 @@ import { runCommand } from './run-command.ts'
 const namespaceDirectory = '/run/netns'
 const timeoutMs = 15_000
 
-/** Where the kernel's handle of a named namespace is. */
+/** Where the kernel's handle of a namespace is: of a named one, or the path itself. */
 export function networkNamespacePath(name: string): string {
-  return `${namespaceDirectory}/${name}`
+  return name.startsWith('/') ? name : `${namespaceDirectory}/${name}`
 }
 
 export async function listNetworkNamespaces(): Promise<string[]> {

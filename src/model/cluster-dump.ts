@@ -5,6 +5,7 @@ import { securityGroupSchema } from './firewall.ts'
 import { hostSpecSchema, hostStatusSchema } from './host.ts'
 import { hostIdSchema } from './ids.ts'
 import { vmMigrationSchema } from './migration/vm-migration.ts'
+import { virtualNetworkSchema } from './network.ts'
 import { proofSchema } from './proof.ts'
 import { ladderStatisticsSchema } from './recovery/ladder-statistics.ts'
 import { storageSpecSchema } from './storage.ts'
@@ -50,5 +51,6 @@ export const clusterDumpSchema = z.object({
   storages: z.array(storageSpecSchema),
   templates: z.array(templateSpecSchema),
   securityGroups: z.array(securityGroupSchema),
+  networks: z.array(virtualNetworkSchema),
 })
 export type ClusterDump = z.infer<typeof clusterDumpSchema>

@@ -16,6 +16,7 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from './ids.ts'
+import type { VirtualNetwork } from './network.ts'
 import { noPlacementRules } from './placement-rules.ts'
 import type { StorageSpec } from './storage.ts'
 import { defaultTimings } from './timings.ts'
@@ -132,6 +133,7 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
     lifecycle: 'live',
     createdAt: someTime,
     placementRules: noPlacementRules,
+    nics: [],
     ...changes.spec,
   }
   const { on } = changes
@@ -203,6 +205,7 @@ export type ClusterParts = {
   readonly network?: ClusterState['network'] | null
   readonly securityGroups?: readonly SecurityGroup[]
   readonly hostFailuresToTolerate?: number
+  readonly networks?: readonly VirtualNetwork[]
 }
 
 /** Every VM has its volumes; the template `tiny` is built; the network assigns 10.0.0.10 to 10.0.0.20. */
@@ -228,6 +231,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
     templates: new Map([[templateId, tinyTemplate]]),
     tasks: new Map(),
     securityGroups: new Map((parts.securityGroups ?? []).map((group) => [group.id, group])),
+    networks: new Map((parts.networks ?? []).map((virtual) => [virtual.id, virtual])),
   }
 }
 

@@ -2,8 +2,9 @@
 import type { ClusterSpec, NetworkSpec, Task, TemplateSpec } from './cluster.ts'
 import type { SecurityGroup } from './firewall.ts'
 import type { HostSpec, HostStatus } from './host.ts'
-import type { HostId, SecurityGroupId, StorageId, TaskId, TemplateId, VmId, VolumeId } from './ids.ts'
+import type { HostId, NetworkId, SecurityGroupId, StorageId, TaskId, TemplateId, VmId, VolumeId } from './ids.ts'
 import type { VmMigration } from './migration/vm-migration.ts'
+import type { VirtualNetwork } from './network.ts'
 import type { StorageSpec, VolumeSpec } from './storage.ts'
 import type { MachineReport, VmPlacement, VmSpec, VmStandby, VmStatus } from './vm.ts'
 
@@ -19,6 +20,7 @@ export type HostRecord = { readonly spec: HostSpec; readonly status: HostStatus 
 
 export type ClusterState = {
   readonly cluster: ClusterSpec
+  /** The addresses of the flat network. */
   readonly network: NetworkSpec | undefined
   readonly hosts: ReadonlyMap<HostId, HostRecord>
   readonly vms: ReadonlyMap<VmId, VmRecord>
@@ -27,6 +29,8 @@ export type ClusterState = {
   readonly templates: ReadonlyMap<TemplateId, TemplateSpec>
   readonly tasks: ReadonlyMap<TaskId, Task>
   readonly securityGroups: ReadonlyMap<SecurityGroupId, SecurityGroup>
+  /** All networks but the flat one. */
+  readonly networks: ReadonlyMap<NetworkId, VirtualNetwork>
 }
 
 /** What the leader knows of a host from its heartbeats. Kept in memory only. */

@@ -19,7 +19,7 @@ export const clusterSpecSchema = z.object({
 })
 export type ClusterSpec = z.infer<typeof clusterSpecSchema>
 
-/** The one network of the cluster so far: VMs share a layer 2 with their hosts. */
+/** The IPv4 addresses of a network; of the flat one, where VMs share a layer 2 with their hosts, this is all there is. */
 export const networkSpecSchema = z.object({
   subnet: z.cidrv4(),
   gateway: ipv4AddressSchema,

@@ -19,6 +19,9 @@ export const macAddressSchema = z
   .regex(/^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/, 'must be a MAC address like 52:54:00:12:34:56')
 export const ipv4AddressSchema = z.ipv4()
 
+/** The most network cards that a machine can have; their numbers are 0 to 7. */
+export const maximumNics = 8
+
 /**
  * Size of guest memory as QEMU is told it, in KiB. Under TCG 8 KiB are added: precopy of a block whose size is a multiple of 256 KiB
  * loses dirty pages on QEMU before 9.0, and the odd size forces the correct path.

@@ -33,6 +33,9 @@ export type UserId = z.infer<typeof userIdSchema>
 /** One life of one agent process on one boot of one host. A new session voids every order given to the old one. */
 export type SessionId = z.infer<typeof sessionIdSchema>
 
+/** The network on the hosts' own segment: there once its addresses are set, without a record of its own. */
+export const flatNetworkId = networkIdSchema.parse('net-flat0000')
+
 const alphabet = 'abcdefghijklmnopqrstuvwxyz234567'
 
 /** Makes an id for `schema`'s kind from at least 8 random bytes. */

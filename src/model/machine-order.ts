@@ -1,7 +1,16 @@
 /** What an agent is told to run: a VM resolved to files, cards and addresses on that host. It carries no decision, only facts. */
 import { z } from 'zod'
-import { ipv4AddressSchema, macAddressSchema, pinnedHardwareSchema } from './hardware.ts'
-import { imageIdSchema, nameSchema, sessionIdSchema, storageIdSchema, vmIdSchema, volumeIdSchema } from './ids.ts'
+import { ipv4AddressSchema, macAddressSchema, maximumNics, pinnedHardwareSchema } from './hardware.ts'
+import {
+  flatNetworkId,
+  imageIdSchema,
+  nameSchema,
+  networkIdSchema,
+  sessionIdSchema,
+  storageIdSchema,
+  vmIdSchema,
+  volumeIdSchema,
+} from './ids.ts'
 
 import { probeSchema } from './recovery/probe.ts'
 import { recoverySchema } from './recovery/recovery-policy.ts'
@@ -16,7 +25,15 @@ export const machineDiskSchema = z.object({
 })
 export type MachineDisk = z.infer<typeof machineDiskSchema>
 
-export const machineNicSchema = z.object({ macAddress: macAddressSchema, address: ipv4AddressSchema })
+export const machineNicSchema = z.object({
+  macAddress: macAddressSchema,
+  address: ipv4AddressSchema,
+  address6: z.ipv6().nullable().default(null),
+  networkId: networkIdSchema.default(flatNetworkId),
+  /** The card tells its guest so; null: the usual one. */
+  mtu: z.number().int().nullable().default(null),
+})
+export type MachineNic = z.infer<typeof machineNicSchema>
 
 /**
  * How a machine is started. `resume`: from its newest memory image if there is one that fits, else by booting. `clone`: from the image that
@@ -56,6 +73,19 @@ export const machineOrderSchema = z.object({
   probe: probeSchema.nullable(),
   start: startKindSchema,
   clonedFrom: cloneOriginSchema.nullable(),
+  /** Its further cards, each in another network. */
+  moreNics: z
+    .array(
+      z.object({
+        ...machineNicSchema.shape,
+        number: z
+          .number()
+          .int()
+          .min(1)
+          .max(maximumNics - 1),
+      }),
+    )
+    .default([]),
 })
 export type MachineOrder = z.infer<typeof machineOrderSchema>
 

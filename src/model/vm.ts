@@ -1,6 +1,6 @@
 /** A VM: what its owner wants (`spec`), where it is (`placement`, written by the leader), how it is (`status`, from the agent). */
 import { z } from 'zod'
-import { ipv4AddressSchema, macAddressSchema, pinnedHardwareSchema } from './hardware.ts'
+import { ipv4AddressSchema, macAddressSchema, maximumNics, pinnedHardwareSchema } from './hardware.ts'
 import {
   hostIdSchema,
   imageIdSchema,
@@ -13,6 +13,7 @@ import {
   volumeIdSchema,
 } from './ids.ts'
 import { cloneOriginSchema, diskFormatSchema, startKindSchema } from './machine-order.ts'
+import { vmNicSchema } from './network.ts'
 import { noPlacementRules, placementRulesSchema } from './placement-rules.ts'
 import { proofSchema } from './proof.ts'
 import { imageKindSchema } from './recovery/memory-image.ts'
@@ -69,6 +70,8 @@ export const vmSpecSchema = z.object({
   createdAt: z.iso.datetime(),
   /** Its labels, and where it may run. */
   placementRules: placementRulesSchema.default(noPlacementRules),
+  /** All its cards; empty in records of before there were several networks: read with `nicsOf`. */
+  nics: z.array(vmNicSchema).max(maximumNics).default([]),
 })
 export type VmSpec = z.infer<typeof vmSpecSchema>
 

@@ -79,6 +79,7 @@ export function tapOf(number: number): GuardedTap {
     tapName: `dt${number}`,
     macAddress: `52:54:00:00:00:0${number}`,
     address: `10.90.0.1${number}`,
+    address6: null,
   }
 }
 

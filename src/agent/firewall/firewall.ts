@@ -12,6 +12,8 @@ export type GuardedTap = {
   readonly vmId: VmId
   readonly macAddress: string
   readonly address: string
+  /** What it makes of its network's IPv6 prefix and its MAC; null where there is none. */
+  readonly address6: string | null
 }
 
 export type FirewallAbility = {

@@ -23,8 +23,17 @@ export type MachineShape = {
   readonly cpus: number
   readonly memoryMiB: number
   readonly macAddress: string
+  /** What its first card tells the guest of the largest frame; null or nothing: the usual one. */
+  readonly mtu?: number | null
   /** An existing tap device that the machine's card is connected to. */
   readonly tapName: string
+  /** Cards after the first one, each with a number from 1 to 7 and a tap of its own. */
+  readonly moreCards?: readonly {
+    readonly number: number
+    readonly macAddress: string
+    readonly mtu: number | null
+    readonly tapName: string
+  }[]
   readonly disks: readonly AttachedDisk[]
   readonly kernel: { readonly vmlinux: string; readonly initrd: string; readonly commandLine: string }
   readonly generationId: string

@@ -8,6 +8,7 @@ import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { Arrival, Departure } from '../migration/moving.ts'
 import type { ProbeChange, Prober } from '../probes/prober.ts'
 import type { SpareKeeper } from '../recovery/spare-keeper.ts'
+import { disconnectCards } from './machine-cards.ts'
 import type { MachinePorts } from './machine-ports.ts'
 import type { MachineRecord } from './machine-record.ts'
 
@@ -145,7 +146,7 @@ export async function tidyAfterDeath(keeping: Keeping): Promise<void> {
   keeping.running?.detach()
   keeping.running = undefined
   await ports.cgroups.kill(vmId, reapWithinMs)
-  await ports.network.disconnect({ vmId, tapName: record.tapName })
+  await disconnectCards(record.machine, record.tapName, ports)
   await ports.records.removeProcessDirectory(record.process)
   await ports.cgroups.remove(vmId)
   ports.licences.unguard(vmId)

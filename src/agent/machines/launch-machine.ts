@@ -10,7 +10,7 @@ import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import { becomeClone } from '../recovery/become-clone.ts'
 import { openBootDisks, shapeOf } from '../recovery/machine-shape.ts'
 import type { PreparedSpare } from '../recovery/spare-keeper.ts'
-import { cardOf } from './card-of.ts'
+import { connectCards, plugCards } from './machine-cards.ts'
 import type { MachinePorts } from './machine-ports.ts'
 
 export type LaunchRequest = {
@@ -38,7 +38,7 @@ export async function launchMachine(request: LaunchRequest, ports: MachinePorts)
   const disks = await openBootDisks(machine, ports)
   const cgroupDirectory = await ports.cgroups.make(machine.vmId)
   await guard(machine, cgroupDirectory, ports)
-  await ports.network.connect({ ...cardOf(machine), tapName: request.tapName })
+  await connectCards(machine, request.tapName, ports)
   const place = {
     disks,
     tapName: request.tapName,
@@ -70,7 +70,7 @@ export async function launchSpare(
       spare.layers.map(({ disk, layerId }) => ports.storage(disk.storageId).useLayer(disk.volumeId, layerId)),
     )
   }
-  const plug = () => ports.network.plug({ ...cardOf(machine), tapName: spare.tapName })
+  const plug = () => plugCards(machine, spare.tapName, ports)
   const isClone = machine.start === 'clone'
   const takenOver = spare.machine.takeOver(life, cgroupDirectory)
   await allDone([

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { sessionIdOf, sharedId, vmIdOf, volumeIdOf } from '../../model/cluster-state.fixture.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import type { SessionId, StorageId, VmId, VolumeId } from '../../model/ids.ts'
+import { flatNetworkId, type SessionId, type StorageId, type VmId, type VolumeId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import { emptyStatistics, noteOutcome } from '../../model/recovery/ladder-statistics.ts'
 import type { RecoveryRecord } from '../../model/recovery/recovery-record.ts'
@@ -102,7 +102,8 @@ export function sampleOrder(changes: Partial<MachineOrder> = {}): MachineOrder {
     hardware: { machineType: 'pc-q35-7.2', cpuModel: 'qemu64-v1', accelerator: 'tcg', qemuVersion: '7.2.22' },
     cpus: 1,
     memoryMiB: 64,
-    nic: { macAddress: '52:54:00:00:00:07', address: '10.0.0.7' },
+    nic: { macAddress: '52:54:00:00:00:07', address: '10.0.0.7', address6: null, networkId: flatNetworkId, mtu: null },
+    moreNics: [],
     disks: [{ volumeId: rootId, storageId: sharedId, format: 'qcow2' }],
     templateVersion: 'tiny-1',
     extraCommandLine: '',

@@ -6,8 +6,8 @@ import type { MachineReport } from '../../model/vm.ts'
 import type { ArrivalWish } from '../migration/arrival.ts'
 import { removeLayersOf, removeLeftLayers } from '../recovery/remove-left-layers.ts'
 import { createStandbyRoom, type StandbyRoom } from '../recovery/standby-room.ts'
-import { cardOf } from './card-of.ts'
 import { reapWithinMs } from './keeping.ts'
+import { cardsOf, disconnectCards } from './machine-cards.ts'
 import { createMachineKeeper, type MachineKeeper } from './machine-keeper.ts'
 import { tapNameOf } from './machine-names.ts'
 import type { MachinePorts } from './machine-ports.ts'
@@ -176,7 +176,7 @@ async function adoptAll(keepers: Map<VmId, MachineKeeper>, standbys: StandbyRoom
   const current = records.filter((record) => record.bootId === ports.bootId)
   for (const record of records) if (record.bootId !== ports.bootId) await ports.records.remove(record.machine.vmId)
   await endOldSpares(current, ports)
-  await ports.network.adopt(current.map(({ machine, tapName }) => ({ ...cardOf(machine), tapName })))
+  await ports.network.adopt(current.flatMap(({ machine, tapName }) => cardsOf(machine, tapName)))
   await Promise.all(current.map((record) => adoptOne(record, { keepers, standbys }, ports)))
 }
 
@@ -187,7 +187,7 @@ async function endOldSpares(records: readonly MachineRecord[], ports: MachinePor
   const processes = new Set(records.map(({ process }) => process))
   await removeLeftLayers(processes, ports)
   await ports.records.keepProcessDirectories(processes)
-  const taps = new Set(records.map(({ tapName }) => tapName))
+  const taps = new Set(records.flatMap(({ machine, tapName }) => cardsOf(machine, tapName).map((card) => card.tapName)))
   for (const tapName of await ports.network.listTaps()) if (!taps.has(tapName)) await ports.network.removeTap(tapName)
 }
 
@@ -227,7 +227,7 @@ async function adoptOne(
     // Its vCPUs never ran and its order belonged to an earlier session: the leader will order anew.
     await ports.cgroups.kill(vmId, reapWithinMs)
     running?.detach()
-    await ports.network.disconnect({ vmId, tapName: record.tapName })
+    await disconnectCards(record.machine, record.tapName, ports)
     await ports.cgroups.remove(vmId)
     await removeLayersOf(record.process, ports)
     await ports.records.removeProcessDirectory(record.process)

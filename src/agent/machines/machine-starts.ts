@@ -7,6 +7,7 @@ import { bootDisksOf } from '../recovery/machine-shape.ts'
 import { discardSpare, type PreparedSpare, type SpareWish } from '../recovery/spare-keeper.ts'
 import { type Keeping, lifeOf, writeRecord } from './keeping.ts'
 import { claimDisks, type LaunchRequest, launchMachine, launchSpare, sharedStoragesOf } from './launch-machine.ts'
+import { removeTaps } from './machine-cards.ts'
 import { tapNameOf } from './machine-names.ts'
 import type { MachineRecord } from './machine-record.ts'
 
@@ -205,7 +206,7 @@ function codeOf(error: unknown): string | undefined {
 
 /** Removes what the life before had to itself. */
 export async function tidyEarlierProcess({ ports, record }: Keeping, before: MachineRecord): Promise<void> {
-  if (before.tapName !== record.tapName) await ports.network.removeTap(before.tapName)
+  if (before.tapName !== record.tapName) await removeTaps(before.machine, before.tapName, ports)
   if (before.process !== record.process) await ports.records.removeProcessDirectory(before.process)
 }
 

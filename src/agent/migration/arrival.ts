@@ -8,7 +8,6 @@ import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { IncomingMachine } from '../hypervisor/hypervisor.ts'
-import { cardOf } from '../machines/card-of.ts'
 import {
   become,
   enqueue,
@@ -19,6 +18,7 @@ import {
   writeRecord,
 } from '../machines/keeping.ts'
 import { assertLicensed, claimDisks, guard } from '../machines/launch-machine.ts'
+import { plugCards, prepareTaps } from '../machines/machine-cards.ts'
 import { beginLife, forgetFailures } from '../machines/machine-life.ts'
 import { tapNameOf } from '../machines/machine-names.ts'
 import { currentLayerOf } from '../recovery/capture-image.ts'
@@ -91,7 +91,7 @@ async function prepare(
     await writeRecord(keeping, { ...record, ...from, layers: await layersOf(keeping, machine) })
     const cgroupDirectory = await ports.cgroups.make(vmId)
     await guard(machine, cgroupDirectory, ports)
-    await ports.network.prepareTap({ ...cardOf(machine), tapName })
+    await prepareTaps(machine, tapName, ports)
     const shape = await shapeOf(
       machine,
       {
@@ -129,7 +129,7 @@ async function takeOver(keeping: Keeping): Promise<void> {
   assertLicensed(machine, ports)
   await Promise.all([
     claimDisks(machine, lifeOf(keeping), ports),
-    ports.network.plug({ ...cardOf(machine), tapName }),
+    plugCards(machine, tapName, ports),
     // An agent that dies from here on leaves a machine that is this host's: the next one lets it run.
     writeRecord(keeping, { confirmed: true }),
   ])

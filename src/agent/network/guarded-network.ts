@@ -10,6 +10,7 @@ export type GuardedNetwork = Network & {
 
 export function guardNetwork(network: Network, firewall: Firewall): GuardedNetwork {
   return {
+    configure: (networks) => network.configure(networks),
     async connect(card) {
       await firewall.guard(tapOf(card))
       await network.connect(card)
@@ -40,6 +41,6 @@ export function guardNetwork(network: Network, firewall: Firewall): GuardedNetwo
   }
 }
 
-function tapOf({ tapName, vmId, macAddress, address }: NetworkCard): GuardedTap {
-  return { tapName, vmId, macAddress, address }
+function tapOf({ tapName, vmId, macAddress, address, address6 }: NetworkCard): GuardedTap {
+  return { tapName, vmId, macAddress, address, address6 }
 }

@@ -1,8 +1,9 @@
 /** What every network driver promises. Each sibling's test calls `testNetwork` with a network of its own. */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import type { HostNetwork } from '../../model/agent-protocol/host-network.ts'
 import { DialtoneError, type ErrorCode } from '../../model/dialtone-error.ts'
-import { vmIdSchema } from '../../model/ids.ts'
+import { flatNetworkId, networkIdSchema, vmIdSchema } from '../../model/ids.ts'
 import type { Network, NetworkCard } from './network.ts'
 
 /** A network without machines. */
@@ -55,6 +56,45 @@ export function testNetwork(driver: string, makeWorld: (t: TestContext) => Promi
     assert.deepEqual(await world.answeredMacs(), [cardOf(1).macAddress])
     assert.deepEqual(await world.network.listTaps(), ['dt1'])
   })
+
+  scenario(
+    'networks of their own may have the same addresses, and go when they are not configured',
+    async ({ network }) => {
+      await network.configure([networkOf(1), networkOf(2)])
+      const address = '10.90.0.11'
+      await network.connect(cardOf(1))
+      await network.connect({ ...cardOf(2), address, networkId: networkOf(1).networkId })
+      await network.connect({ ...cardOf(3), address, networkId: networkOf(2).networkId })
+      await network.configure([networkOf(1), networkOf(2)])
+      const rival = { ...cardOf(4), address, networkId: networkOf(2).networkId }
+      await assert.rejects(network.connect(rival), failsWith('address-taken'))
+      assert.deepEqual([...(await network.listTaps())].sort(), ['dt1', 'dt2', 'dt3'])
+      await network.disconnect({ ...cardOf(3), networkId: networkOf(2).networkId })
+      await network.configure([networkOf(1)])
+      await assert.rejects(network.connect(rival), failsWith('network-failed'))
+      assert.deepEqual([...(await network.listTaps())].sort(), ['dt1', 'dt2'])
+    },
+  )
+}
+
+/** A network of its own with this number, whose addresses are the same as the others'. */
+export function networkOf(number: number): HostNetwork {
+  return {
+    networkId: networkIdSchema.parse(`net-aaaaaaa${number + 1}`),
+    name: `dev-${number}`,
+    number,
+    segment: { kind: 'vxlan', vni: 1000 + number },
+    mtu: 1400,
+    localAddress: '10.90.1.1',
+    peers: [],
+    forwarding: [],
+    subnet: '10.90.0.0/24',
+    gateway: '10.90.0.1',
+    prefix6: null,
+    domain: `dev-${number}.internal`,
+    uplink: 'none',
+    names: [],
+  }
 }
 
 /** The card of an imagined machine with this number, 1 to 9. */
@@ -64,7 +104,9 @@ export function cardOf(number: number): NetworkCard {
     hostName: `web-${number}`,
     macAddress: `52:54:00:00:00:0${number}`,
     address: `10.90.0.1${number}`,
+    address6: null,
     tapName: `dt${number}`,
+    networkId: flatNetworkId,
   }
 }
 

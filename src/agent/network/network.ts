@@ -2,17 +2,27 @@
  * The machines' network on this host, as a port. Siblings: `bridge/` (a Linux bridge with tap devices, DHCP by dnsmasq) and `fake/`.
  * MAC and address belong to the machine and travel with it; DHCP answers on the machine's own host only.
  */
-import type { VmId } from '../../model/ids.ts'
+import type { HostNetwork } from '../../model/agent-protocol/host-network.ts'
+import type { NetworkId, VmId } from '../../model/ids.ts'
 
 export type NetworkCard = {
   readonly vmId: VmId
   readonly hostName: string
   readonly macAddress: string
   readonly address: string
+  /** What the machine makes of its network's prefix; null where there is none. */
+  readonly address6: string | null
   readonly tapName: string
+  /** The flat network, or one that was configured: others are waited for, since the leader plans them before it gives an order. */
+  readonly networkId: NetworkId
 }
 
 export type Network = {
+  /**
+   * Makes the networks besides the flat one exactly these; what is there already stays. One that still has machines goes when they are gone.
+   * Never rejects: a network that can't be made is refused to its machines, with the reason, and tried again.
+   */
+  configure(networks: readonly HostNetwork[]): Promise<void>
   /** Makes the machine's tap (attached to the bridge, up) and its DHCP entry. Doing it again is fine. */
   connect(card: NetworkCard): Promise<void>
   /** Makes a tap for a process that waits: in the network, but down, so that nothing queues up in it. Doing it again is fine. */
@@ -22,7 +32,7 @@ export type Network = {
   /** Removes a tap and leaves addresses as they are; a missing one is fine. */
   removeTap(tapName: string): Promise<void>
   /** Removes both; missing ones are fine. */
-  disconnect(card: { readonly vmId: VmId; readonly tapName: string }): Promise<void>
+  disconnect(card: Pick<NetworkCard, 'vmId' | 'tapName' | 'networkId'>): Promise<void>
   /** Taps of ours that exist on this host. */
   listTaps(): Promise<readonly string[]>
   /** Makes the DHCP entries exactly these, after a restart of the agent, and sees that the DHCP server runs. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { sharedId, vmIdOf, volumeIdOf } from '../../model/cluster-state.fixture.ts'
+import { flatNetworkId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import { type MachineHost, rootId } from '../machines/machine-host.fixture.ts'
 import { keeperOf, startReady } from './recovering-machine.fixture.ts'
@@ -23,7 +24,7 @@ async function withOrigin(): Promise<{ readonly host: MachineHost; readonly orde
     vmId: cloneId,
     name: 'clone',
     number: 8,
-    nic: { macAddress: '52:54:00:00:00:08', address: '10.0.0.8' },
+    nic: { macAddress: '52:54:00:00:00:08', address: '10.0.0.8', address6: null, networkId: flatNetworkId, mtu: null },
     disks: [{ volumeId: cloneRoot, storageId: sharedId, format: 'qcow2' }],
     leased: false,
     start: 'clone',

@@ -2,6 +2,7 @@
 import type { VolumeId } from '../../model/ids.ts'
 import type { MachineDisk, MachineLife, MachineOrder } from '../../model/machine-order.ts'
 import type { AttachedDisk, MachineShape } from '../hypervisor/hypervisor.ts'
+import { furtherCards } from '../machines/machine-cards.ts'
 import type { MachinePorts } from '../machines/machine-ports.ts'
 
 /** First user id of machines' processes; the machine's number is added. */
@@ -30,7 +31,9 @@ export async function shapeOf(
     cpus: machine.cpus,
     memoryMiB: machine.memoryMiB,
     macAddress: machine.nic.macAddress,
+    mtu: machine.nic.mtu,
     tapName: place.tapName,
+    moreCards: furtherCards(machine, place.tapName),
     disks: place.disks,
     kernel: {
       vmlinux: boot.vmlinux,

@@ -8,7 +8,7 @@ import { type ImageId, layerIdSchema, makeId, type VmId } from '../../model/ids.
 import type { CloneOrigin, MachineLife, MachineOrder } from '../../model/machine-order.ts'
 import { describeMismatch, type MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { AttachedDisk, MachineShape, PrepareOptions, SpareMachine } from '../hypervisor/hypervisor.ts'
-import { cardOf } from '../machines/card-of.ts'
+import { prepareTaps, removeTaps } from '../machines/machine-cards.ts'
 import { tapNameOf } from '../machines/machine-names.ts'
 import type { MachinePorts } from '../machines/machine-ports.ts'
 import { rootOf } from './capture-image.ts'
@@ -18,6 +18,8 @@ import type { SpareLayer } from './spare-layer.ts'
 /** A process that is ready to take over, with all that goes with it. */
 export type PreparedSpare = {
   readonly vmId: VmId
+  /** What it was made for. */
+  readonly order: MachineOrder
   readonly machine: SpareMachine
   readonly image: MemoryImageManifest
   readonly layers: readonly SpareLayer[]
@@ -158,12 +160,12 @@ async function endSpare(spare: PreparedSpare, ports: MachinePorts): Promise<void
 }
 
 async function tidySpare(
-  { vmId, layers, tapName, process }: Pick<PreparedSpare, 'vmId' | 'layers' | 'tapName' | 'process'>,
+  { order, layers, tapName, process }: Pick<PreparedSpare, 'order' | 'layers' | 'tapName' | 'process'>,
   ports: MachinePorts,
 ): Promise<void> {
-  await ports.cgroups.endSpare(vmId, endWithinMs)
+  await ports.cgroups.endSpare(order.vmId, endWithinMs)
   const removals = [
-    ports.network.removeTap(tapName),
+    removeTaps(order, tapName, ports),
     ...layers.map(async ({ disk, layerId }) => ports.storage(disk.storageId).removeLayer(disk.volumeId, layerId)),
   ]
   await Promise.allSettled(removals)
@@ -199,16 +201,16 @@ async function makeSpare(wish: SpareWish, ports: MachinePorts): Promise<Prepared
     const place = { disks, tapName, runDirectory, cgroupDirectory, generationId: randomUUID(), life }
     const shape = await shapeOf(machine, place, ports)
     await refuseMismatch(image, shape, ports)
-    await ports.network.prepareTap({ ...cardOf(machine), tapName })
+    await prepareTaps(machine, tapName, ports)
     const prepared = await ports.hypervisor.prepare(
       shape,
       cached.files,
       wish.origin === undefined ? warmUpOf(machine) : {},
     )
     keepWhileItLives(image.id, prepared.exited, ports)
-    return { vmId, machine: prepared, image, layers, tapName, process }
+    return { vmId, order: machine, machine: prepared, image, layers, tapName, process }
   } catch (error) {
-    await tidySpare({ vmId, layers, tapName, process }, ports).catch((failure: unknown) =>
+    await tidySpare({ order: machine, layers, tapName, process }, ports).catch((failure: unknown) =>
       ports.logger.warn('spare.not-tidied', { vmId, error: failure }),
     )
     throw error

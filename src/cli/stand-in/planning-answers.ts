@@ -139,6 +139,7 @@ function makeDump(): ClusterDump {
     vms: [],
     storages: [],
     securityGroups: [],
+    networks: [],
     templates: [],
   }
 }

@@ -11,6 +11,7 @@ import type { SentEvent } from '../../transport/send-events.ts'
 import { listen, makeServer } from '../../transport/serve.ts'
 import { makeFirewallHandlers } from './firewall-answers.ts'
 import { makeLedgerHandlers } from './ledger-answers.ts'
+import { makeNetworkHandlers } from './network-answers.ts'
 import { makePlanningHandlers } from './planning-answers.ts'
 import { makeRecoveryHandlers } from './recovery-answers.ts'
 import { makeHostView, makeStorageView, makeTaskView, makeVmView } from './views.ts'
@@ -91,6 +92,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
       holds: [],
     }),
     setNetwork: ({ body }) => body,
+    ...makeNetworkHandlers(),
     ...makeLedgerHandlers([]),
     cloneTemplate: ({ body }) => ({ names: body.names ?? [], task: makeTaskView({ kind: 'vm.clone' }) }),
     warmTemplate: ({ params }) => ({ task: makeTaskView({ kind: 'template.warm', subject: params.template }) }),

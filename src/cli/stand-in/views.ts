@@ -1,6 +1,7 @@
 /** Objects as the API answers them, for tests. */
 import type { HostView, StorageView, TaskView, VmView } from '../../model/api/views.ts'
 import {
+  flatNetworkId,
   hostIdSchema,
   sessionIdSchema,
   storageIdSchema,
@@ -16,6 +17,16 @@ const hostId = hostIdSchema.parse('host-aaaaaaaa')
 const session = sessionIdSchema.parse('ses-aaaaaaaa')
 const storageId = storageIdSchema.parse('st-aaaaaaaa')
 
+const firstNic = {
+  number: 0,
+  networkId: flatNetworkId,
+  networkName: 'flat',
+  macAddress: '52:54:00:00:00:01',
+  address: '10.20.0.11',
+  address6: null,
+  mtu: null,
+}
+
 export function makeVmView(changes: Partial<VmView> = {}): VmView {
   return {
     id: vmIdSchema.parse('vm-aaaaaaaa'),
@@ -28,6 +39,7 @@ export function makeVmView(changes: Partial<VmView> = {}): VmView {
     hardware: { machineType: 'pc-q35-7.2', cpuModel: 'qemu64', accelerator: 'tcg', qemuVersion: '7.2.22' },
     macAddress: '52:54:00:00:00:01',
     address: '10.20.0.11',
+    nics: [firstNic],
     disks: [
       { volumeId: volumeIdSchema.parse('vol-aaaaaaaa'), storageId, format: 'qcow2', sizeMiB: 512 },
       { volumeId: volumeIdSchema.parse('vol-bbbbbbbb'), storageId, format: 'raw', sizeMiB: 64 },

@@ -3,6 +3,7 @@ import type { ClusterState } from '../../model/cluster-state.ts'
 import type { FilterRule, HostFirewall, SecurityRule } from '../../model/firewall.ts'
 import type { HostId, SecurityGroupId } from '../../model/ids.ts'
 import { ownersOf } from '../../model/migration/owners-of.ts'
+import { nicsOf } from '../../model/network.ts'
 import type { VmSpec } from '../../model/vm.ts'
 import { addressToNumber } from '../ipv4.ts'
 
@@ -18,7 +19,8 @@ export function hostFirewalls({
   const machines = new Map<HostId, VmSpec[]>()
   for (const vm of vms.values()) {
     const { spec, standby } = vm
-    for (const groupId of spec.securityGroupIds) members.set(groupId, [...(members.get(groupId) ?? []), spec.address])
+    const addresses = nicsOf(spec).map(({ address }) => address)
+    for (const groupId of spec.securityGroupIds) members.set(groupId, [...(members.get(groupId) ?? []), ...addresses])
     if (spec.securityGroupIds.length === 0) continue
     const hostIds = new Set([...ownersOf(vm), ...(standby === undefined ? [] : [standby.hostId])])
     for (const hostId of hostIds) machines.set(hostId, [...(machines.get(hostId) ?? []), spec])

@@ -39,6 +39,7 @@ export function dumpCluster({ cluster, questions, statistics, takenAt, revision 
     storages: [...cluster.storages.values()],
     templates: [...cluster.templates.values()],
     securityGroups: [...cluster.securityGroups.values()],
+    networks: [...cluster.networks.values()],
   }
 }
 
@@ -67,6 +68,7 @@ export function readDump(dump: ClusterDump): Planned {
       storages: new Map(dump.storages.map((storage) => [storage.id, storage])),
       volumes: new Map(),
       templates: new Map(dump.templates.map((template) => [template.id, template])),
+      networks: new Map(dump.networks.map((network) => [network.id, network])),
       securityGroups: new Map(dump.securityGroups.map((group) => [group.id, group])),
       tasks: new Map(),
     },

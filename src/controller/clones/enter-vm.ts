@@ -2,11 +2,13 @@
 import { randomUUID } from 'node:crypto'
 import { admitVm, type VmWish } from '../../control/admit-vm.ts'
 import { commitAndSee, type Leader, oneAdmission, put } from '../../engine/leader.ts'
+import { addressClaimOf, enterNetworks } from '../../engine/networks/card-claims.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { TaskRunner } from '../../engine/tasks/task-runner.ts'
 import type { Task } from '../../model/cluster.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { makeId, vmIdSchema, volumeIdSchema } from '../../model/ids.ts'
+import { nicsOf } from '../../model/network.ts'
 import type { VolumeSpec } from '../../model/storage.ts'
 import type { VmSpec } from '../../model/vm.ts'
 
@@ -41,12 +43,14 @@ export async function enterVm(
     })
     const claims = [
       keys.nameClaim('vm', spec.name),
-      keys.addressClaim(spec.address),
+      ...nicsOf(spec).map(addressClaimOf),
       keys.numberClaim('vm', spec.number),
     ]
+    const entry = enterNetworks(leader, spec.id, nicsOf(spec))
     const result = await commitAndSee(leader, {
-      conditions: [...claims.map((key) => ({ key, modRevision: 0 })), ...turn.conditions],
+      conditions: [...claims.map((key) => ({ key, modRevision: 0 })), ...entry.conditions, ...turn.conditions],
       writes: [
+        ...entry.writes,
         ...claims.map((key) => put(key, spec.id)),
         put(keys.vm(spec.id), spec),
         ...spec.disks.map((disk, index) => put(keys.volume(disk.volumeId), volumeOf(spec, disk, index))),

@@ -5,12 +5,16 @@ import { keys } from '../../engine/state/keys.ts'
 import type { clusterRoutes } from '../../model/api/cluster-routes.ts'
 import type { TaskView } from '../../model/api/views.ts'
 import type { NetworkSpec, Task } from '../../model/cluster.ts'
+import type { ClusterState } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { flatNetworkId } from '../../model/ids.ts'
+import { nicsOf } from '../../model/network.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import { examine } from '../doctor/examine.ts'
 import { productVersion } from '../product-version.ts'
 import { eventView } from '../views/event-view.ts'
 import { type ApiContext, viewOfTask } from './api-context.ts'
+import { checkFlatNetwork } from './network-handlers.ts'
 import { watchEvents, watchNouns } from './watch-streams.ts'
 
 export function clusterHandlers(context: ApiContext): Handlers<typeof clusterRoutes> {
@@ -35,10 +39,7 @@ export function clusterHandlers(context: ApiContext): Handlers<typeof clusterRou
       holds: [...engine.holds()],
     }),
     async setNetwork({ body }, caller) {
-      checkNetwork(
-        body,
-        [...index.state().vms.values()].map(({ spec }) => spec.address),
-      )
+      checkFlatNetwork(body, addressesOutside(index.state(), body))
       const event = leader.events.write({
         kind: 'network.set',
         subject: body.subnet,
@@ -105,22 +106,12 @@ function nextChange(index: ApiContext['engine']['leader']['index'], id: string, 
   })
 }
 
-function checkNetwork(network: NetworkSpec, usedAddresses: readonly string[]): void {
-  const [base = '', prefix = ''] = network.subnet.split('/')
-  const size = 2 ** (32 - Number(prefix))
-  const start = Math.floor(addressToNumber(base) / size) * size
-  const isInside = (address: string) => addressToNumber(address) > start && addressToNumber(address) < start + size - 1
-  for (const address of [network.gateway, network.addressFrom, network.addressTo]) {
-    if (!isInside(address))
-      throw new DialtoneError('invalid-input', `${address} is not in the subnet ${network.subnet}`)
-  }
-  const [from, to] = [addressToNumber(network.addressFrom), addressToNumber(network.addressTo)]
-  if (from > to)
-    throw new DialtoneError(
-      'invalid-input',
-      `the first assignable address, ${network.addressFrom}, is above the last, ${network.addressTo}`,
-    )
-  const outside = usedAddresses.filter((address) => addressToNumber(address) < from || addressToNumber(address) > to)
-  if (outside.length > 0)
-    throw new DialtoneError('in-use', `VMs have addresses that would no longer be assignable: ${outside.join(', ')}`)
+/** Addresses of machines in the flat network that would no longer be assignable. */
+function addressesOutside(state: ClusterState, { addressFrom, addressTo }: NetworkSpec): readonly string[] {
+  const [from, to] = [addressToNumber(addressFrom), addressToNumber(addressTo)]
+  return [...state.vms.values()]
+    .flatMap(({ spec }) => nicsOf(spec))
+    .filter(({ networkId }) => networkId === flatNetworkId)
+    .map(({ address }) => address)
+    .filter((address) => addressToNumber(address) < from || addressToNumber(address) > to)
 }

@@ -1,8 +1,10 @@
 import { describeLoss } from '../../control/recovery/describe-loss.ts'
 import type { StandbyReport } from '../../model/agent-protocol/heartbeat.ts'
-import type { VmView } from '../../model/api/views.ts'
+import type { VmNicView, VmView } from '../../model/api/views.ts'
 import type { ClusterState, VmRecord } from '../../model/cluster-state.ts'
+import { networksOf, nicsOf } from '../../model/network.ts'
 import { describeProof } from '../../model/proof.ts'
+import type { VmSpec } from '../../model/vm.ts'
 
 /** A VM as callers see it: stored nouns joined with the names that they point at. */
 export function vmView(
@@ -22,6 +24,7 @@ export function vmView(
   const recovery = placement?.lastRecovery ?? null
   return {
     ...spec,
+    nics: nicViews(cluster, spec),
     templateName: cluster.templates.get(spec.templateId)?.name ?? spec.templateVersion,
     securityGroups: spec.securityGroupIds.map((id) => cluster.securityGroups.get(id)?.name ?? id),
     hostName: placement === undefined ? null : (cluster.hosts.get(placement.hostId)?.spec.name ?? placement.hostId),
@@ -46,6 +49,12 @@ export function vmView(
     proofSentence: recovery === null ? null : describeProof(recovery.proof),
     revision,
   }
+}
+
+/** Its cards with the names of their networks. */
+export function nicViews(cluster: ClusterState, spec: VmSpec): VmNicView[] {
+  const names = new Map(networksOf(cluster).map(({ id, name }) => [id, name]))
+  return nicsOf(spec).map((nic) => ({ ...nic, networkName: names.get(nic.networkId) ?? nic.networkId }))
 }
 
 function imageOf({ status }: VmRecord, nowMs: number) {

@@ -11,6 +11,7 @@ import { hostSpecSchema, hostStatusSchema } from '../../model/host.ts'
 import {
   type HostId,
   hostIdSchema,
+  networkIdSchema,
   type SecurityGroupId,
   securityGroupIdSchema,
   storageIdSchema,
@@ -21,6 +22,7 @@ import {
   volumeIdSchema,
 } from '../../model/ids.ts'
 import { vmMigrationSchema } from '../../model/migration/vm-migration.ts'
+import { virtualNetworkSchema } from '../../model/network.ts'
 import { storageSpecSchema, volumeSpecSchema } from '../../model/storage.ts'
 import { vmPlacementSchema, vmSpecSchema, vmStandbySchema, vmStatusSchema } from '../../model/vm.ts'
 import type { Change, KeyValue, Revision, Store } from '../../store/store.ts'
@@ -48,6 +50,7 @@ type MutableState = {
   templates: Map<z.infer<typeof templateIdSchema>, z.infer<typeof templateSpecSchema>>
   tasks: Map<z.infer<typeof taskIdSchema>, z.infer<typeof taskSchema>>
   securityGroups: Map<SecurityGroupId, SecurityGroup>
+  networks: Map<z.infer<typeof networkIdSchema>, z.infer<typeof virtualNetworkSchema>>
 }
 
 /** Loads everything and follows the store until the signal aborts. */
@@ -62,6 +65,7 @@ export async function openClusterIndex(store: Store, options: { readonly signal:
     templates: new Map(),
     tasks: new Map(),
     securityGroups: new Map(),
+    networks: new Map(),
   }
   const modRevisions = new Map<string, Revision>()
   const listeners = new Set<(touched: readonly Touched[]) => void>()
@@ -130,6 +134,12 @@ function applyToState(state: MutableState, key: string, value: unknown): void {
       state.cluster = value === undefined ? undefined : clusterSpecSchema.parse(value)
       return
     case 'network':
+      if (id !== undefined)
+        return applyTo(
+          state.networks,
+          networkIdSchema.parse(id),
+          value === undefined ? undefined : virtualNetworkSchema.parse(value),
+        )
       state.network = value === undefined ? undefined : networkSpecSchema.parse(value)
       return
     case 'host':

@@ -1,5 +1,14 @@
 /** Where each noun lives in the store. One kind of value a prefix, so that a watcher knows what it reads. */
-import type { HostId, SecurityGroupId, StorageId, TaskId, TemplateId, VmId, VolumeId } from '../../model/ids.ts'
+import type {
+  HostId,
+  NetworkId,
+  SecurityGroupId,
+  StorageId,
+  TaskId,
+  TemplateId,
+  VmId,
+  VolumeId,
+} from '../../model/ids.ts'
 
 export const keys = {
   cluster: 'cluster',
@@ -25,9 +34,16 @@ export const keys = {
   event: (atMs: number, counter: number) =>
     `event/${String(atMs).padStart(14, '0')}-${String(counter).padStart(4, '0')}`,
   /** Claims that make something unique: the value is the id of the owner. */
-  nameClaim: (noun: 'vm' | 'host' | 'storage' | 'security-group', name: string) => `claim/${noun}-name/${name}`,
+  nameClaim: (noun: 'vm' | 'host' | 'storage' | 'network' | 'security-group', name: string) =>
+    `claim/${noun}-name/${name}`,
   addressClaim: (address: string) => `claim/address/${address}`,
-  numberClaim: (noun: 'vm' | 'host', number: number) => `claim/${noun}-number/${String(number).padStart(5, '0')}`,
+  numberClaim: (noun: 'vm' | 'host' | 'network', number: number) =>
+    `claim/${noun}-number/${String(number).padStart(5, '0')}`,
   joinToken: (hash: string) => `join-token/${hash}`,
   user: (name: string) => `user/${name}`,
+  virtualNetwork: (id: NetworkId) => `network/${id}`,
+  /** Written whenever a card comes into the network: who deletes the network demands that it is unchanged. */
+  networkUse: (id: NetworkId) => `network-use/${id}`,
+  /** As `addressClaim`, in a network that may have the same addresses as another one. */
+  virtualAddressClaim: (id: NetworkId, address: string) => `claim/address/${id}/${address}`,
 } as const

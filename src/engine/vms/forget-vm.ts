@@ -1,7 +1,9 @@
 /** Removes everything that the store holds of a VM, with its claims, in one transaction. Doing it again is fine. */
 import type { VmId } from '../../model/ids.ts'
+import { nicsOf } from '../../model/network.ts'
 import type { Write } from '../../store/store.ts'
 import { commitAndSee, type Leader } from '../leader.ts'
+import { addressClaimOf } from '../networks/card-claims.ts'
 import { keys } from '../state/keys.ts'
 
 export async function forgetVm(leader: Leader, vmId: VmId, event?: Write): Promise<void> {
@@ -13,7 +15,7 @@ export async function forgetVm(leader: Leader, vmId: VmId, event?: Write): Promi
     keys.vmStandby(vmId),
     keys.vmMigration(vmId),
     keys.nameClaim('vm', vm.spec.name),
-    keys.addressClaim(vm.spec.address),
+    ...nicsOf(vm.spec).map(addressClaimOf),
     keys.numberClaim('vm', vm.spec.number),
     ...vm.spec.disks.map((disk) => keys.volume(disk.volumeId)),
     keys.vm(vmId),

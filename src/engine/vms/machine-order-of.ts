@@ -1,8 +1,11 @@
 /** Resolves a VM to what its agent is told to run. */
 import type { VmRecord } from '../../model/cluster-state.ts'
+import { flatNetworkId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
+import { nicsOf } from '../../model/network.ts'
 
 export function machineOrderOf({ spec, placement }: VmRecord): MachineOrder {
+  const [first, ...more] = nicsOf(spec)
   return {
     vmId: spec.id,
     name: spec.name,
@@ -10,7 +13,13 @@ export function machineOrderOf({ spec, placement }: VmRecord): MachineOrder {
     hardware: spec.hardware,
     cpus: spec.cpus,
     memoryMiB: spec.memoryMiB,
-    nic: { macAddress: spec.macAddress, address: spec.address },
+    nic: {
+      macAddress: spec.macAddress,
+      address: spec.address,
+      address6: first?.address6 ?? null,
+      networkId: first?.networkId ?? flatNetworkId,
+      mtu: first?.mtu ?? null,
+    },
     disks: spec.disks.map(({ volumeId, storageId, format }) => ({ volumeId, storageId, format })),
     templateVersion: spec.templateVersion,
     extraCommandLine: spec.extraCommandLine,
@@ -20,5 +29,6 @@ export function machineOrderOf({ spec, placement }: VmRecord): MachineOrder {
     probe: spec.probe,
     start: placement?.start ?? 'boot',
     clonedFrom: spec.clonedFrom,
+    moreNics: [...more],
   }
 }

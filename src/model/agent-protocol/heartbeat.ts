@@ -8,6 +8,7 @@ import { hostIdSchema, imageIdSchema, sessionIdSchema, storageIdSchema, vmIdSche
 import { numberedRecordSchema } from '../recovery/recovery-record.ts'
 import { timingsSchema } from '../timings.ts'
 import { machineReportSchema } from '../vm.ts'
+import { hostNetworkSchema } from './host-network.ts'
 
 export const hostFactsSchema = z.object({
   cpus: z.number().int(),
@@ -77,6 +78,8 @@ export const agentConfigurationSchema = z.object({
   ),
   /** What its machines may send and be sent. */
   firewall: hostFirewallSchema.default(openFirewall),
+  /** What this host has to have, besides the flat network. */
+  networks: z.array(hostNetworkSchema).default([]),
 })
 export type AgentConfiguration = z.infer<typeof agentConfigurationSchema>
 

@@ -7,6 +7,7 @@ import { hostRoutes } from './host-routes.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
 import { maintenanceRoutes } from './maintenance-routes.ts'
 import { migrationRoutes } from './migration-routes.ts'
+import { networkRoutes } from './network-routes.ts'
 import { placementRoutes } from './placement-routes.ts'
 import { planRoutes } from './plan-routes.ts'
 import { recoveryRoutes } from './recovery-routes.ts'
@@ -26,5 +27,6 @@ export const apiContract = {
   ...placementRoutes,
   ...planRoutes,
   ...maintenanceRoutes,
+  ...networkRoutes,
 } as const satisfies Contract
 export type ApiContract = typeof apiContract

@@ -4,11 +4,16 @@ import { standbyReportSchema } from '../agent-protocol/heartbeat.ts'
 import { clusterSpecSchema, networkSpecSchema, taskSchema, templateSpecSchema } from '../cluster.ts'
 import { hostSpecSchema, hostStatusSchema } from '../host.ts'
 import { vmMigrationSchema } from '../migration/vm-migration.ts'
+import { vmNicSchema } from '../network.ts'
 import { storageSpecSchema } from '../storage.ts'
 import { vmPlacementSchema, vmSpecSchema, vmStandbySchema, vmStatusSchema } from '../vm.ts'
 
+export const vmNicViewSchema = z.object({ ...vmNicSchema.shape, networkName: z.string() })
+export type VmNicView = z.infer<typeof vmNicViewSchema>
+
 export const vmViewSchema = z.object({
   ...vmSpecSchema.shape,
+  nics: z.array(vmNicViewSchema),
   templateName: z.string(),
   /** Names of its security groups. */
   securityGroups: z.array(z.string()),

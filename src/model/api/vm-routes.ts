@@ -5,6 +5,7 @@ import { diskFormatSchema } from '../machine-order.ts'
 import { placementRulesSchema } from '../placement-rules.ts'
 import { probeSchema } from '../recovery/probe.ts'
 import { recoverySchema } from '../recovery/recovery-policy.ts'
+import { nicWishesSchema } from './network-routes.ts'
 import type { Contract } from './route.ts'
 import { taskViewSchema, vmViewSchema } from './views.ts'
 
@@ -28,6 +29,8 @@ export const createVmSchema = z.strictObject({
     .max(8)
     .default([]),
   address: ipv4AddressSchema.optional(),
+  /** Its network cards, the first one first; one in the flat network when left out. `address` is the first one's. */
+  networks: nicWishesSchema,
   /** Start on this host (and, with a local disk, stay there). */
   host: referenceSchema.optional(),
   ha: z.boolean().default(false),

@@ -6,9 +6,11 @@ import type { Inventory } from '../agent-protocol/agent-contract.ts'
 import type { Finding } from '../api/views.ts'
 import type { ClusterState } from '../cluster-state.ts'
 import { keepsGroups } from '../firewall.ts'
-import type { HostId, VmId } from '../ids.ts'
+import { flatNetworkId, type HostId, type VmId } from '../ids.ts'
 import type { ConditionInterval } from '../ledger/outage.ts'
 import { ownersOf } from '../migration/owners-of.ts'
+import { nicsOf, type VmNic } from '../network.ts'
+import type { VmSpec } from '../vm.ts'
 
 export type CloudFacts = {
   readonly cluster: ClusterState
@@ -211,9 +213,16 @@ function noMissingVolumes({ cluster, inventories }: CloudFacts): readonly Findin
 
 function claimsAreUnique({ cluster }: CloudFacts): readonly Finding[] {
   const findings: Finding[] = []
-  for (const field of ['name', 'address', 'macAddress', 'number'] as const) {
+  const claims: Readonly<Record<string, (spec: VmSpec) => readonly (string | number)[]>> = {
+    name: ({ name }) => [name],
+    address: (spec) => nicsOf(spec).map((nic) => `${nic.address}${inNetwork(cluster, nic)}`),
+    macAddress: (spec) => nicsOf(spec).map(({ macAddress }) => macAddress),
+    number: ({ number }) => [number],
+  }
+  for (const [field, claimedBy] of Object.entries(claims)) {
     const owners = new Map<string | number, string[]>()
-    for (const { spec } of cluster.vms.values()) owners.set(spec[field], [...(owners.get(spec[field]) ?? []), spec.id])
+    for (const { spec } of cluster.vms.values())
+      for (const claim of claimedBy(spec)) owners.set(claim, [...(owners.get(claim) ?? []), spec.id])
     for (const [value, ids] of owners) {
       if (ids.length < 2) continue
       const message = `${ids.join(' and ')} have the same ${field}, ${value}`
@@ -227,6 +236,11 @@ function claimsAreUnique({ cluster }: CloudFacts): readonly Finding[] {
     }
   }
   return findings
+}
+
+/** Networks may have the same addresses; only the flat one goes without saying. */
+function inNetwork(cluster: ClusterState, { networkId }: VmNic): string {
+  return networkId === flatNetworkId ? '' : ` in ${cluster.networks.get(networkId)?.name ?? networkId}`
 }
 
 function capacityNeverExceeded({ cluster }: CloudFacts): readonly Finding[] {

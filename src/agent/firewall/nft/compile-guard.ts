@@ -26,8 +26,8 @@ export function compileGuard(taps: readonly GuardedTap[]): readonly Chain[] {
   ]
 }
 
-function guardOf({ tapName, macAddress, address }: GuardedTap): Chain {
-  const linkLocal = linkLocalAddress(macAddress)
+function guardOf({ tapName, macAddress, address, address6 }: GuardedTap): Chain {
+  const own6 = [linkLocalAddress(macAddress), ...(address6 === null ? [] : [fullIpv6(address6)])]
   return {
     name: `from-${tapName}`,
     lines: [
@@ -43,8 +43,8 @@ function guardOf({ tapName, macAddress, address }: GuardedTap): Chain {
       'exthdr frag exists drop',
       'icmpv6 type { nd-router-advert, nd-redirect } drop',
       'ip6 saddr :: icmpv6 type { nd-neighbor-solicit, mld2-listener-report } accept',
-      `icmpv6 type nd-neighbor-advert @th,64,128 != ${hexOfIpv6(linkLocal)} drop`,
-      `ip6 saddr ${linkLocal} accept`,
+      `icmpv6 type nd-neighbor-advert @th,64,128 != { ${own6.map(hexOfIpv6).join(', ')} } drop`,
+      `ip6 saddr { ${own6.join(', ')} } accept`,
       'drop',
     ],
   }
@@ -56,6 +56,15 @@ export function linkLocalAddress(macAddress: string): string {
   const bytes = [first ^ 0x02, second, third, 0xff, 0xfe, ...rest]
   const groups = [0, 2, 4, 6].map((at) => ((bytes[at] ?? 0) * 256 + (bytes[at + 1] ?? 0)).toString(16).padStart(4, '0'))
   return `fe80:0000:0000:0000:${groups.join(':')}`
+}
+
+/** All eight groups with all their digits. */
+function fullIpv6(address: string): string {
+  const [head = '', tail] = address.split('::')
+  const groups = (text: string) => text.split(':').filter((group) => group !== '')
+  const [before, after] = [groups(head), groups(tail ?? '')]
+  const zeros = Array.from({ length: 8 - before.length - after.length }, () => '0')
+  return [...before, ...zeros, ...after].map((group) => group.padStart(4, '0')).join(':')
 }
 
 function hexOfIpv6(address: string): string {

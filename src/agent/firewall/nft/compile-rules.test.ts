@@ -24,9 +24,16 @@ test('each tap has one chain that accepts its own addresses and ends in a drop',
     'ip saddr { 0.0.0.0, 10.90.0.11 } udp sport 68 udp dport 67 accept',
     'ip saddr 10.90.0.11 accept',
     'ip6 saddr :: icmpv6 type { nd-neighbor-solicit, mld2-listener-report } accept',
-    'ip6 saddr fe80:0000:0000:0000:5054:00ff:fe00:0001 accept',
+    'ip6 saddr { fe80:0000:0000:0000:5054:00ff:fe00:0001 } accept',
   ])
   assert.ok(chain.indexOf('ether saddr != 52:54:00:00:00:01 drop') < chain.indexOf(accepted[0] ?? ''))
+})
+
+test('a machine of a network with an IPv6 prefix has one address more', () => {
+  const tap = { ...tapOf(1), address6: 'fd00:5::5054:ff:fe00:1' }
+  const chain = chainOf(compileRules({ ...open, taps: [tap] }), 'from-dt1')
+  const own = ['fe80:0000:0000:0000:5054:00ff:fe00:0001', 'fd00:0005:0000:0000:5054:00ff:fe00:0001']
+  assert.ok(chain.includes(`ip6 saddr { ${own.join(', ')} } accept`))
 })
 
 test('a tap of ours that nobody described passes nothing, and foreign ports are left alone', () => {

@@ -7,6 +7,10 @@ import { qmpTypesVersion } from './qmp-types.ts'
 
 const cases = {
   'one-disk-tcg': buildCommandLine(sampleDefinition(), { fileLocking: true }),
+  'two-cards-tcg': buildCommandLine(
+    sampleDefinition({ moreCards: [{ number: 2, macAddress: '52:00:01:05:00:02', mtu: 1450, tapName: 'dt7n2' }] }),
+    { fileLocking: true },
+  ),
   'three-disks-kvm': buildCommandLine(
     sampleDefinition({
       cpus: 4,

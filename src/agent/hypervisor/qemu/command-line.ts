@@ -27,7 +27,16 @@ const translationBufferMiB = 32
 const trimmedAway = ['smbus', 'sata', 'usb', 'vmport', 'i8042', 'hpet', 'graphics']
 
 /** PCI slots on the root bus. Written out, so that a device more or less never moves another one. */
-const slots = { nic: 0x02, serial: 0x03, random: 0x04, panic: 0x05, hotplug: 0x06, firstDisk: 0x07, watchdog: 0x1c }
+const slots = {
+  nic: 0x02,
+  serial: 0x03,
+  random: 0x04,
+  panic: 0x05,
+  hotplug: 0x06,
+  firstDisk: 0x07,
+  moreNics: 0x11,
+  watchdog: 0x1c,
+}
 
 /** The network card's, for orders to it. */
 export const cardId = 'nic0'
@@ -56,7 +65,7 @@ export function buildCommandLine(shape: MachineShape, options: CommandLineOption
     ...monitor('qmp0', files.qmp[0]),
     ...monitor('qmp1', files.qmp[1]),
     ...console(files.console, files.consoleLog),
-    ...card(shape),
+    ...cards(shape),
     ...guestPorts(files.guestAgent, files.resident),
     ...['-object', 'rng-builtin,id=random0', '-device', `virtio-rng-pci,rng=random0,addr=${hex(slots.random)}`],
     ...['-device', `pvpanic-pci,addr=${hex(slots.panic)}`],
@@ -109,11 +118,27 @@ function console(path: string, logPath: string): string[] {
   return ['-chardev', chardev, '-serial', 'chardev:console0']
 }
 
-function card({ tapName, macAddress }: MachineShape): string[] {
+function cards({ tapName, macAddress, mtu = null, moreCards = [] }: MachineShape): string[] {
+  const first = card(cardId, 'net0', { tapName, macAddress, mtu, slot: slots.nic })
+  const more = moreCards.map(({ number, ...one }) =>
+    card(`nic${number}`, `net${number}`, { ...one, slot: slots.moreNics + number }),
+  )
+  return [first, ...more].flat()
+}
+
+type CardPlace = {
+  readonly tapName: string
+  readonly macAddress: string
+  readonly mtu: number | null
+  readonly slot: number
+}
+
+function card(id: string, netdev: string, { tapName, macAddress, mtu, slot }: CardPlace): string[] {
+  const size: Readonly<Record<string, string>> = mtu === null ? {} : { host_mtu: `${mtu}` }
   return [
-    ...['-netdev', properties('tap', { id: 'net0', ifname: tapName, script: 'no', downscript: 'no', vhost: 'off' })],
+    ...['-netdev', properties('tap', { id: netdev, ifname: tapName, script: 'no', downscript: 'no', vhost: 'off' })],
     '-device',
-    properties('virtio-net-pci', { id: cardId, netdev: 'net0', mac: macAddress, romfile: '', addr: hex(slots.nic) }),
+    properties('virtio-net-pci', { id, netdev, mac: macAddress, romfile: '', ...size, addr: hex(slot) }),
   ]
 }
 

@@ -77,14 +77,15 @@ export function alreadyInUse(runDirectory: string): DialtoneError {
   return new DialtoneError('hypervisor-failed', `a machine lives in ${runDirectory} already`)
 }
 
-/** A machine shares its cgroup with nothing, and its tap exists: QEMU would make one of that name, connected to nothing. */
-export async function requirePlace({ cgroupDirectory, tapName }: MachineShape): Promise<void> {
+/** A machine shares its cgroup with nothing, and its taps exist: QEMU would make one of that name, connected to nothing. */
+export async function requirePlace({ cgroupDirectory, ...shape }: MachineShape): Promise<void> {
   if (!(await isCgroupEmpty(cgroupDirectory))) {
     throw new DialtoneError('hypervisor-failed', `${cgroupDirectory} has processes of another life in it`)
   }
   const interfaces = await readFile('/proc/self/net/dev', 'utf8')
-  if (!interfaces.split('\n').some((line) => line.trimStart().startsWith(`${tapName}:`))) {
-    throw new DialtoneError('network-failed', `the tap ${tapName} does not exist`)
+  for (const { tapName } of [shape, ...(shape.moreCards ?? [])]) {
+    if (!interfaces.split('\n').some((line) => line.trimStart().startsWith(`${tapName}:`)))
+      throw new DialtoneError('network-failed', `the tap ${tapName} does not exist`)
   }
 }
 

@@ -6,7 +6,9 @@ import { buildCommandLine } from './command-line.ts'
 /** The options that say what the guest sees. The others say how it is carried out, which an image does not depend on. */
 const seenByGuest = new Set(['-machine', '-cpu', '-smp', '-m', '-device'])
 
-export function digestShape(shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks'>): string {
+export function digestShape(
+  shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks' | 'mtu' | 'moreCards'>,
+): string {
   const nameless: MachineShape = {
     ...shape,
     disks: shape.disks.map(({ format }, index) => ({ volumeId: `disk${index}`, path: '', format })),
@@ -14,6 +16,7 @@ export function digestShape(shape: Pick<MachineShape, 'hardware' | 'cpus' | 'mem
     name: '',
     macAddress: '',
     tapName: '',
+    moreCards: (shape.moreCards ?? []).map(({ number, mtu }) => ({ number, mtu, macAddress: '', tapName: '' })),
     kernel: { vmlinux: '', initrd: '', commandLine: '' },
     generationId: '',
     userId: 0,

@@ -34,7 +34,7 @@ export async function prepareSpare(
   how: How,
 ): Promise<SpareMachine> {
   await requirePlace(shape)
-  if (from.warmUpMs > 0) await requireUnheard(shape.tapName)
+  if (from.warmUpMs > 0) for (const { tapName } of [shape, ...(shape.moreCards ?? [])]) await requireUnheard(tapName)
   await requireWhole(from.image, shape)
   const state = await openImageFile(from.image.state)
   try {

@@ -1,6 +1,7 @@
 /**
- * The machines' network on a Linux bridge that exists already, in the network namespace of this process. Each machine has a tap device
- * on it; addresses are answered by `dhcp-server.ts`.
+ * The machines' networks on Linux bridges, in the network namespace of this process: the flat one on a bridge that exists already, and those
+ * that are made as the leader plans them (`virtual-segments.ts`). Each card has a tap device on its network's bridge; addresses are answered
+ * by `dhcp-server.ts`.
  */
 import assert from 'node:assert/strict'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -10,15 +11,19 @@ import { deleteInterface, runIpCommands } from '../../../linux/network-namespace
 import { runCommand } from '../../../linux/run-command.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import { macAddressSchema } from '../../../model/hardware.ts'
+import { flatNetworkId, type NetworkId, type VmId } from '../../../model/ids.ts'
 import { numberOfTap } from '../../machines/machine-names.ts'
 import type { Network } from '../network.ts'
 import { dhcpEntrySchema, replaceEntries, withEntry, withoutMachine } from './dhcp-hosts.ts'
 import { createDhcpServer, type DhcpServerOptions, networkAddress } from './dhcp-server.ts'
+import type { Segment } from './segment.ts'
+import { createVirtualSegments, type VirtualSegmentsOptions } from './virtual-segments.ts'
 
-export type BridgeNetworkOptions = DhcpServerOptions & {
-  /** This host's own address on the bridge, from which DHCP answers; put there when it is missing. */
-  readonly hostAddress: string
-}
+export type BridgeNetworkOptions = DhcpServerOptions &
+  Pick<VirtualSegmentsOptions, 'repairMs' | 'waitMs'> & {
+    /** This host's own address on the bridge, from which DHCP answers; put there when it is missing. */
+    readonly hostAddress: string
+  }
 
 const commandTimeoutMs = 5000
 /** IFF_UP of netdevice(7). */
@@ -37,41 +42,76 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): Network & As
     })
     return prepared
   }
+  const flat: Segment = { bridge: options.bridge, mtu: options.mtu, dhcp, route: async () => undefined }
+  const virtual = createVirtualSegments(options)
+  const segmentOf = async (networkId: NetworkId): Promise<Segment> => {
+    if (networkId !== flatNetworkId) return virtual.segment(networkId)
+    await prepare()
+    return flat
+  }
   return {
-    async connect({ tapName, ...card }) {
+    configure: (networks) => virtual.configure(networks),
+    async connect({ tapName, networkId, ...card }) {
       assertOurs(tapName)
       const entry = dhcpEntrySchema.parse(card)
-      await prepare()
-      await dhcp.update((hosts) => withEntry(hosts, entry))
-      await makeTap(tapName, { ...options, state: 'up' })
+      const segment = await segmentOf(networkId)
+      await segment.dhcp.update((hosts) => withEntry(hosts, entry))
+      await segment.route(entry.address, true)
+      await makeTap(tapName, { ...segment, state: 'up' })
     },
-    async prepareTap({ tapName }) {
+    async prepareTap({ tapName, networkId }) {
       assertOurs(tapName)
-      await prepare()
-      await makeTap(tapName, { ...options, state: 'down' })
+      await makeTap(tapName, { ...(await segmentOf(networkId)), state: 'down' })
     },
-    async plug({ tapName, ...card }) {
+    async plug({ tapName, networkId, ...card }) {
       assertOurs(tapName)
       const entry = dhcpEntrySchema.parse(card)
-      await Promise.all([dhcp.update((hosts) => withEntry(hosts, entry)), bringUp(tapName)])
+      const segment = await segmentOf(networkId)
+      await Promise.all([
+        segment.dhcp.update((hosts) => withEntry(hosts, entry)),
+        segment.route(entry.address, true),
+        bringUp(tapName),
+      ])
     },
     async removeTap(tapName) {
       assertOurs(tapName)
       await deleteInterface(tapName)
     },
-    async disconnect({ vmId, tapName }) {
+    async disconnect({ vmId, tapName, networkId }) {
       assertOurs(tapName)
-      await dhcp.update((hosts) => withoutMachine(hosts, { vmId }))
+      // A network that isn't here any more answers nobody.
+      if (networkId === flatNetworkId) await dhcp.update((hosts) => withoutMachine(hosts, { vmId }))
+      else if (virtual.present().includes(networkId)) await forget(await virtual.segment(networkId), vmId)
       await deleteInterface(tapName)
     },
     listTaps: async () => (await linkNames()).filter((name) => numberOfTap(name) !== undefined),
     async adopt(cards) {
-      const entries = cards.map((card) => dhcpEntrySchema.parse(card))
+      const entriesIn = (wanted: NetworkId) =>
+        cards.filter(({ networkId }) => networkId === wanted).map((card) => dhcpEntrySchema.parse(card))
       await prepare()
-      await dhcp.update((hosts) => replaceEntries(hosts, entries))
+      await dhcp.update((hosts) => replaceEntries(hosts, entriesIn(flatNetworkId)))
+      for (const networkId of virtual.present()) {
+        const entries = entriesIn(networkId)
+        const segment = await virtual.segment(networkId)
+        await segment.dhcp.update((hosts) => replaceEntries(hosts, entries))
+        for (const { address } of entries) await segment.route(address, true)
+      }
     },
-    [Symbol.asyncDispose]: () => dhcp[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await virtual[Symbol.asyncDispose]()
+      await dhcp[Symbol.asyncDispose]()
+    },
   }
+}
+
+/** The address of the machine is free again, and nothing is sent here for it. */
+async function forget({ dhcp, route }: Segment, vmId: VmId): Promise<void> {
+  const left: string[] = []
+  await dhcp.update((hosts) => {
+    left.push(...hosts.entries.filter((entry) => entry.vmId === vmId).map(({ address }) => address))
+    return withoutMachine(hosts, { vmId })
+  })
+  for (const address of left) await route(address, false)
 }
 
 async function prepareBridge(options: BridgeNetworkOptions): Promise<void> {
@@ -99,7 +139,7 @@ async function prepareBridge(options: BridgeNetworkOptions): Promise<void> {
   ])
 }
 
-type TapOptions = { readonly mtu?: number; readonly bridge: string; readonly state: 'up' | 'down' }
+type TapOptions = { readonly mtu?: number | undefined; readonly bridge: string; readonly state: 'up' | 'down' }
 
 /** A port of the bridge in either state: one that is down hears nothing and queues nothing up. */
 async function makeTap(tapName: string, { mtu, bridge, state }: TapOptions): Promise<void> {

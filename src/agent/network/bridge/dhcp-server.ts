@@ -1,6 +1,6 @@
 /**
- * One dnsmasq on the bridge, which answers the machines of this host and nobody else: other hosts' servers share the segment. It
- * outlives the agent; whatever runs in its cgroup with the present arguments is taken over, anything else there is replaced.
+ * One dnsmasq a network, which answers the machines of this host and nobody else: other hosts' servers share the segment. It tells
+ * addresses (DHCP), and in a network of its own names (DNS) and the IPv6 prefix (router advertisements). It outlives the agent; whatever runs in its cgroup with the present arguments is taken over, anything else there is replaced.
  *
  * Leases are not kept on disk. A server that knows a machine's entry renews its address without having granted it (authoritative), so
  * that a machine which moved, or whose server was restarted, keeps its address; those that it doesn't know it ignores altogether.
@@ -14,7 +14,16 @@ import type { Logger } from '../../../model/logger.ts'
 import { type DhcpHosts, needsNewServer, parseDhcpHosts, renderDhcpHosts } from './dhcp-hosts.ts'
 
 export type DhcpServerOptions = {
+  /** The interface that it listens on. */
   readonly bridge: string
+  /** The network namespace of that interface, as a path; the present one without it. */
+  readonly namespace?: string
+  /** Name of its cgroup: `dnsmasq` without it. */
+  readonly cgroupName?: string
+  /** Answers names, too. `isForwarding`: also those of the world, as this host would. */
+  readonly dns?: { readonly server: string; readonly domain: string; readonly isForwarding: boolean }
+  /** Advertised without a default route: IPv6 stays within the network. */
+  readonly prefix6?: string
   /** Must exist; on a file system that a reboot empties, such as /run. */
   readonly runDirectory: string
   /** The host's cgroup v2 directory; dnsmasq runs in `dnsmasq` below it. */
@@ -35,6 +44,10 @@ export type DhcpServerOptions = {
 export type DhcpServer = AsyncDisposable & {
   /** Changes the entries and sees that a server runs which knows them. `network-failed` when it can't be started. */
   update(change: (hosts: DhcpHosts) => DhcpHosts): Promise<void>
+  /** What DNS answers, as a hosts file. */
+  setNames(text: string): Promise<void>
+  /** Ends the server; nothing starts it again before the next update. */
+  stop(): Promise<void>
 }
 
 const startTimeoutMs = 5000
@@ -64,6 +77,12 @@ export function createDhcpServer(options: DhcpServerOptions): DhcpServer {
     update(change) {
       if (!isDisposed) watch ??= setInterval(look, options.watchMs ?? 1000).unref()
       return inTurn(() => changeEntries(change, options))
+    },
+    setNames: (text) => inTurn(() => changeNames(text, options)),
+    stop() {
+      clearInterval(watch)
+      watch = undefined
+      return inTurn(() => killCgroupAndWait(serverCgroup(options), killTimeoutMs))
     },
     async [Symbol.asyncDispose]() {
       isDisposed = true
@@ -113,7 +132,10 @@ async function replaceServer(hosts: DhcpHosts, options: DhcpServerOptions): Prom
   await makeCgroup(cgroupDirectory)
   await killCgroupAndWait(cgroupDirectory, killTimeoutMs)
   // dnsmasq goes into the background once it listens, so what keeps it from doing so comes back as an error here.
-  await runCommand('dnsmasq', serverArguments(options), {
+  const { namespace } = options
+  const enter = namespace === undefined ? [] : ['nsenter', `--net=${namespace}`]
+  const [program = 'dnsmasq', ...args] = [...enter, 'dnsmasq', ...serverArguments(options)]
+  await runCommand(program, args, {
     timeoutMs: startTimeoutMs,
     errorCode: 'network-failed',
     cgroupDirectory,
@@ -128,8 +150,7 @@ function serverArguments(options: DhcpServerOptions): string[] {
     '--conf-file=/dev/null',
     `--interface=${bridge}`,
     '--bind-interfaces',
-    '--port=0',
-    '--no-resolv',
+    ...nameArguments(options),
     '--no-hosts',
     '--no-ping',
     `--dhcp-range=${networkAddress(subnet)},static,${netmaskOf(prefixLength)},${leaseSeconds}`,
@@ -139,12 +160,26 @@ function serverArguments(options: DhcpServerOptions): string[] {
     '--leasefile-ro',
     '--dhcp-lease-max=65535',
     gateway === undefined ? '--dhcp-option=3' : `--dhcp-option=3,${gateway}`,
-    '--dhcp-option=6',
+    options.dns === undefined ? '--dhcp-option=6' : `--dhcp-option=6,${options.dns.server}`,
     ...(mtu === undefined ? [] : [`--dhcp-option=26,${mtu}`]),
+    ...advertisementArguments(options),
     '--quiet-dhcp',
     `--log-facility=${join(runDirectory, 'dnsmasq.log')}`,
     '--pid-file=',
   ]
+}
+
+function nameArguments({ dns, runDirectory }: DhcpServerOptions): string[] {
+  if (dns === undefined) return ['--port=0', '--no-resolv']
+  const { domain, isForwarding } = dns
+  const names = [`--addn-hosts=${namesPath(runDirectory)}`, `--domain=${domain}`, `--local=/${domain}/`]
+  return [...names, '--bogus-priv', '--domain-needed', ...(isForwarding ? [] : ['--no-resolv'])]
+}
+
+function advertisementArguments({ bridge, prefix6 }: DhcpServerOptions): string[] {
+  if (prefix6 === undefined) return []
+  const [address = ''] = prefix6.split('/')
+  return ['--enable-ra', `--dhcp-range=${address},ra-stateless,64`, `--ra-param=${bridge},60,0`]
 }
 
 /** Without the prefix length, which is told apart. */
@@ -174,10 +209,23 @@ async function writeHosts(hosts: DhcpHosts, options: DhcpServerOptions): Promise
   await rename(`${path}.new`, path)
 }
 
+async function changeNames(text: string, options: DhcpServerOptions): Promise<void> {
+  const path = namesPath(options.runDirectory)
+  if ((await readFile(path, 'utf8').catch(() => undefined)) === text) return
+  await writeFile(`${path}.new`, text, { mode: 0o644 })
+  await rename(`${path}.new`, path)
+  const processId = await findServer(options)
+  if (processId !== undefined) readsAnew(processId)
+}
+
+function namesPath(runDirectory: string): string {
+  return join(runDirectory, 'names')
+}
+
 function hostsPath(runDirectory: string): string {
   return join(runDirectory, 'dhcp-hosts')
 }
 
 function serverCgroup(options: DhcpServerOptions): string {
-  return join(options.cgroupDirectory, 'dnsmasq')
+  return join(options.cgroupDirectory, options.cgroupName ?? 'dnsmasq')
 }
