@@ -4,7 +4,7 @@ import { styleText } from 'node:util'
 
 /** In the order in which somebody new needs them. */
 const sentences: Readonly<Record<string, string>> = {
-  demo: 'sets up what is missing, then shows a cloud of three hosts that loses a process and a host, and goes on',
+  demo: 'sets up what is missing, then shows a cloud of three hosts that moves a machine, loses a process and a host, and goes on',
   test: 'sets up what is missing, then runs check, unit, scenario and e2e; what continuous integration runs',
   dialtone: 'the command line: npm run dialtone -- vm list (or ./bin/dialtone vm list)',
   check: 'types, lint, format and architecture; nothing is run. Parts by name: npm run check -- types lint',
