@@ -11,7 +11,7 @@ import { type MemoryImageManifest, memoryImageManifestSchema } from '../../model
 import type { ImagePaths } from './image-folder.ts'
 import { createMemoryImageCache, type ImageWish } from './memory-image-cache.ts'
 
-const volumeId = volumeIdSchema.parse('vol-aaaaaaaa')
+const volumeId = volumeIdSchema.parse('vol-mmmmmmmm')
 export const one = imageIdSchema.parse('img-aaaaaaaa')
 export const two = imageIdSchema.parse('img-bbbbbbbb')
 export const three = imageIdSchema.parse('img-cccccccc')

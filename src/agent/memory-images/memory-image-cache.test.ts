@@ -189,7 +189,7 @@ test('an agent killed in the middle of a fetch and a baking leaves no image, and
       console.log('half')
       await new Promise(() => setInterval(() => {}, 1000))
     } }
-    await cache.ensure({ storage, volumeId: 'vol-aaaaaaaa', imageId: 'img-aaaaaaaa' })`
+    await cache.ensure({ storage, volumeId: 'vol-mmmmmmmm', imageId: 'img-aaaaaaaa' })`
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })

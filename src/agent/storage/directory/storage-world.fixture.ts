@@ -12,7 +12,8 @@ import type { Storage } from '../storage.ts'
 import { layerFileName } from './current-layer.ts'
 import { createDirectoryStorage } from './directory-storage.ts'
 
-export const volumeId = volumeIdSchema.parse('vol-cccccccc')
+/** Another one in each process: who has a volume open is asked of the whole host, and test files run beside each other. */
+export const volumeId = volumeIdSchema.parse(`vol-${process.pid.toString(36).padStart(8, 'c')}`)
 
 export type World = Awaited<ReturnType<typeof makeWorld>>
 
