@@ -121,6 +121,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     lifecycle: 'creating',
     createdAt: identity.createdAt,
     placementRules: wish.placementRules ?? noPlacementRules,
+    firstHostId: host?.spec.id ?? null,
   }
   return admitOnStorage(cluster, base, { wish, template, storage, identity, requiredHost: host?.spec.id })
 }

@@ -86,6 +86,18 @@ describe('a machine whose host is dead', () => {
 })
 
 describe('a start that its owner asked for', () => {
+  test('is, for the first time, on the host that was named, as long as it fits there', () => {
+    for (const name of ['ada', 'bob', 'cyd']) {
+      const hosts = ['ada', 'bob', 'cyd'].map((each) => makeHost(each))
+      const vm = makeVm('web', { spec: { firstHostId: hostIdOf(name) } })
+      const decision = decideVm(makeCluster({ hosts, vms: [vm] }), vm, calm)
+      assert.equal(decision.kind === 'place' && decision.hostId, hostIdOf(name))
+      const others = hosts.map((host) => (host.spec.name === name ? makeHost(name, full) : host))
+      const elsewhere = decideVm(makeCluster({ hosts: others, vms: [vm] }), vm, calm)
+      assert.notEqual(elsewhere.kind === 'place' && elsewhere.hostId, hostIdOf(name))
+    }
+  })
+
   test('boots from the disk as it is', () => {
     const question = { report: makeReport('web', { phase: 'stopped' }) }
     assert.equal(inShort(decide({ question, vm: { status: { state: 'stopped' } } })), 'boot on ada')

@@ -30,8 +30,7 @@ export function placeAnew(cluster: ClusterState, vm: VmRecord, options: PlaceAne
   const obstacle = findObstacle(vm, question)
   if (obstacle !== undefined) return { kind: 'wait', reason: obstacle }
   const excluded = options.avoided === undefined ? undefined : new Map([[options.avoided, 'it failed to start there']])
-  // The host that has its image already takes over at once.
-  const preferred = options.preferred ?? (options.isRecovery === true ? vm.standby?.hostId : undefined)
+  const preferred = options.preferred ?? preferredFor(vm, options)
   const choice = placeVm(cluster, vm.spec, {
     preferred,
     required: options.stayOn,
@@ -54,6 +53,12 @@ export function placeAnew(cluster: ClusterState, vm: VmRecord, options: PlaceAne
     start: startOf(vm, options),
     reason: choice.reason,
   }
+}
+
+/** The host that has its image already takes over at once; the first start is where its owner asked for it. */
+function preferredFor({ spec, placement, standby }: VmRecord, { isRecovery }: PlaceAnewOptions): HostId | undefined {
+  if (isRecovery === true) return standby?.hostId
+  return placement === undefined ? (spec.firstHostId ?? undefined) : undefined
 }
 
 /** How often a recovery is begun from memory before it is tried by booting. */

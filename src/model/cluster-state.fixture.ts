@@ -130,6 +130,7 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
     clonedFrom: null,
     securityGroupIds: [],
     boundToHostId: null,
+    firstHostId: null,
     lifecycle: 'live',
     createdAt: someTime,
     placementRules: noPlacementRules,

@@ -65,6 +65,8 @@ export const vmSpecSchema = z.object({
   securityGroupIds: z.array(securityGroupIdSchema).default([]),
   /** Where its local disks are; null when every disk is on shared storage. */
   boundToHostId: hostIdSchema.nullable(),
+  /** Where its owner asked for its first start; null: wherever it fits best. */
+  firstHostId: hostIdSchema.nullable().default(null),
   /** `creating` and `deleting` belong to a task; only `live` machines are placed and started. */
   lifecycle: z.enum(['creating', 'live', 'deleting']),
   createdAt: z.iso.datetime(),

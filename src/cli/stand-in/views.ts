@@ -64,6 +64,7 @@ export function makeVmView(changes: Partial<VmView> = {}): VmView {
     migration: null,
     recoverySentence: 'It boots from its disk as it is; what was only in its memory is lost.',
     boundToHostId: null,
+    firstHostId: null,
     lifecycle: 'live',
     createdAt: madeAt,
     templateName: 'tiny',
