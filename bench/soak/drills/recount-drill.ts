@@ -22,9 +22,9 @@ export function recountDrill(entries: readonly LedgerEntry[], drillId: string | 
   const ofThis = signs.filter(({ at }) => Date.parse(at) <= backMs)
   const possible = (times: readonly (string | null)[]) =>
     times.flatMap((at) => (at === null ? [] : [Date.parse(at)])).filter((at) => at <= firstSignMs)
-  const lastCorrectMs = Math.max(
-    ...possible(ofThis.map((each) => ('lastCorrectAt' in each ? each.lastCorrectAt : null))),
-  )
+  const lost = records.slice(began).filter((record) => record.kind === 'answer-lost')
+  // Whoever saw it: the other prober's last correct answer may be the later one.
+  const lastCorrectMs = Math.max(...possible(lost.map(({ lastCorrectAt }) => lastCorrectAt)))
   const failedMs = possible(ofThis.map(failedAtOf)).find((at) => at >= lastCorrectMs)
   const isAnswered = Number.isFinite(lastCorrectMs)
   return backMs - (failedMs ?? (isAnswered ? Math.floor((lastCorrectMs + firstSignMs) / 2) : firstSignMs))

@@ -27,6 +27,11 @@ const firstNic = {
   mtu: null,
 }
 
+const twoDisks: VmView['disks'] = [
+  { volumeId: volumeIdSchema.parse('vol-aaaaaaaa'), storageId, format: 'qcow2', sizeMiB: 512 },
+  { volumeId: volumeIdSchema.parse('vol-bbbbbbbb'), storageId, format: 'raw', sizeMiB: 64 },
+]
+
 export function makeVmView(changes: Partial<VmView> = {}): VmView {
   return {
     id: vmIdSchema.parse('vm-aaaaaaaa'),
@@ -40,10 +45,7 @@ export function makeVmView(changes: Partial<VmView> = {}): VmView {
     macAddress: '52:54:00:00:00:01',
     address: '10.20.0.11',
     nics: [firstNic],
-    disks: [
-      { volumeId: volumeIdSchema.parse('vol-aaaaaaaa'), storageId, format: 'qcow2', sizeMiB: 512 },
-      { volumeId: volumeIdSchema.parse('vol-bbbbbbbb'), storageId, format: 'raw', sizeMiB: 64 },
-    ],
+    disks: twoDisks,
     extraCommandLine: '',
     generationId: '7b0a3c1e-94b2-4f6c-8a64-5d1d2c9f1b10',
     ha: true,
