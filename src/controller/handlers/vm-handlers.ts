@@ -2,6 +2,7 @@
 import { placeVm } from '../../control/place-vm.ts'
 import { refuseByReserve } from '../../control/placement/judge-reserve.ts'
 import { commitAndSee, oneAdmission, put, unchanged } from '../../engine/leader.ts'
+import { orderTarget } from '../../engine/order-target.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { PowerTaskKind } from '../../engine/vms/power-task.ts'
 import type { vmRoutes } from '../../model/api/vm-routes.ts'
@@ -225,10 +226,10 @@ function assertAllowed(vm: VmRecord, action: VmAction, hint = ''): void {
 function whereItIs({ engine }: ApiContext, vm: VmRecord) {
   const { placement } = vm
   const host = placement === undefined ? undefined : engine.leader.index.state().hosts.get(placement.hostId)
-  const session = host?.status.session
-  if (placement === undefined || host === undefined || session === null || session === undefined)
+  const target = placement === undefined ? undefined : orderTarget(engine.leader, placement.hostId)
+  if (placement === undefined || host === undefined || target === undefined)
     throw new DialtoneError('wrong-state', `${vm.spec.name} is on no host`)
   if (host.status.state !== 'online' && host.status.state !== 'maintenance')
     throw new DialtoneError('host-unreachable', `${host.spec.name}, where ${vm.spec.name} is, is ${host.status.state}`)
-  return { host: host.spec, authority: { term: engine.leader.term, session }, placement }
+  return { ...target, placement }
 }

@@ -6,6 +6,7 @@ import { drillKindSchema } from '../../model/recovery/drill.ts'
 import type { AgentPort, FencePort } from '../agent-port.ts'
 import type { Leader } from '../leader.ts'
 import type { LedgerKeeper } from '../ledger/keep-ledger.ts'
+import { orderTarget } from '../order-target.ts'
 import { defineSaga, type RunnableSaga, type StepContext } from '../tasks/saga.ts'
 
 const journalSchema = z.object({
@@ -83,19 +84,12 @@ async function inject(
   // Done again after a crash: one failure is enough.
   if (await ledger.hasFailed(journal.vmId, { since: journal.beganAt ?? '', signal })) return
   const { spec, placement } = leader.index.state().vms.get(journal.vmId) ?? {}
-  const host = leader.index.state().hosts.get(journal.hostId)
-  const session = host?.status.session
-  if (
-    spec === undefined ||
-    placement?.hostId !== journal.hostId ||
-    host === undefined ||
-    session === null ||
-    session === undefined
-  )
+  const target = orderTarget(leader, journal.hostId)
+  if (spec === undefined || placement?.hostId !== journal.hostId || target === undefined)
     throw new DialtoneError('wrong-state', 'it has moved since the drill was asked for: nothing was injected')
-  if (journal.kind === 'kill-host') return fences.switchOff(host.spec)
-  const authority = { term: leader.term, session }
-  await agents.injectFailure(host.spec, { vmId: spec.id, authority, epoch: placement.epoch, failure: journal.kind })
+  const { host, authority } = target
+  if (journal.kind === 'kill-host') return fences.switchOff(host)
+  await agents.injectFailure(host, { vmId: spec.id, authority, epoch: placement.epoch, failure: journal.kind })
 }
 
 /** Only what the drill may have switched off. One that is on already hears the same again, and stays on. */

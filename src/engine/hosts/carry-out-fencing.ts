@@ -6,6 +6,7 @@ import type { HostId } from '../../model/ids.ts'
 import { describeProof, type Proof } from '../../model/proof.ts'
 import type { AgentPort, FencePort } from '../agent-port.ts'
 import type { Leader } from '../leader.ts'
+import { orderTarget } from '../order-target.ts'
 import type { FencingMemory } from './fencing-memory.ts'
 import { writeHostStatus } from './write-host-status.ts'
 
@@ -56,25 +57,16 @@ export async function writePill(
   decision: Extract<FencingDecision, { kind: 'write-pill' }>,
 ): Promise<void> {
   const fencing = memory.ongoing(hostId)
-  const { hosts } = leader.index.state()
-  const target = hosts.get(hostId)
-  const writer = hosts.get(decision.viaHostId)
-  const session = writer?.status.session
-  if (
-    fencing === undefined ||
-    target === undefined ||
-    writer === undefined ||
-    session === null ||
-    session === undefined
-  )
-    return
+  const target = leader.index.state().hosts.get(hostId)
+  const writer = orderTarget(leader, decision.viaHostId)
+  if (fencing === undefined || target === undefined || writer === undefined) return
+  const { host, authority } = writer
   const { storageId } = decision
-  const about = { hostId, storageId, via: writer.spec.name, generation: fencing.generation }
+  const about = { hostId, storageId, via: host.name, generation: fencing.generation }
   fencing.pills.set(storageId, 'writing')
   try {
-    const authority = { term: leader.term, session }
     const pill = { kind: 'pill', hostId, term: leader.term, generation: fencing.generation } as const
-    await agents.writePill(writer.spec, { authority, storageId, slot: target.spec.number, pill })
+    await agents.writePill(host, { authority, storageId, slot: target.spec.number, pill })
     fencing.pills.set(storageId, leader.clock.bootTimeMs())
     leader.logger.info('pill.written', about)
   } catch (error) {

@@ -5,6 +5,7 @@ import type { HostId } from '../../model/ids.ts'
 import type { Proof } from '../../model/proof.ts'
 import type { AgentPort } from '../agent-port.ts'
 import type { Leader } from '../leader.ts'
+import { orderTarget } from '../order-target.ts'
 import { writeHostStatus } from './write-host-status.ts'
 
 export type Verdict = { readonly kind: Acknowledgement['verdict']; readonly reason: string }
@@ -84,11 +85,10 @@ async function readmit(options: ReadmissionOptions, host: HostRecord, heartbeat:
 
 /** The host clears its own slots: it is the one that certainly reaches them. */
 async function clearPills({ leader, agents, configurationFor }: ReadmissionOptions, hostId: HostId): Promise<void> {
-  const host = leader.index.state().hosts.get(hostId)
-  const session = host?.status.session
-  if (host === undefined || session === null || session === undefined) return
-  const authority = { term: leader.term, session }
+  const target = orderTarget(leader, hostId)
+  if (target === undefined) return
+  const { host, authority } = target
   for (const { storageId, slot, shared } of configurationFor(hostId).storages) {
-    if (shared) await agents.writePill(host.spec, { authority, storageId, slot, pill: null })
+    if (shared) await agents.writePill(host, { authority, storageId, slot, pill: null })
   }
 }

@@ -1,9 +1,9 @@
 /** Has a new memory image captured of a machine that runs. The agent does it; what breaks leaves the last good image. */
 import { z } from 'zod'
-import { DialtoneError } from '../../model/dialtone-error.ts'
 import { vmIdSchema } from '../../model/ids.ts'
 import type { AgentPort } from '../agent-port.ts'
 import type { Leader } from '../leader.ts'
+import { machineTarget } from '../order-target.ts'
 import { defineSaga, type RunnableSaga } from '../tasks/saga.ts'
 
 const journalSchema = z.object({ vmId: vmIdSchema })
@@ -19,19 +19,8 @@ export function captureSaga(leader: Leader, agents: AgentPort): RunnableSaga {
         message: 'captures its memory while it runs',
         timeoutMs: 600_000,
         run: async ({ journal: { vmId } }) => {
-          const { spec, placement } = leader.index.state().vms.get(vmId) ?? {}
-          const host = placement === undefined ? undefined : leader.index.state().hosts.get(placement.hostId)
-          const session = host?.status.session
-          if (
-            spec === undefined ||
-            placement === undefined ||
-            host === undefined ||
-            session === null ||
-            session === undefined
-          )
-            throw new DialtoneError('wrong-state', 'it is on no host that answers')
-          const authority = { term: leader.term, session }
-          const imageId = await agents.captureMachine(host.spec, {
+          const { host, authority, spec, placement } = machineTarget(leader, vmId)
+          const imageId = await agents.captureMachine(host, {
             vmId,
             authority,
             epoch: placement.epoch,
@@ -42,7 +31,7 @@ export function captureSaga(leader: Leader, agents: AgentPort): RunnableSaga {
             subject: spec.name,
             message: `image ${imageId} was captured by request`,
             vmId,
-            hostId: host.spec.id,
+            hostId: host.id,
           })
         },
       },

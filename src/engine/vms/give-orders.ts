@@ -3,12 +3,11 @@
 import type { VmDecision } from '../../control/vm-decision.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import type { HostSpec } from '../../model/host.ts'
 import type { HostId, VmId } from '../../model/ids.ts'
-import type { OrderAuthority } from '../../model/machine-order.ts'
 import type { AgentPort } from '../agent-port.ts'
 import type { HostTable } from '../hosts/host-table.ts'
 import type { Leader } from '../leader.ts'
+import { type OrderTarget, orderTarget } from '../order-target.ts'
 import { machineOrderOf } from './machine-order-of.ts'
 import type { StartMemory } from './start-memory.ts'
 
@@ -41,7 +40,7 @@ export function createOrderGiver(options: OrderGiverOptions): OrderGiver {
     give(vm, decision) {
       const { leader, memory } = options
       const vmId = vm.spec.id
-      const target = targetOf(leader, decision.hostId)
+      const target = orderTarget(leader, decision.hostId)
       if (target === undefined) return options.answered(vmId, 'later')
       if (decision.kind === 'start' && !options.knowsFirewall(decision.hostId, vmId))
         return options.answered(vmId, 'later')
@@ -56,17 +55,7 @@ export function createOrderGiver(options: OrderGiverOptions): OrderGiver {
   }
 }
 
-type Target = { readonly host: HostSpec; readonly authority: OrderAuthority }
-
-function targetOf({ index, term }: Leader, hostId: HostId): Target | undefined {
-  const host = index.state().hosts.get(hostId)
-  const session = host?.status.session
-  return host === undefined || session === null || session === undefined
-    ? undefined
-    : { host: host.spec, authority: { term, session } }
-}
-
-type Order = { readonly vm: VmRecord; readonly decision: OrderDecision; readonly target: Target }
+type Order = { readonly vm: VmRecord; readonly decision: OrderDecision; readonly target: OrderTarget }
 
 async function carry(options: OrderGiverOptions, order: Order): Promise<'now' | 'later'> {
   try {

@@ -7,6 +7,7 @@ import type { VmStandby } from '../../model/vm.ts'
 import type { AgentPort } from '../agent-port.ts'
 import type { HostTable } from '../hosts/host-table.ts'
 import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
+import { orderTarget } from '../order-target.ts'
 import { keys } from '../state/keys.ts'
 import { machineOrderOf } from './machine-order-of.ts'
 
@@ -77,9 +78,10 @@ function order({ leader, table, agents, given }: Parts, vm: VmRecord): void {
 /** What a host keeps ready though it isn't the chosen one any more. */
 function dismissOthers({ leader, table, agents, given }: Parts, hostId: HostId): void {
   const state = leader.index.state()
-  const host = state.hosts.get(hostId)
-  const session = host?.status.session
-  if (host === undefined || session === null || session === undefined || !isAnswering(host)) return
+  const record = state.hosts.get(hostId)
+  const target = orderTarget(leader, hostId)
+  if (record === undefined || target === undefined || !isAnswering(record)) return
+  const { host, authority } = target
   for (const { vmId } of table.heartbeat(hostId)?.standbys ?? []) {
     const { spec, standby, placement } = state.vms.get(vmId) ?? {}
     // What a take-over is about to begin with is not taken away from it.
@@ -87,7 +89,7 @@ function dismissOthers({ leader, table, agents, given }: Parts, hostId: HostId):
     if (standby?.hostId === hostId || isTakenOver) continue
     if (!isDue(given, { key: `drop ${vmId} ${hostId}`, nowMs: leader.clock.bootTimeMs() })) continue
     agents
-      .dropStandby(host.spec, { vmId, authority: { term: leader.term, session } })
+      .dropStandby(host, { vmId, authority })
       .catch((error: unknown) => leader.logger.warn('standby.not-dropped', { vmId, hostId, error }))
   }
 }

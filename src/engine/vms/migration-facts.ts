@@ -6,6 +6,7 @@ import type { HostId, VmId } from '../../model/ids.ts'
 import type { VmMigration } from '../../model/migration/vm-migration.ts'
 import type { MachineOrderHead } from '../agent-port.ts'
 import type { Leader } from '../leader.ts'
+import { orderTarget } from '../order-target.ts'
 
 export type MovingVm = { readonly vm: VmRecord; readonly migration: VmMigration }
 
@@ -38,11 +39,9 @@ export function headFor(
   if (migration === undefined) throw new DialtoneError('not-found', 'it is not being moved any more')
   const hostId = side === 'source' ? migration.sourceHostId : migration.destinationHostId
   const epoch = side === 'source' ? migration.sourceEpoch : migration.epoch
-  const host = leader.index.state().hosts.get(hostId)
-  const session = host?.status.session
-  if (host === undefined || session === null || session === undefined)
-    throw new DialtoneError('host-unreachable', `${host?.spec.name ?? hostId} has not reported`)
-  return { host: host.spec, head: { vmId, authority: { term: leader.term, session }, epoch } }
+  const target = orderTarget(leader, hostId)
+  if (target === undefined) throw new DialtoneError('host-unreachable', `${hostName(leader, hostId)} has not reported`)
+  return { host: target.host, head: { vmId, authority: target.authority, epoch } }
 }
 
 export function hostName(leader: Leader, hostId: HostId): string {
