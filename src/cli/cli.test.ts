@@ -1,72 +1,20 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { after, before, beforeEach, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { test } from 'node:test'
 import { DialtoneError } from '../model/dialtone-error.ts'
-import { type StandIn, standInToken, startStandIn } from './stand-in/stand-in-controller.ts'
+import { openTerminal } from './stand-in/open-terminal.fixture.ts'
+import { standInToken } from './stand-in/stand-in-controller.ts'
 import { makeVmView } from './stand-in/views.ts'
 
-const program = fileURLToPath(new URL('./main.ts', import.meta.url))
-const withinMs = 10_000
-
-let standIn: StandIn
-let home: string
-
-before(async () => {
-  home = await mkdtemp(join(tmpdir(), 'dialtone-cli-'))
-})
-beforeEach(async () => {
-  await standIn?.[Symbol.asyncDispose]()
-  standIn = await startStandIn()
-})
-after(async () => {
-  await standIn[Symbol.asyncDispose]()
-  await rm(home, { recursive: true })
-})
-
-type Ending = { readonly code: number | null; readonly out: string; readonly err: string }
-type RunOptions = {
-  readonly environment?: Readonly<Record<string, string>>
-  readonly input?: string
-  /** Interrupts when this was seen on standard error. */
-  readonly interruptAt?: RegExp
-}
-
-async function dialtone(words: string, options: RunOptions = {}): Promise<Ending> {
-  const child = spawn(process.execPath, [program, ...words.split(' ')], {
-    env: {
-      NODE_COMPILE_CACHE: join(home, 'cache'),
-      DIALTONE_HOME: home,
-      DIALTONE_SERVER: standIn.baseUrl,
-      DIALTONE_TOKEN: standInToken,
-      ...options.environment,
-    },
-    timeout: withinMs,
-  })
-  const ending = { out: '', err: '' }
-  let isInterrupted = false
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    ending.out += text
-  })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    ending.err += text
-    if (isInterrupted || options.interruptAt?.test(ending.err) !== true) return
-    isInterrupted = child.kill('SIGINT')
-  })
-  child.stdin.end(options.input ?? '')
-  await once(child, 'close')
-  return { code: child.exitCode, ...ending }
-}
+const terminal = openTerminal()
+const { dialtone } = terminal
 
 const step = (name: string) => [{ name, state: 'running' as const, tookMs: null }]
 const succeeded = { state: 'succeeded', progress: 1, endedAt: '2026-03-01T12:00:00.000Z' } as const
 
 test('a list is a table without colours in a pipe, and exits with 0', async () => {
-  standIn.situation.vms = [makeVmView(), makeVmView({ name: 'database', ha: false })]
+  terminal.standIn.situation.vms = [makeVmView(), makeVmView({ name: 'database', ha: false })]
   const { code, out, err } = await dialtone('vm list')
   assert.equal(code, 0)
   assert.equal(err, '')
@@ -78,7 +26,7 @@ test('a list is a table without colours in a pipe, and exits with 0', async () =
 test('--json prints the API’s answer as one document, wherever it stands', async () => {
   const endings = await Promise.all([dialtone('vm list --json'), dialtone('--json vm list')])
   for (const { out } of endings) {
-    assert.deepEqual(JSON.parse(out), { vms: JSON.parse(JSON.stringify(standIn.situation.vms)), revision: 40 })
+    assert.deepEqual(JSON.parse(out), { vms: JSON.parse(JSON.stringify(terminal.standIn.situation.vms)), revision: 40 })
   }
 })
 
@@ -96,7 +44,7 @@ test('a watch with --json prints one object a line', async () => {
 
 test('what others wrote is shown with its control characters visible', async () => {
   const vm = makeVmView()
-  standIn.situation.vms = [{ ...vm, status: { ...vm.status, detail: 'died\x1b[2J\nHOST FAKED' } }]
+  terminal.standIn.situation.vms = [{ ...vm, status: { ...vm.status, detail: 'died\x1b[2J\nHOST FAKED' } }]
   const { out } = await dialtone('vm list')
   assert.match(out, /died\\x1b\[2J\\nHOST FAKED/)
   assert.match((await dialtone('vm show web')).out, /Reason: +died\\x1b\[2J\\nHOST FAKED\n/)
@@ -124,7 +72,7 @@ test('with --json an error is the envelope on standard error', async () => {
 })
 
 test('a VM that fits nowhere is refused with the verdict of each host', async () => {
-  standIn.situation.refusal = new DialtoneError('no-host-fits', 'No host has room for big.', {
+  terminal.standIn.situation.refusal = new DialtoneError('no-host-fits', 'No host has room for big.', {
     detail: { verdicts: [{ hostName: 'node1', fits: false, reason: 'It has 128 MiB free.' }] },
   })
   const { code, err } = await dialtone('vm create big --template tiny --memory 64G')
@@ -167,11 +115,11 @@ test('where no laboratory runs, that is said with how to start one', async () =>
 test('the only laboratory that answers is chosen, with its own token', async () => {
   for (const [name, apiUrl] of [
     ['dead', 'http://127.0.0.1:9'],
-    ['alive', standIn.baseUrl],
+    ['alive', terminal.standIn.baseUrl],
   ] as const) {
-    await mkdir(join(home, 'labs', name, 'controller'), { recursive: true })
-    await writeFile(join(home, 'labs', name, 'lab.json'), JSON.stringify({ apiUrl }))
-    await writeFile(join(home, 'labs', name, 'controller', 'admin-token'), `${standInToken}\n`)
+    await mkdir(join(terminal.home, 'labs', name, 'controller'), { recursive: true })
+    await writeFile(join(terminal.home, 'labs', name, 'lab.json'), JSON.stringify({ apiUrl }))
+    await writeFile(join(terminal.home, 'labs', name, 'controller', 'admin-token'), `${standInToken}\n`)
   }
   // Without DIALTONE_SERVER; the token of another server is not sent to a laboratory.
   const environment = { DIALTONE_SERVER: '', DIALTONE_TOKEN: 'of another server' }
@@ -180,7 +128,7 @@ test('the only laboratory that answers is chosen, with its own token', async () 
   const other = await dialtone('vm list', { environment: { ...environment, DIALTONE_LAB: 'dead' } })
   assert.equal(other.code, 3)
   assert.match(other.err, /^error: The laboratory dead cannot be reached.*\nLook whether it runs: dialtone status/)
-  await rm(join(home, 'labs'), { recursive: true })
+  await rm(join(terminal.home, 'labs'), { recursive: true })
 })
 
 test('without a terminal nothing is destroyed unless --yes is given', async () => {
@@ -190,23 +138,23 @@ test('without a terminal nothing is destroyed unless --yes is given', async () =
     assert.match(err, /^error: Nothing was done: .*\nRepeat the command with --yes if you mean it\.\n$/)
   })
   await Promise.all(tried)
-  assert.deepEqual(standIn.situation.changes, [])
+  assert.deepEqual(terminal.standIn.situation.changes, [])
   assert.equal((await dialtone('vm delete web --yes')).out, 'web is deleted.\n')
   assert.equal((await dialtone('host confirm-dead node1 --yes')).code, 0)
-  assert.deepEqual(standIn.situation.changes, ['delete web', 'confirm-dead node1'])
+  assert.deepEqual(terminal.standIn.situation.changes, ['delete web', 'confirm-dead node1'])
 })
 
 test('a task is followed to its end over a stream that is cut again and again', async () => {
-  standIn.situation.taskChanges = [
+  terminal.standIn.situation.taskChanges = [
     { steps: step('place'), progress: 0.2 },
     { steps: step('volume'), progress: 0.5 },
     { steps: step('start'), progress: 0.8 },
     succeeded,
   ]
-  standIn.situation.streamsToCut = 2
+  terminal.standIn.situation.streamsToCut = 2
   const { code, out, err } = await dialtone('vm create web --template tiny --disk 64MiB,raw')
   assert.equal(code, 0, err)
-  assert.equal(standIn.situation.streamsOpened, 3)
+  assert.equal(terminal.standIn.situation.streamsOpened, 3)
   assert.deepEqual(
     err.split('\n').filter((line) => line.startsWith('vm.create web: 1/1')),
     ['vm.create web: 1/1 place', 'vm.create web: 1/1 volume', 'vm.create web: 1/1 start'],
@@ -225,26 +173,26 @@ test('--detach returns while the task goes on', async () => {
   const { code, out } = await dialtone('vm stop web --detach')
   assert.equal(code, 0)
   assert.equal(out, 'Task task-aaaaaaaa has begun. Watch it: dialtone task watch task-aaaaaaaa.\n')
-  assert.equal(standIn.situation.streamsOpened, 0)
+  assert.equal(terminal.standIn.situation.streamsOpened, 0)
 })
 
 test('a move goes where it fits best, or to the host that is named, and says what it was like', async () => {
-  standIn.situation.taskChanges = [{ ...succeeded, message: 'moved from node1 to node2 in 812 ms' }]
+  terminal.standIn.situation.taskChanges = [{ ...succeeded, message: 'moved from node1 to node2 in 812 ms' }]
   assert.equal((await dialtone('vm migrate web')).out, 'web: moved from node1 to node2 in 812 ms.\n')
   assert.match((await dialtone('vm migrate web --to node2 --no-watch')).out, /^Task task-aaaaaaaa has begun\./)
-  assert.deepEqual(standIn.situation.changes, ['migrate anywhere web', 'migrate node2 web'])
+  assert.deepEqual(terminal.standIn.situation.changes, ['migrate anywhere web', 'migrate node2 web'])
 })
 
 test('a task that fails is told with its own next step, and exits with 1', async () => {
   const error = { code: 'storage-failed', message: 'The disk of web could not be made.', next: 'Free some space.' }
-  standIn.situation.taskChanges = [{ state: 'failed', error, endedAt: '2026-03-01T12:00:00.000Z' }]
+  terminal.standIn.situation.taskChanges = [{ state: 'failed', error, endedAt: '2026-03-01T12:00:00.000Z' }]
   const { code, err } = await dialtone('vm start web')
   assert.equal(code, 1)
   assert.match(err, /error: The disk of web could not be made\.\nFree some space\.\n$/)
 })
 
 test('Ctrl-C leaves the task alone, says how to watch and cancel it, and exits with 130', async () => {
-  standIn.situation.taskChanges = [
+  terminal.standIn.situation.taskChanges = [
     { steps: step('place') },
     ...Array.from({ length: 500 }, () => ({ progress: 0.5 })),
     succeeded,
@@ -255,7 +203,7 @@ test('Ctrl-C leaves the task alone, says how to watch and cancel it, and exits w
     err,
     /The task goes on\. Watch it: dialtone task watch task-aaaaaaaa\. Stop it: dialtone task cancel task-aaaaaaaa\.\n$/,
   )
-  assert.deepEqual(standIn.situation.changes, ['start web'])
+  assert.deepEqual(terminal.standIn.situation.changes, ['start web'])
 })
 
 test('a console works between pipes', async () => {
@@ -266,7 +214,7 @@ test('a console works between pipes', async () => {
 
 test('completion offers only the machines for which a verb makes sense', async () => {
   const vm = makeVmView()
-  standIn.situation.vms = [vm, { ...vm, name: 'idle', status: { ...vm.status, state: 'stopped' } }]
+  terminal.standIn.situation.vms = [vm, { ...vm, name: 'idle', status: { ...vm.status, state: 'stopped' } }]
   const candidates = async (...words: string[]) =>
     (await dialtone(`__complete -- ${words.join(' ')}`)).out.trimEnd().split('\n')
   const [toStart, toStop, hosts, verbs, words, options] = await Promise.all([

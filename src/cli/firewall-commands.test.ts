@@ -1,30 +1,13 @@
 /** The commands of security groups, as processes, against the real routes over HTTP. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { type StandIn, standInToken, startStandIn } from './stand-in/stand-in-controller.ts'
+import { test } from 'node:test'
+import { openTerminal } from './stand-in/open-terminal.fixture.ts'
 
-const program = fileURLToPath(new URL('./main.ts', import.meta.url))
-let standIn: StandIn
+const terminal = openTerminal()
 
-before(async () => {
-  standIn = await startStandIn()
-})
-after(() => standIn[Symbol.asyncDispose]())
-
-async function dialtone(words: string): Promise<{ code: number | null; out: string; err: string; change: string }> {
-  const child = spawn(process.execPath, [program, ...words.split(' ')], {
-    env: { ...process.env, DIALTONE_SERVER: standIn.baseUrl, DIALTONE_TOKEN: standInToken },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 10_000,
-  })
-  const ending = { out: '', err: '' }
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (ending.out += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (ending.err += text))
-  await once(child, 'close')
-  return { code: child.exitCode, ...ending, change: standIn.situation.changes.at(-1) ?? '' }
+async function dialtone(words: string) {
+  const ending = await terminal.dialtone(words)
+  return { ...ending, change: terminal.standIn.situation.changes.at(-1) ?? '' }
 }
 
 test('groups are a table, as JSON what the API says, and one is shown with what always passes', async () => {

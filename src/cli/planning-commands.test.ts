@@ -1,51 +1,12 @@
 /** Placement, reserve and plan on the command line, against the real contract over HTTP. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { after, before, beforeEach, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { type StandIn, standInToken, startStandIn } from './stand-in/stand-in-controller.ts'
+import { test } from 'node:test'
+import { openTerminal } from './stand-in/open-terminal.fixture.ts'
 
-const program = fileURLToPath(new URL('./main.ts', import.meta.url))
-let standIn: StandIn
-let home: string
-
-before(async () => {
-  home = await mkdtemp(join(tmpdir(), 'dialtone-plan-'))
-})
-beforeEach(async () => {
-  await standIn?.[Symbol.asyncDispose]()
-  standIn = await startStandIn()
-})
-after(async () => {
-  await standIn[Symbol.asyncDispose]()
-  await rm(home, { recursive: true })
-})
-
-async function dialtone(words: string, server = standIn.baseUrl) {
-  const child = spawn(process.execPath, [program, ...words.split(' ')], {
-    env: {
-      NODE_COMPILE_CACHE: join(home, 'cache'),
-      DIALTONE_HOME: home,
-      DIALTONE_SERVER: server,
-      DIALTONE_TOKEN: standInToken,
-    },
-    timeout: 10_000,
-  })
-  const ending = { out: '', err: '' }
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    ending.out += text
-  })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    ending.err += text
-  })
-  child.stdin.end('')
-  await once(child, 'close')
-  return { code: child.exitCode, ...ending }
-}
+const terminal = openTerminal()
+const { dialtone } = terminal
 
 test('rules of placement are set as a whole, and each host says its word', async () => {
   const words =
@@ -54,7 +15,7 @@ test('rules of placement are set as a whole, and each host says its word', async
   assert.equal(code, 0)
   assert.match(out, /has to run apart from machines with app=web; had better run on hosts with zone=north; spreads/)
   assert.match(out, /node1 +yes +1\.50 +3968 MiB free/)
-  const [change = ''] = standIn.situation.changes
+  const [change = ''] = terminal.standIn.situation.changes
   assert.deepEqual(JSON.parse(change.replace('placement web ', '')), {
     labels: { app: 'web' },
     rules: [
@@ -73,7 +34,7 @@ test('a rule that is not one is refused as usage, with an example', async () => 
 
 test('labels of a host are set and removed', async () => {
   assert.equal((await dialtone('host label node1 zone=north rack-')).out, 'node1: zone=north\n')
-  assert.deepEqual(standIn.situation.changes, ['labels node1 {"set":{"zone":"north"},"remove":["rack"]}'])
+  assert.deepEqual(terminal.standIn.situation.changes, ['labels node1 {"set":{"zone":"north"},"remove":["rack"]}'])
 })
 
 test('a reserve that does not hold says after which failure', async () => {
@@ -92,13 +53,15 @@ test('the plan lists decisions and refusals; a failure is told with who goes on 
 })
 
 test('a dump is planned with where no controller is', async () => {
-  const path = join(home, 'dump.json')
+  const path = join(terminal.home, 'dump.json')
   assert.equal(
     (await dialtone(`cluster dump --out ${path}`)).err,
     `0 VMs on 1 hosts are in ${path}. Plan: dialtone plan --dump ${path}.\n`,
   )
   assert.equal(JSON.parse(await readFile(path, 'utf8')).format, 'dialtone-dump-1')
-  const { code, out } = await dialtone(`plan --dump ${path} --if-host-dies node1`, 'http://127.0.0.1:1')
+  const { code, out } = await dialtone(`plan --dump ${path} --if-host-dies node1`, {
+    environment: { DIALTONE_SERVER: 'http://127.0.0.1:1' },
+  })
   assert.equal(code, 0)
   assert.match(out, /^If node1 died: .*lease/)
   const unknown = await dialtone(`plan --dump ${path} --if-host-dies node9`)
@@ -113,13 +76,15 @@ test('a maintenance is previewed, begun with what is allowed, and ended', async 
   const plan = (await dialtone('host maintenance on node1 --plan')).out
   assert.match(plan, /web +migrate +node2 +node2 fits best/)
   assert.match(plan, /But meanwhile the reserve is not whole\.\n\nIt can't be emptied: 1 of 2 machines would not leave/)
-  assert.deepEqual(standIn.situation.changes, [])
+  assert.deepEqual(terminal.standIn.situation.changes, [])
   const begun = await dialtone('host maintenance on node1 --parallel 4 --restart-elsewhere')
   assert.match(
     begun.out,
     /^node1 is empty and takes no machines. Give it back with: dialtone host maintenance off node1/,
   )
-  assert.deepEqual(standIn.situation.changes, ['maintenance {"parallel":4,"stop":false,"restartElsewhere":true}'])
+  assert.deepEqual(terminal.standIn.situation.changes, [
+    'maintenance {"parallel":4,"stop":false,"restartElsewhere":true}',
+  ])
   assert.equal((await dialtone('host maintenance off node1')).out, 'node1 takes machines again. Started again: db.\n')
 })
 
@@ -127,14 +92,14 @@ test('an update asks before it runs anything, names its hosts, and shows what th
   const asked = await dialtone('host update --rolling --hosts node1,node2 --command true')
   assert.equal(asked.code, 1)
   assert.match(asked.err, /--yes/)
-  assert.deepEqual(standIn.situation.changes, [])
-  standIn.situation.taskChanges = [
+  assert.deepEqual(terminal.standIn.situation.changes, [])
+  terminal.standIn.situation.taskChanges = [
     { state: 'succeeded', endedAt: '2026-03-01T12:00:00.000Z', output: 'node1:\nall is new' },
   ]
   const { out } = await dialtone('host update --rolling --hosts node1,node2 --command true --yes')
   assert.equal(out, 'node1:\nall is new\nUpdated: node1, node2.\n')
   assert.match(
-    standIn.situation.changes[0] ?? '',
+    terminal.standIn.situation.changes[0] ?? '',
     /^update {"parallel":2,.*"hosts":\["node1","node2"\],"command":"true"}|"command":"true"/,
   )
 })

@@ -1,52 +1,10 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, beforeEach, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { test } from 'node:test'
+import { openTerminal } from './stand-in/open-terminal.fixture.ts'
 import { makeRecoveryPlan } from './stand-in/recovery-answers.ts'
-import { type StandIn, standInToken, startStandIn } from './stand-in/stand-in-controller.ts'
 
-const program = fileURLToPath(new URL('./main.ts', import.meta.url))
-
-let standIn: StandIn
-let home: string
-
-before(async () => {
-  home = await mkdtemp(join(tmpdir(), 'dialtone-recover-'))
-})
-beforeEach(async () => {
-  await standIn?.[Symbol.asyncDispose]()
-  standIn = await startStandIn()
-})
-after(async () => {
-  await standIn[Symbol.asyncDispose]()
-  await rm(home, { recursive: true })
-})
-
-async function dialtone(words: string): Promise<{ code: number | null; out: string; err: string }> {
-  const child = spawn(process.execPath, [program, ...words.split(' ')], {
-    env: {
-      NODE_COMPILE_CACHE: join(home, 'cache'),
-      DIALTONE_HOME: home,
-      DIALTONE_SERVER: standIn.baseUrl,
-      DIALTONE_TOKEN: standInToken,
-    },
-    timeout: 10_000,
-  })
-  const ending = { out: '', err: '' }
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    ending.out += text
-  })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    ending.err += text
-  })
-  child.stdin.end('')
-  await once(child, 'close')
-  return { code: child.exitCode, ...ending }
-}
+const terminal = openTerminal()
+const { dialtone } = terminal
 
 test('a plan says what would be lost, and for each failure what is tried, and how it ends', async () => {
   const { code, out } = await dialtone('vm recover web --plan')
@@ -57,7 +15,7 @@ test('a plan says what would be lost, and for each failure what is tried, and ho
     /When its process dies: node1 sees the end of its process\. It serves again after 310ms, to be expected\.\nSTEP +RUNG +WAITS +TAKES +CURES +LOSES\n1 +resume-here +- +92ms +96 % +12 MiB.*\n2 +boot +250ms +5\.2s +90 % +nothing on disk.*\nThen: Needs a person/,
   )
   assert.match(out, /When its host dies: node1 falls silent\.\nNeeds a person: it has no HA\.\n/)
-  assert.deepEqual(standIn.situation.changes, [])
+  assert.deepEqual(terminal.standIn.situation.changes, [])
 })
 
 test('a plan with --json is the API’s answer', async () => {
@@ -69,21 +27,21 @@ test('a recovery by hand asks first, as it ends a machine', async () => {
   const { code, err } = await dialtone('vm recover web')
   assert.equal(code, 1)
   assert.match(err, /^error: Nothing was done: web needs a confirmation/)
-  assert.deepEqual(standIn.situation.changes, [])
+  assert.deepEqual(terminal.standIn.situation.changes, [])
 })
 
 test('by hand it is recovered as a failure would begin, or by the rung that is named', async () => {
   const { code, out } = await dialtone('vm recover web --yes')
   assert.deepEqual([code, out], [0, 'web is running on node1 (10.20.0.11).\n'])
   assert.equal((await dialtone('vm recover web --rung boot --yes')).code, 0)
-  assert.deepEqual(standIn.situation.changes, ['recover web resume-here', 'recover web boot'])
+  assert.deepEqual(terminal.standIn.situation.changes, ['recover web resume-here', 'recover web boot'])
 })
 
 test('a rung that is not possible is refused with the reason, before anything is asked or done', async () => {
   const { code, err } = await dialtone('vm recover web --rung resume-elsewhere --yes')
   assert.equal(code, 1)
   assert.match(err, /^error: web can't be recovered by resume-elsewhere: it has no HA\.\nSee what is possible: /)
-  assert.deepEqual(standIn.situation.changes, [])
+  assert.deepEqual(terminal.standIn.situation.changes, [])
 })
 
 test('a rung that does not exist, or one beside --plan, is wrong usage', async () => {
