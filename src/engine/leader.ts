@@ -61,6 +61,23 @@ export async function commitAndSee(
   return result
 }
 
+const attemptsAtMost = 20
+
+/**
+ * Tries until it is committed: each attempt looks at the state anew, and resolves with undefined when somebody else has changed what it was
+ * decided from. Throws `conflict` when that happens again and again. `reference`: what is being changed, in the user's words.
+ */
+export async function untilCommitted<Result>(
+  reference: string,
+  attempt: () => Promise<Result | undefined>,
+): Promise<Result> {
+  for (let tried = 0; tried < attemptsAtMost; tried += 1) {
+    const result = await attempt()
+    if (result !== undefined) return result
+  }
+  throw new DialtoneError('conflict', `${reference} is being changed by others at the same time`)
+}
+
 /** What makes an admission one at a time, where a reserve is kept. To be taken in the same moment as the state that it is judged by. */
 export function oneAdmission(
   leader: Pick<Leader, 'index'>,

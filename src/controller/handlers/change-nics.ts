@@ -1,6 +1,6 @@
 /** Network cards of a VM: what it has, one more, one less. A machine's cards change while it is off. */
 import { assignNic, type NicWish } from '../../control/networks/assign-nics.ts'
-import { commitAndSee, put, unchanged } from '../../engine/leader.ts'
+import { commitAndSee, put, unchanged, untilCommitted } from '../../engine/leader.ts'
 import { addressClaimOf, enterNetworks } from '../../engine/networks/card-claims.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { VmNicView, VmView } from '../../model/api/views.ts'
@@ -10,8 +10,6 @@ import { cardFields, nicsOf, type VmNic } from '../../model/network.ts'
 import type { Caller } from '../../transport/caller.ts'
 import { nicViews } from '../views/vm-view.ts'
 import { type ApiContext, findVm, viewOfVm } from './api-context.ts'
-
-const attempts = 20
 
 export function listNics(context: ApiContext, reference: string): VmNicView[] {
   return nicViews(context.engine.leader.index.state(), findVm(context, reference).spec)
@@ -24,7 +22,7 @@ export async function addNic(
   { wish, caller }: { readonly wish: NicWish; readonly caller: Caller },
 ): Promise<VmView> {
   const { leader } = context.engine
-  for (let attempt = 0; attempt < attempts; attempt += 1) {
+  return untilCommitted(reference, async () => {
     const vm = findVm(context, reference)
     refuseUnlessOff(vm)
     const { spec } = vm
@@ -44,9 +42,8 @@ export async function addNic(
         leader.events.write({ kind: 'vm.nic-added', subject: spec.name, message, vmId: spec.id, user: caller.name }),
       ],
     })
-    if (result.kind === 'committed') return viewOfVm(context, spec.id)
-  }
-  throw new DialtoneError('conflict', `${reference} is being changed by others at the same time`)
+    return result.kind === 'committed' ? viewOfVm(context, spec.id) : undefined
+  })
 }
 
 /** `nic`: its number, or its network's name or id. */
@@ -56,7 +53,7 @@ export async function removeNic(
   { nic: which, caller }: { readonly nic: string; readonly caller: Caller },
 ): Promise<VmView> {
   const { leader } = context.engine
-  for (let attempt = 0; attempt < attempts; attempt += 1) {
+  return untilCommitted(reference, async () => {
     const vm = findVm(context, reference)
     refuseUnlessOff(vm)
     const { spec } = vm
@@ -77,9 +74,8 @@ export async function removeNic(
         leader.events.write({ kind: 'vm.nic-removed', subject: spec.name, message, vmId: spec.id, user: caller.name }),
       ],
     })
-    if (result.kind === 'committed') return viewOfVm(context, spec.id)
-  }
-  throw new DialtoneError('conflict', `${reference} is being changed by others at the same time`)
+    return result.kind === 'committed' ? viewOfVm(context, spec.id) : undefined
+  })
 }
 
 function cardsOf({ spec }: VmRecord): readonly [VmNic, ...VmNic[]] {

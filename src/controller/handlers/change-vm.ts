@@ -1,6 +1,6 @@
 /** Changes of a VM that runs on: how it recovers, what its service is; and a new memory image on request. */
 import { describeProbeFault } from '../../control/networks/refuse-probe.ts'
-import { commitAndSee, put, unchanged } from '../../engine/leader.ts'
+import { commitAndSee, put, unchanged, untilCommitted } from '../../engine/leader.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { VmView } from '../../model/api/views.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
@@ -16,15 +16,13 @@ type Changes = {
   readonly drillable?: boolean | undefined
 }
 
-const attempts = 20
-
 export async function changeVm(
   context: ApiContext,
   reference: string,
   { change, caller }: { readonly change: Changes; readonly caller: Caller },
 ): Promise<VmView> {
   const { leader } = context.engine
-  for (let attempt = 0; attempt < attempts; attempt += 1) {
+  return untilCommitted(reference, async () => {
     const vm = findVm(context, reference)
     const { spec } = vm
     if (spec.lifecycle !== 'live') throw new DialtoneError('wrong-state', `${spec.name} is ${spec.lifecycle}`)
@@ -42,9 +40,8 @@ export async function changeVm(
       conditions: [unchanged(leader, keys.vm(spec.id))],
       writes: [put(keys.vm(spec.id), next), event],
     })
-    if (result.kind === 'committed') return viewOfVm(context, spec.id)
-  }
-  throw new DialtoneError('conflict', `${reference} is being changed by others at the same time`)
+    return result.kind === 'committed' ? viewOfVm(context, spec.id) : undefined
+  })
 }
 
 export async function warmVm(context: ApiContext, reference: string, caller: Caller) {

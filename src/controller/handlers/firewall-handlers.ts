@@ -1,5 +1,5 @@
 /** Security groups over the API. Hosts are told of changes with their next heartbeat. */
-import { commitAndSee, put, unchanged } from '../../engine/leader.ts'
+import { commitAndSee, put, unchanged, untilCommitted } from '../../engine/leader.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { firewallRoutes, SecurityGroupView } from '../../model/api/firewall-routes.ts'
 import type { HandlerInput } from '../../model/api/route.ts'
@@ -19,7 +19,6 @@ import type { Handlers } from '../../transport/mount-contract.ts'
 import { securityGroupView } from '../views/security-group-view.ts'
 import { type ApiContext, findVm, viewOfVm } from './api-context.ts'
 
-const attempts = 20
 const maximumRules = 256
 
 export function firewallHandlers(context: ApiContext): Handlers<typeof firewallRoutes> {
@@ -205,7 +204,7 @@ type Transaction = { readonly conditions: readonly Condition[]; readonly writes:
 
 /** Until nobody else has changed it in between. */
 async function repeatedly({ engine }: ApiContext, reference: string, prepare: () => Transaction): Promise<void> {
-  for (let attempt = 0; attempt < attempts; attempt += 1)
-    if ((await commitAndSee(engine.leader, prepare())).kind === 'committed') return
-  throw new DialtoneError('conflict', `${reference} is being changed by others at the same time`)
+  await untilCommitted(reference, async () =>
+    (await commitAndSee(engine.leader, prepare())).kind === 'committed' ? true : undefined,
+  )
 }

@@ -1,7 +1,7 @@
 /** Networks over the API, and the cards that VMs have in them. */
 import { admitNetwork, describePoolFault, usersOf } from '../../control/networks/admit-network.ts'
 import { planNetworks } from '../../control/networks/plan-networks.ts'
-import { commitAndSee, put, unchanged } from '../../engine/leader.ts'
+import { commitAndSee, put, unchanged, untilCommitted } from '../../engine/leader.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { NetworkView, networkRoutes } from '../../model/api/network-routes.ts'
 import type { NetworkSpec } from '../../model/cluster.ts'
@@ -68,7 +68,7 @@ async function createNetwork({ engine }: ApiContext, body: NetworkBody, caller: 
 
 async function deleteNetwork({ engine }: ApiContext, reference: string, caller: Caller): Promise<NetworkView> {
   const { leader } = engine
-  for (let attempt = 0; attempt < attempts; attempt += 1) {
+  return untilCommitted(reference, async () => {
     const state = leader.index.state()
     const network = findNetwork(state, reference)
     if (network.id === flatNetworkId)
@@ -88,9 +88,8 @@ async function deleteNetwork({ engine }: ApiContext, reference: string, caller: 
       conditions: [unchanged(leader, record), unchanged(leader, use)],
       writes: [...gone.map((key) => ({ kind: 'delete' as const, key })), event],
     })
-    if (result.kind === 'committed') return { ...network, vmNames: [], hostNames: [] }
-  }
-  throw new DialtoneError('conflict', `${reference} is being changed by others at the same time`)
+    return result.kind === 'committed' ? { ...network, vmNames: [], hostNames: [] } : undefined
+  })
 }
 
 function findNetwork(state: ClusterState, reference: string): Network {

@@ -2,24 +2,21 @@
 
 import { placeVm } from '../../control/place-vm.ts'
 import { brokenRules } from '../../control/placement/judge-rules.ts'
-import { commitAndSee, put, unchanged } from '../../engine/leader.ts'
+import { commitAndSee, put, unchanged, untilCommitted } from '../../engine/leader.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { PlacementView, placementRoutes } from '../../model/api/placement-routes.ts'
-import { DialtoneError } from '../../model/dialtone-error.ts'
 import { describeLabels, type Labels } from '../../model/labels.ts'
 import { describePlacementRules } from '../../model/placement-rules.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import { type ApiContext, findHost, findVm } from './api-context.ts'
 import { viewOfHost } from './host-handlers.ts'
 
-const attempts = 20
-
 export function placementHandlers(context: ApiContext): Handlers<typeof placementRoutes> {
   const { leader } = context.engine
   return {
     getVmPlacement: ({ params }) => placementOf(context, params.vm),
     async setVmPlacement({ params, body }, caller) {
-      for (let attempt = 0; attempt < attempts; attempt += 1) {
+      return untilCommitted(params.vm, async () => {
         const { spec } = findVm(context, params.vm)
         refuseUnknownHosts(context, body)
         const message = `${caller.name} set its rules of placement: ${describePlacementRules(body)}`
@@ -34,12 +31,11 @@ export function placementHandlers(context: ApiContext): Handlers<typeof placemen
           conditions: [unchanged(leader, keys.vm(spec.id))],
           writes: [put(keys.vm(spec.id), { ...spec, placementRules: body }), event],
         })
-        if (result.kind === 'committed') return placementOf(context, spec.id)
-      }
-      throw new DialtoneError('conflict', `${params.vm} is being changed by others at the same time`)
+        return result.kind === 'committed' ? placementOf(context, spec.id) : undefined
+      })
     },
     async changeHostLabels({ params, body }, caller) {
-      for (let attempt = 0; attempt < attempts; attempt += 1) {
+      return untilCommitted(params.host, async () => {
         const { spec } = findHost(context, params.host)
         const labels = changedLabels(spec.labels, body)
         const event = leader.events.write({
@@ -53,9 +49,8 @@ export function placementHandlers(context: ApiContext): Handlers<typeof placemen
           conditions: [unchanged(leader, keys.host(spec.id))],
           writes: [put(keys.host(spec.id), { ...spec, labels }), event],
         })
-        if (result.kind === 'committed') return viewOfHost(context, spec.id)
-      }
-      throw new DialtoneError('conflict', `${params.host} is being changed by others at the same time`)
+        return result.kind === 'committed' ? viewOfHost(context, spec.id) : undefined
+      })
     },
   }
 }

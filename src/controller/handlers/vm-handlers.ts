@@ -1,7 +1,7 @@
 /** VMs over the API. Each wish is checked against the present state and committed on condition that it is still so; a task follows it. */
 import { placeVm } from '../../control/place-vm.ts'
 import { refuseByReserve } from '../../control/placement/judge-reserve.ts'
-import { commitAndSee, oneAdmission, put, unchanged } from '../../engine/leader.ts'
+import { commitAndSee, oneAdmission, put, unchanged, untilCommitted } from '../../engine/leader.ts'
 import { orderTarget } from '../../engine/order-target.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { PowerTaskKind } from '../../engine/vms/power-task.ts'
@@ -15,8 +15,6 @@ import { enterVm } from '../clones/enter-vm.ts'
 import { type ApiContext, findVm, viewOfTask, viewOfVm } from './api-context.ts'
 import { changeVm, warmVm } from './change-vm.ts'
 import { findGroup } from './firewall-handlers.ts'
-
-const attempts = 20
 
 export function vmHandlers(context: ApiContext): Handlers<typeof vmRoutes> {
   const { engine, agents } = context
@@ -128,7 +126,7 @@ async function changePower(
   { caller, action, task: kind, change, timeoutMs, isForced }: PowerChange,
 ) {
   const { leader, tasks } = context.engine
-  for (let attempt = 0; attempt < attempts; attempt += 1) {
+  return untilCommitted(reference, async () => {
     const vm = findVm(context, reference)
     assertAllowed(vm, action)
     const { spec } = vm
@@ -154,11 +152,10 @@ async function changePower(
       conditions: [unchanged(leader, key), ...turn.conditions],
       writes: [put(key, { ...spec, ...change }), write, event, ...turn.writes],
     })
-    if (result.kind === 'conflict') continue
+    if (result.kind === 'conflict') return undefined
     tasks.begin(task.id)
     return { vm: viewOfVm(context, spec.id), task: viewOfTask(task) }
-  }
-  throw new DialtoneError('conflict', `${reference} is being changed by others at the same time`)
+  })
 }
 
 async function deleteVm(
@@ -167,7 +164,7 @@ async function deleteVm(
   { caller, force }: { readonly caller: Caller; readonly force: boolean },
 ) {
   const { leader, tasks } = context.engine
-  for (let attempt = 0; attempt < attempts; attempt += 1) {
+  return untilCommitted(reference, async () => {
     const vm = findVm(context, reference)
     const { spec } = vm
     if (spec.lifecycle === 'creating')
@@ -197,11 +194,10 @@ async function deleteVm(
       conditions: [unchanged(leader, key)],
       writes: [put(key, next), write, event],
     })
-    if (result.kind === 'conflict') continue
+    if (result.kind === 'conflict') return undefined
     tasks.begin(task.id)
     return { vm: viewOfVm(context, spec.id), task: viewOfTask(task) }
-  }
-  throw new DialtoneError('conflict', `${reference} is being changed by others at the same time`)
+  })
 }
 
 /** Where it would be started now, the reserve for failing hosts stays whole. One that finds no host waits, and takes no room. */
