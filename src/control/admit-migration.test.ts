@@ -15,6 +15,7 @@ import { admitMigration } from './admit-migration.ts'
 import { machinesAtStake } from './decide-fencing.ts'
 import { decideVm } from './decide-vm.ts'
 import { usageOf } from './place-vm.ts'
+import { calm } from './vm-question.fixture.ts'
 
 const running = { on: 'ada', status: { state: 'running' } } as const satisfies VmChanges
 
@@ -84,20 +85,9 @@ describe('a move', () => {
   })
 
   test('keeps everything else from deciding on the machine, and after the change of owner from starting it', () => {
-    const question = {
-      report: undefined,
-      hostHasReported: true,
-      startOrder: 'not-given',
-      strays: [],
-      released: undefined,
-      startsOnHold: undefined,
-      failures: { count: 0, lastAgoMs: Infinity },
-      startOrderDue: Infinity,
-      epochFloor: 1,
-    } as const
     for (const phase of ['moving', 'switched'] as const) {
       const { vm, cluster } = moving(phase)
-      assert.equal(decideVm(cluster, vm, question).kind, 'wait')
+      assert.equal(decideVm(cluster, vm, calm).kind, 'wait')
     }
   })
 })

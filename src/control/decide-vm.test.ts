@@ -19,18 +19,8 @@ import { type MachineReport, machinePhaseSchema, vmStateSchema } from '../model/
 import { decideVm } from './decide-vm.ts'
 import { startBackoffMs } from './place-anew.ts'
 import type { VmQuestion } from './vm-decision.ts'
+import { calm } from './vm-question.fixture.ts'
 
-const calm: VmQuestion = {
-  report: undefined,
-  hostHasReported: true,
-  startOrder: 'not-given',
-  strays: [],
-  released: undefined,
-  startsOnHold: undefined,
-  failures: { count: 0, lastAgoMs: Infinity },
-  startOrderDue: Infinity,
-  epochFloor: 1,
-}
 const proofBase = { hostId: hostIdOf('ada'), hostName: 'ada', provedAt: someTime }
 const powerProof: Proof = { kind: 'power', ...proofBase, fenceAgent: 'fence_virsh', tookMs: 10 }
 const leaseProof = (storageId = sharedId): Proof => ({

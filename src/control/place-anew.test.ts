@@ -20,18 +20,8 @@ import type { Proof } from '../model/proof.ts'
 import { configurationOf, type MachineReport } from '../model/vm.ts'
 import { decideVm } from './decide-vm.ts'
 import type { VmQuestion } from './vm-decision.ts'
+import { calm } from './vm-question.fixture.ts'
 
-const calm: VmQuestion = {
-  report: undefined,
-  hostHasReported: true,
-  startOrder: 'not-given',
-  strays: [],
-  released: undefined,
-  startsOnHold: undefined,
-  failures: { count: 0, lastAgoMs: Infinity },
-  startOrderDue: Infinity,
-  epochFloor: 1,
-}
 const base = { hostId: hostIdOf('ada'), hostName: 'ada', provedAt: someTime }
 const power: Proof = { kind: 'power', ...base, fenceAgent: 'fence_virsh', tookMs: 10 }
 const released: Proof = { kind: 'released', ...base, session: sessionIdOf('ada'), upToEpoch: 5 }

@@ -17,6 +17,7 @@ import type { HostId } from '../../model/ids.ts'
 import type { PlacementRule } from '../../model/placement-rules.ts'
 import { decideVm } from '../decide-vm.ts'
 import { placeVm } from '../place-vm.ts'
+import { calm } from '../vm-question.fixture.ts'
 import { judgeReserve, refuseByReserve } from './judge-reserve.ts'
 import { byRecoveryOrder, moveVm } from './simulate-loss.ts'
 
@@ -111,13 +112,9 @@ function recover(cluster: ClusterState, lost: readonly HostId[]): ClusterState {
     )
     for (const vm of waiting.sort(byRecoveryOrder)) {
       const decision = decideVm(present, vm, {
-        report: undefined,
+        ...calm,
         hostHasReported: false,
         startOrder: 'accepted',
-        strays: [],
-        released: undefined,
-        startsOnHold: undefined,
-        failures: { count: 0, lastAgoMs: Infinity },
         startOrderDue: vm.spec.startOrder,
         epochFloor: 0,
       })

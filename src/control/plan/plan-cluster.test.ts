@@ -17,20 +17,11 @@ import { noPlacementRules } from '../../model/placement-rules.ts'
 import { planSchema } from '../../model/plan.ts'
 import { emptyStatistics, noteOutcome } from '../../model/recovery/ladder-statistics.ts'
 import type { VmQuestion } from '../vm-decision.ts'
+import { calm } from '../vm-question.fixture.ts'
 import { dumpCluster, type Planned, readDump } from './dump-cluster.ts'
 import { planCluster } from './plan-cluster.ts'
 
-const question: VmQuestion = {
-  report: undefined,
-  hostHasReported: true,
-  startOrder: 'accepted',
-  strays: [],
-  released: undefined,
-  startsOnHold: undefined,
-  failures: { count: 0, lastAgoMs: Infinity },
-  startOrderDue: Infinity,
-  epochFloor: 0,
-}
+const question: VmQuestion = { ...calm, startOrder: 'accepted', epochFloor: 0 }
 const names = ['ada', 'bob', 'cyd']
 
 function plannedOf(vms: readonly VmRecord[], hosts: readonly HostRecord[] = names.map((name) => makeHost(name))) {
