@@ -2,52 +2,51 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type OpenLaboratory, openLaboratory } from '../e2e/open-laboratory.ts'
 import type { VmView } from '../src/model/api/views.ts'
-import type { Bench } from './bench.ts'
+import { benchOfCases } from './bench.ts'
 import type { Figure } from './figure.ts'
+import { longestGap } from './peers/longest-gap.ts'
 import { createOutsideClient, type OutsideClient } from './peers/outside-client.ts'
 
 const machine = 'bench'
-const cases: Readonly<
-  Record<string, { readonly memoryMiB: number; readonly filledMiB: number; readonly isResumed: boolean }>
-> = {
+type Case = { readonly memoryMiB: number; readonly filledMiB: number; readonly isResumed: boolean }
+
+const cases: Readonly<Record<string, Case>> = {
   '256': { memoryMiB: 256, filledMiB: 100, isResumed: false },
   '2048': { memoryMiB: 2048, filledMiB: 1536, isResumed: false },
   '2048-resumed': { memoryMiB: 2048, filledMiB: 1536, isResumed: true },
 }
 
-export const checkpoint: Bench = {
-  name: 'checkpoint',
-  cases: Object.keys(cases),
-  defaultRuns: 15,
-  async run({ cases: chosen, runs, note }) {
-    const figures: Figure[] = []
-    for (const name of chosen) {
-      const one = cases[name]
-      if (one === undefined) continue
-      await using laboratory = await openLaboratory('bench', ['--hosts', '2'])
-      const vm = await prepare(laboratory, one)
-      using client = createOutsideClient({
-        address: vm.address,
-        port: 80,
-        path: '/',
-        everyMs: 5,
-        isCorrect: ({ status }) => status === 200,
-      })
-      const pauses: number[] = []
-      const gaps: number[] = []
-      for (let run = 1; run <= runs; run += 1) {
-        if (one.isResumed) await resumeAnew(laboratory)
-        const { pauseMs, gapMs } = await takeOne(laboratory, client)
-        pauses.push(pauseMs)
-        gaps.push(gapMs)
-        note(`checkpoint ${name} ${run}/${runs}: pause ${pauseMs.toFixed(1)} ms, client gap ${gapMs.toFixed(1)} ms`)
-      }
-      const conditions = `tiny template, ${one.filledMiB} of ${one.memoryMiB} MiB filled, client every 5 ms`
-      const common = { bench: 'checkpoint', case: name, unit: 'ms', conditions } as const
-      figures.push({ ...common, figure: 'pause', samples: pauses }, { ...common, figure: 'clientGap', samples: gaps })
-    }
-    return figures
-  },
+export const checkpoint = benchOfCases({ name: 'checkpoint', cases, defaultRuns: 15 }, measure)
+
+async function measure(
+  name: string,
+  one: Case,
+  { runs, note }: { readonly runs: number; note(line: string): void },
+): Promise<readonly Figure[]> {
+  await using laboratory = await openLaboratory('bench', ['--hosts', '2'])
+  const vm = await prepare(laboratory, one)
+  using client = createOutsideClient({
+    address: vm.address,
+    port: 80,
+    path: '/',
+    everyMs: 5,
+    isCorrect: ({ status }) => status === 200,
+  })
+  const pauses: number[] = []
+  const gaps: number[] = []
+  for (let run = 1; run <= runs; run += 1) {
+    if (one.isResumed) await resumeAnew(laboratory)
+    const { pauseMs, gapMs } = await takeOne(laboratory, client)
+    pauses.push(pauseMs)
+    gaps.push(gapMs)
+    note(`checkpoint ${name} ${run}/${runs}: pause ${pauseMs.toFixed(1)} ms, client gap ${gapMs.toFixed(1)} ms`)
+  }
+  const conditions = `tiny template, ${one.filledMiB} of ${one.memoryMiB} MiB filled, client every 5 ms`
+  const common = { bench: 'checkpoint', case: name, unit: 'ms', conditions } as const
+  return [
+    { ...common, figure: 'pause', samples: pauses },
+    { ...common, figure: 'clientGap', samples: gaps },
+  ]
 }
 
 /** A machine whose memory is filled. Checkpoints are taken on request only. */
@@ -71,12 +70,9 @@ async function takeOne(
   const { task } = await laboratory.api.call('warmVm', { params: { vm: machine } })
   await laboratory.untilTaskEnds(task.id)
   const { status } = await laboratory.untilImageIsNot(machine, before)
-  const answeredAt = client.answers
-    .filter(({ answeredAtMs, isCorrect }) => isCorrect && answeredAtMs >= fromMs)
-    .map(({ answeredAtMs }) => answeredAtMs)
+  const gapMs = longestGap(client.answers.filter(({ answeredAtMs }) => answeredAtMs >= fromMs))
   await laboratory.untilReady(machine)
-  const gaps = answeredAt.slice(1).map((atMs, index) => atMs - (answeredAt[index] ?? atMs))
-  return { pauseMs: status.recovery?.image?.pauseMs ?? Number.NaN, gapMs: Math.max(...gaps) }
+  return { pauseMs: status.recovery?.image?.pauseMs ?? Number.NaN, gapMs }
 }
 
 /** Kills it, so that the next checkpoint is one of a resumed machine. */

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type OpenLaboratory, openLaboratory } from '../e2e/open-laboratory.ts'
 import type { EventView, VmView } from '../src/model/api/views.ts'
-import type { Bench } from './bench.ts'
+import { benchOfCases } from './bench.ts'
 import { type Figure, figuresWithPeers } from './figure.ts'
 import { createOutsideClient, type HttpAnswer, type OutsideClient } from './peers/outside-client.ts'
 import { pacemaker } from './peers/pacemaker/pacemaker-peer.ts'
@@ -37,19 +37,7 @@ const cases: Readonly<Record<string, Case>> = {
 
 type Sample = { readonly provedMs: number; readonly answeredMs: number }
 
-export const failover: Bench = {
-  name: 'failover',
-  cases: Object.keys(cases),
-  defaultRuns: 15,
-  async run({ cases: chosen, runs, note }) {
-    const figures: Figure[] = []
-    for (const name of chosen) {
-      const one = cases[name]
-      if (one !== undefined) figures.push(...(await measure(name, one, { runs, note })))
-    }
-    return figures
-  },
-}
+export const failover = benchOfCases({ name: 'failover', cases, defaultRuns: 15 }, measure)
 
 async function measure(
   name: string,

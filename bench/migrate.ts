@@ -6,7 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
 import { type OpenLaboratory, openLaboratory } from '../e2e/open-laboratory.ts'
-import type { Bench } from './bench.ts'
+import { benchOfCases } from './bench.ts'
 import { type Figure, figuresWithPeers } from './figure.ts'
 import { openVirshMigration } from './peers/libvirt/virsh-migration.ts'
 import { longestGap } from './peers/longest-gap.ts'
@@ -28,26 +28,17 @@ const cases: Readonly<Record<string, { readonly mib: number; readonly rate: numb
 const figuresSchema = z.object({ totalMs: z.number(), pauseMs: z.number(), sentBytes: z.number(), method: z.string() })
 export type MoveSample = { readonly clientGapMs: number; readonly pauseMs: number; readonly totalMs: number }
 
-export const migrate: Bench = {
-  name: 'migrate',
-  cases: Object.keys(cases),
-  defaultRuns: 15,
-  async run({ cases: chosen, runs, note }) {
-    const figures: Figure[] = []
-    for (const name of chosen) figures.push(...(await measure(name, { runs, note })))
-    return figures
-  },
-}
+export const migrate = benchOfCases({ name: 'migrate', cases, defaultRuns: 15 }, measure)
 
 async function measure(
   name: string,
+  load: (typeof cases)[string],
   { runs, note }: { readonly runs: number; note(line: string): void },
 ): Promise<readonly Figure[]> {
   await using laboratory = await openLaboratory('bench', ['--hosts', '2'])
   const { address } = await laboratory.deploy(machine, { ha: true, memoryMiB })
   note('brings up the peer virsh-migrate')
   await using peer = await openVirshMigration({ memoryMiB, filledMiB: 0, note })
-  const load = cases[name] ?? null
   for (const one of [address, peer.address]) if (load !== null) await startLoad(one, load)
   const ours: MoveSample[] = []
   const theirs: Omit<MoveSample, 'pauseMs'>[] = []

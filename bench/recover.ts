@@ -8,7 +8,7 @@ import { type OpenLaboratory, openLaboratory } from '../e2e/open-laboratory.ts'
 import type { VmView } from '../src/model/api/views.ts'
 import type { OutageParts } from '../src/model/ledger/outage.ts'
 import { probeSchema } from '../src/model/recovery/probe.ts'
-import type { Bench } from './bench.ts'
+import { benchOfCases } from './bench.ts'
 import { type Figure, figuresWithPeers } from './figure.ts'
 import { virshRestore, virshStart } from './peers/libvirt/virsh-peers.ts'
 import { createOutsideClient, type HttpAnswer, type OutsideClient } from './peers/outside-client.ts'
@@ -40,19 +40,7 @@ const cases: Readonly<Record<string, Case>> = {
   'warm-512-data': { memoryMiB: 512, filledMiB: 300, disks: 1, peers: [] },
 }
 
-export const recover: Bench = {
-  name: 'recover',
-  cases: Object.keys(cases),
-  defaultRuns: 200,
-  async run({ cases: chosen, runs, note }) {
-    const figures: Figure[] = []
-    for (const name of chosen) {
-      const one = cases[name]
-      if (one !== undefined) figures.push(...(await measure(name, one, { runs, note })))
-    }
-    return figures
-  },
-}
+export const recover = benchOfCases({ name: 'recover', cases, defaultRuns: 200 }, measure)
 
 async function measure(
   name: string,

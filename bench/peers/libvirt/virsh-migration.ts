@@ -1,6 +1,4 @@
 /** libvirt's live migration between two hosts that share the folder of the disk: the guest goes to and fro. */
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { homeOf } from '../../../src/laboratory/laboratory-folders.ts'
 import { installPeerPackages, libvirtPackages } from '../debian-peer-packages.ts'
@@ -8,9 +6,8 @@ import { longestGap } from '../longest-gap.ts'
 import type { PeerOptions } from '../peer.ts'
 import { openPeerNetwork } from '../peer-network.ts'
 import { createTinyClient, findTinyGuest } from '../tiny-guest.ts'
-import { domainXml } from './domain-xml.ts'
-import { makeOverlay, openLibvirtHost, virsh } from './libvirt-host.ts'
-import { bootWithinMs } from './virsh-machine.ts'
+import { openLibvirtHost, virsh } from './libvirt-host.ts'
+import { startGuest } from './start-guest.ts'
 
 export type VirshMigration = AsyncDisposable & {
   /** Of the guest. */
@@ -30,17 +27,7 @@ export async function openVirshMigration({ memoryMiB, note }: PeerOptions): Prom
   const network = undo.use(await openPeerNetwork(home))
   const first = undo.use(await openLibvirtHost(network, 1, { isListening: true }))
   const second = undo.use(await openLibvirtHost(network, 2, { isListening: true }))
-  const domain = network.guest.name
-  const disk = join(network.folder, 'disk.qcow2')
-  await makeOverlay(disk, guest.rootDisk)
-  const definition = join(network.folder, 'domain.xml')
-  await writeFile(definition, domainXml({ guest, card: network.guest, memoryMiB, disk }))
-  await virsh(first, ['define', definition])
-  await virsh(first, ['start', domain])
-  {
-    using client = createTinyClient(network.guest)
-    await client.untilCorrectAfter(0, { deadlineMs: bootWithinMs })
-  }
+  const { domain } = await startGuest(first, { network, guest, memoryMiB })
   let [here, there] = [first, second]
   const open = undo.move()
   return {

@@ -6,7 +6,8 @@ import { DialtoneError } from '../../../src/model/dialtone-error.ts'
 import type { Peer } from '../peer.ts'
 import { createTinyClient, fillMemory, readTinyAnswer } from '../tiny-guest.ts'
 import { makeOverlay, virsh } from './libvirt-host.ts'
-import { bootWithinMs, openVirshMachine, type VirshMachine } from './virsh-machine.ts'
+import { bootWithinMs } from './start-guest.ts'
+import { openVirshMachine, type VirshMachine } from './virsh-machine.ts'
 
 /** A life as short as this could not be told from the next by its uptime. */
 const shortestLifeMs = 1000
