@@ -131,6 +131,7 @@ function manifestOf(recipe: Recipe, version: string, kernelVersion: string): Omi
     ports: recipe.ports,
     guestAgent: recipe.guestAgent,
     residentAgent: recipe.residentAgent,
+    os: recipe.os,
     readiness: recipe.readiness,
     reseedsOnResume: recipe.reseedsOnResume,
   }

@@ -21,6 +21,7 @@ const recipeSchema = z.strictObject({
     ports: true,
     guestAgent: true,
     residentAgent: true,
+    os: true,
     readiness: true,
     reseedsOnResume: true,
   }).shape,

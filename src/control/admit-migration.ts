@@ -1,6 +1,7 @@
 /** Whether a machine may be moved while it runs, and to where: a host, or why not. Pure. */
-import { type ClusterState, isAnswering, type VmRecord } from '../model/cluster-state.ts'
+import { type ClusterState, isAnswering, isOnSharedStorage, type VmRecord } from '../model/cluster-state.ts'
 import type { ErrorCode } from '../model/dialtone-error.ts'
+import { refuseMove } from '../model/guest.ts'
 import type { HostId } from '../model/ids.ts'
 import { vmActionTable } from '../model/vm.ts'
 import { describeVerdicts, type HostVerdict, placeVm } from './place-vm.ts'
@@ -34,6 +35,9 @@ export function admitMigration(cluster: ClusterState, vm: VmRecord, wished: Host
       'host-unreachable',
       `${source?.spec.name ?? placement.hostId}, where ${spec.name} is, does not answer`,
     )
+  const fixed = refuseMove(spec.guest, isOnSharedStorage(spec, cluster.storages))
+  if (fixed !== undefined)
+    return refused('wrong-state', `${spec.name} can't move while it runs: ${fixed}; stop it, and start it elsewhere`)
   if (wished === placement.hostId) return refused('wrong-state', `${spec.name} runs on ${source.spec.name} already`)
   const wishes = { excluded: new Map([[placement.hostId, 'it runs there']]), required: wished }
   const choice = placeVm(cluster, spec, wishes)

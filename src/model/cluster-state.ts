@@ -2,7 +2,8 @@
 import type { ClusterSpec, NetworkSpec, Task, TemplateSpec } from './cluster.ts'
 import type { SecurityGroup } from './firewall.ts'
 import type { HostSpec, HostStatus } from './host.ts'
-import type { HostId, NetworkId, SecurityGroupId, StorageId, TaskId, TemplateId, VmId, VolumeId } from './ids.ts'
+import type { HostId, IsoId, NetworkId, SecurityGroupId, StorageId, TaskId, TemplateId, VmId, VolumeId } from './ids.ts'
+import type { IsoSpec } from './iso.ts'
 import type { VmMigration } from './migration/vm-migration.ts'
 import type { VirtualNetwork } from './network.ts'
 import type { StorageSpec, VolumeSpec } from './storage.ts'
@@ -31,6 +32,8 @@ export type ClusterState = {
   readonly securityGroups: ReadonlyMap<SecurityGroupId, SecurityGroup>
   /** All networks but the flat one. */
   readonly networks: ReadonlyMap<NetworkId, VirtualNetwork>
+  /** The discs of the library. */
+  readonly isos: ReadonlyMap<IsoId, IsoSpec>
 }
 
 /** What the leader knows of a host from its heartbeats. Kept in memory only. */

@@ -17,6 +17,14 @@ export type NetworkCard = {
   readonly networkId: NetworkId
 }
 
+/** What a machine is answered that asks its network who it is. `address`: where the question comes from, which no machine can forge. */
+export type Metadata = (question: {
+  readonly networkId: NetworkId
+  readonly address: string
+  readonly method: string
+  readonly path: string
+}) => { readonly status: number; readonly body: string }
+
 export type Network = {
   /**
    * Makes the networks besides the flat one exactly these; what is there already stays. One that still has machines goes when they are gone.

@@ -5,6 +5,7 @@ import { keys } from '../../engine/state/keys.ts'
 import type { VmView } from '../../model/api/views.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { refuseMemoryImages } from '../../model/guest.ts'
 import { nicsOf } from '../../model/network.ts'
 import type { VmSpec } from '../../model/vm.ts'
 import type { Caller } from '../../transport/caller.ts'
@@ -72,6 +73,8 @@ function refuseUnfit({ engine }: ApiContext, { spec }: VmRecord, next: VmSpec): 
     firstNic === undefined ? undefined : describeProbeFault(engine.leader.index.state(), firstNic, next.probe)
   if (unreachable !== undefined) throw new DialtoneError('invalid-input', unreachable)
   if (next.recovery.mode === 'boot') return
+  const unfit = refuseMemoryImages(spec.guest)
+  if (unfit !== undefined) throw new DialtoneError('image-unfit', `${spec.name} can't recover from memory: ${unfit}`)
   const template = engine.leader.index.state().templates.get(spec.templateId)
   if (template?.canResume === false)
     throw new DialtoneError(

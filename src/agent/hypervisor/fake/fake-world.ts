@@ -36,6 +36,8 @@ export type FakeMachine = FakeProcess & {
   /** Survives SIGKILL, as a process in uninterruptible I/O does. */
   isUnkillable: boolean
   isLinkUp: boolean
+  /** What is in its drives; a machine without drives has none. */
+  readonly discs: Map<number, string | null>
   console: Duplex | undefined
 }
 
@@ -53,6 +55,7 @@ export type FakeOrder = {
     | 'attach-disk'
     | 'detach-disk'
     | 'merge-layers'
+    | 'change-disc'
     | 'send'
     | 'receive'
   readonly runDirectory: string
