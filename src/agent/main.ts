@@ -31,6 +31,7 @@ import { createMemoryImageCache } from './memory-images/memory-image-cache.ts'
 import { neighbourHandlers } from './migration/migration-orders.ts'
 import { openStreamTo } from './migration/open-stream-to.ts'
 import { createBridgeNetwork } from './network/bridge/bridge-network.ts'
+import { probeSegments } from './network/bridge/probe-segments.ts'
 import { guardNetwork } from './network/guarded-network.ts'
 import { checkOnce } from './probes/check-once.ts'
 import { openRungOutcomes } from './recovery/rung-outcomes.ts'
@@ -46,6 +47,7 @@ const clock = systemClock
 await mkdir(join(config.dataDirectory, 'cache'), { recursive: true })
 
 const probing = probeFirewall()
+const probingSegments = probeSegments()
 const identity = await obtainIdentity(config, { clock, logger })
 const tls = { ca: identity.authorityPem, cert: identity.certificatePem, key: identity.privateKeyPem }
 const controller = createContractClient(hostContract, {
@@ -165,6 +167,7 @@ async function hostFacts({ capacity }: AgentConfig): Promise<HostFacts> {
     cpuModel: found.cpuModel,
     firewall: firewall.ability().kind,
     firewallDetail: firewall.ability().detail,
+    networkFaults: await probingSegments,
   }
 }
 
