@@ -115,7 +115,6 @@ const agent = await startAgent({
   openStreamTo: (target, vmId) => openStreamTo(target, vmId, { tls, clusterId: identity.clusterId }),
   sendSignal: (pid, signal) => void process.kill(pid, signal),
   checkOnce,
-  guestNetwork: { prefixLength: config.network.prefixLength, gateway: config.network.gateway },
   watchdog: createWatchdogLink(config.watchdogSocket, { clock, deadlineMs: 500 }),
   openStorage: ({ storageId, path, shared }) => {
     const expectedUuid = rememberedUuid(config.dataDirectory, { storageId, path })

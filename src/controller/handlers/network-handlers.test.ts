@@ -136,16 +136,15 @@ test('a host is told of the networks of its machines, and told anew only when so
   )
 })
 
-test('a probe that would never be answered is refused, and what the template says is left out', async () => {
+test('in every network the template says how a machine is probed, its owner may, and it may recover from memory', async () => {
   await using cloud = await open()
   const { makeNetwork, makeVm } = operate(cloud)
-  await makeNetwork('dev', { uplink: 'nat' })
-  await makeNetwork('open', { uplink: 'routed', subnet: '10.6.0.0/24' })
-  const probe = { check: { kind: 'tcp', port: 80 } }
-  await assert.rejects(makeVm('web', { probe }), { code: 'invalid-input', message: /probes don't reach dev/ })
-  await assert.rejects(makeVm('web', { recovery: { mode: 'warm' } }), { code: 'invalid-input' })
-  assert.equal((await makeVm('web')).probe, null)
-  assert.notEqual((await makeVm('shop', { networks: [{ network: 'open' }] })).probe, null)
-  const exec = { check: { kind: 'exec', command: ['/bin/true'] } }
-  assert.notEqual((await makeVm('plain', { probe: exec })).probe, null)
+  for (const uplink of ['none', 'nat', 'routed']) await makeNetwork(uplink, { uplink })
+  for (const network of ['none', 'nat', 'routed']) {
+    const networks = [{ network }]
+    assert.equal((await makeVm(`plain-${network}`, { networks })).probe?.check.kind, 'http')
+    const probe = { check: { kind: 'tcp', port: 80 } }
+    assert.equal((await makeVm(`own-${network}`, { networks, probe })).probe?.check.kind, 'tcp')
+    await makeVm(`warm-${network}`, { networks, recovery: { mode: 'warm' } })
+  }
 })

@@ -50,6 +50,10 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): Network & As
     return flat
   }
   return {
+    async settingsOf(networkId) {
+      const { prefixLength, gateway = '' } = options
+      return networkId === flatNetworkId ? { prefixLength, gateway, askFrom: null } : virtual.settings(networkId)
+    },
     configure: (networks) => virtual.configure(networks),
     async connect({ tapName, networkId, ...card }) {
       assertOurs(tapName)
