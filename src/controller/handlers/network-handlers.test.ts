@@ -62,6 +62,25 @@ test('a network that a VM has a card in is not deleted; without one it goes, and
   assert.equal((await makeNetwork('dev')).number, 1)
 })
 
+test('an address outside of its pool is refused with the addresses that there are: for a VM, a card and a network', async () => {
+  await using cloud = await open()
+  const { makeNetwork, makeVm, addNic } = operate(cloud)
+  const pool = { addressFrom: '10.5.0.10', addressTo: '10.5.0.19' }
+  await makeNetwork('dev', pool)
+  const refused = {
+    code: 'invalid-input',
+    message: /10\.5\.0\.20 is not among .* of dev, 10\.5\.0\.10 to 10\.5\.0\.19/,
+  }
+  const networks = [{ network: 'dev', address: '10.5.0.20' }]
+  await assert.rejects(makeVm('web', { networks }), refused)
+  const vm = await makeVm('web', { networks: [{ network: 'flat' }], start: false })
+  await cloud.clock.until('it is made', () => cloud.vm(vm.id)?.status?.state === 'stopped')
+  await assert.rejects(addNic('web', { network: 'dev', address: '10.5.0.20' }), refused)
+  const outside = { ...pool, addressTo: '10.6.0.19' }
+  await assert.rejects(makeNetwork('shop', outside), { code: 'invalid-input', message: /10\.6\.0\.19 is not in/ })
+  assert.equal(cloud.state().vms.size, 1)
+})
+
 for (const first of ['the VM', 'the deletion'] as const) {
   test(`a VM that enters a network while it is deleted finds it there or is refused, when ${first} comes first`, async () => {
     await using cloud = await open()

@@ -97,10 +97,7 @@ export function createNftFirewall(options: NftFirewallOptions): Firewall & Async
       await apply().catch((error: unknown) => logger.error('firewall.not-in-force', { error }))
     },
     async setRouters(addresses) {
-      const routers = [...new Set(addresses)].sort()
-      const isSame = routers.join() === state.routers.join()
-      state.routers = routers
-      if (!isSame && hasGroups({ taps: [...state.taps.values()], policy: state.policy })) await apply()
+      if (takeRouters(state, addresses)) await apply()
     },
     async setPolicy(policy) {
       const isSame = JSON.stringify(policy) === JSON.stringify(state.policy)
@@ -112,6 +109,13 @@ export function createNftFirewall(options: NftFirewallOptions): Firewall & Async
       await apply.idle()
     },
   }
+}
+
+/** True when other rules follow from it. */
+function takeRouters(state: State, addresses: readonly string[]): boolean {
+  const { policy, taps, routers: before } = state
+  state.routers = [...new Set(addresses)].sort()
+  return state.routers.join() !== before.join() && hasGroups({ taps: [...taps.values()], policy })
 }
 
 async function bringIntoForce(

@@ -51,9 +51,7 @@ export function createFakeNetwork(): FakeNetwork {
     unplugged.delete(tapName)
   }
   return {
-    setBroken(isBroken) {
-      broken = isBroken
-    },
+    setBroken: (isBroken) => void (broken = isBroken),
     dhcpCards: () => cards,
     pluggedTaps: () => [...taps].filter((tapName) => !unplugged.has(tapName)),
     connect,
