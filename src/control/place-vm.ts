@@ -5,6 +5,7 @@ import { refuseSupport } from '../model/guest.ts'
 import type { HostId } from '../model/ids.ts'
 import { ownersOf } from '../model/migration/owners-of.ts'
 import type { VmSpec } from '../model/vm.ts'
+import { refuseNetworks } from './networks/refuse-host.ts'
 import { type HostOccupants, isWanted, occupantsOf } from './placement/host-occupants.ts'
 import { refuseCpu } from './placement/judge-cpu.ts'
 import { refuseByRules, scorePreferences } from './placement/judge-rules.ts'
@@ -106,7 +107,7 @@ function findObstacle(host: HostRecord, vm: VmSpec, question: Question): string 
     return `it can't keep the machine's security groups: ${status.firewallDetail || 'it has no firewall'}`
   const lacking = refuseSupport(vm.guest, status.guestSupport)
   if (lacking !== undefined) return lacking
-  return refuseByRules(host, vm, question) ?? findShortage(host, vm, question)
+  return refuseNetworks(host, vm, cluster) ?? refuseByRules(host, vm, question) ?? findShortage(host, vm, question)
 }
 
 function findShortage({ spec, status }: HostRecord, vm: VmSpec, question: Question): string | undefined {

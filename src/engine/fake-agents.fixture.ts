@@ -219,6 +219,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
         firewall: 'bridge-conntrack',
         firewallDetail: 'nftables on the bridge, which follows connections itself',
         guestSupport: [],
+        networkFaults: {},
       },
       machines,
       pendingStarts: machines

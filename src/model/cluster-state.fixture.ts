@@ -74,6 +74,7 @@ export function makeHost(name: string, changes: HostChanges = {}): HostRecord {
       firewall: 'bridge-conntrack',
       firewallDetail: 'nftables on the bridge, which follows connections itself',
       guestSupport: [],
+      networkFaults: {},
       storageIds: [sharedId],
       fencing: null,
       proof: null,

@@ -19,6 +19,7 @@ export function makeHeartbeat(changes: Partial<Heartbeat> = {}): Heartbeat {
       firewall: 'bridge-conntrack',
       firewallDetail: 'nftables on the bridge, which follows connections itself',
       guestSupport: [],
+      networkFaults: {},
     },
     machines: [],
     pendingStarts: [],

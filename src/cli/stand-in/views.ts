@@ -132,6 +132,7 @@ export function makeHostView(changes: Partial<HostView> = {}): HostView {
       firewall: 'bridge-conntrack',
       firewallDetail: 'nftables on the bridge, which follows connections itself',
       guestSupport: [],
+      networkFaults: {},
       storageIds: [storageId],
       fencing: null,
       proof: null,

@@ -232,6 +232,7 @@ export const neverSeen: HostRecord['status'] = {
   firewall: 'none',
   firewallDetail: '',
   guestSupport: [],
+  networkFaults: {},
   storageIds: [],
   fencing: null,
   proof: null,

@@ -4,7 +4,7 @@ import { networkSpecSchema } from '../cluster.ts'
 import { firewallKindSchema, hostFirewallSchema, openFirewall } from '../firewall.ts'
 import { guestSupportSchema } from '../guest.ts'
 import { acceleratorSchema } from '../hardware.ts'
-import { armedSchema } from '../host.ts'
+import { armedSchema, networkFaultsSchema } from '../host.ts'
 import { hostIdSchema, imageIdSchema, sessionIdSchema, storageIdSchema, vmIdSchema } from '../ids.ts'
 import { numberedRecordSchema } from '../recovery/recovery-record.ts'
 import { timingsSchema } from '../timings.ts'
@@ -22,6 +22,7 @@ export const hostFactsSchema = z.object({
   /** How it filters, or why it can't. */
   firewallDetail: z.string().default(''),
   guestSupport: z.array(guestSupportSchema).default([]),
+  networkFaults: networkFaultsSchema.default({}),
 })
 export type HostFacts = z.infer<typeof hostFactsSchema>
 

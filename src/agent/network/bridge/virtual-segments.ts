@@ -13,12 +13,12 @@ import type { HostNetwork } from '../../../model/agent-protocol/host-network.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { NetworkId } from '../../../model/ids.ts'
 import type { Logger } from '../../../model/logger.ts'
-import type { Metadata } from '../network.ts'
+import type { Metadata, NetworkSettings } from '../network.ts'
 import { createDhcpServer, type DhcpServer } from './dhcp-server.ts'
 import { serveMetadata } from './metadata-server.ts'
 import { ensureRouter, hasRouter, removeRouter, routeTo } from './router-namespace.ts'
 import type { Segment } from './segment.ts'
-import { routerInterface, segmentNames } from './segment-names.ts'
+import { askingAddress, routerInterface, segmentNames } from './segment-names.ts'
 import {
   forwardingCommands,
   forwardingSchema,
@@ -46,6 +46,8 @@ export type VirtualSegments = AsyncDisposable & {
   configure(networks: readonly HostNetwork[]): Promise<void>
   /** Waits for a network that isn't here yet; throws `network-failed` with what keeps it from being made. */
   segment(networkId: NetworkId): Promise<Segment>
+  /** See the port. */
+  settings(networkId: NetworkId): NetworkSettings
   /** Those that are here now. */
   present(): readonly NetworkId[]
 }
@@ -104,6 +106,16 @@ export function createVirtualSegments(options: VirtualSegmentsOptions): VirtualS
             `this host has not been told of the network ${networkId} within ${waitMs} ms`,
           )
         await delay(20)
+      }
+    },
+    settings(networkId) {
+      const network = memberOf(networkId)?.network
+      if (network === undefined) throw new DialtoneError(errorCode, `this host doesn't have the network ${networkId}`)
+      const { number, uplink, subnet, gateway } = network
+      return {
+        prefixLength: prefixLengthOf(subnet),
+        gateway: uplink === 'none' ? '' : gateway,
+        askFrom: askingAddress(number),
       }
     },
     present: () => [...members.values()].map(({ network }) => network.networkId),
@@ -250,7 +262,7 @@ function dhcpOptions(network: HostNetwork, options: VirtualSegmentsOptions) {
   return {
     ...placeOf(number, options),
     subnet,
-    prefixLength: Number(subnet.split('/')[1]),
+    prefixLength: prefixLengthOf(subnet),
     mtu,
     metadataRouter: gateway,
     dns: { server: gateway, domain, isForwarding: uplink !== 'none' },
@@ -258,6 +270,10 @@ function dhcpOptions(network: HostNetwork, options: VirtualSegmentsOptions) {
     ...(uplink === 'none' ? {} : { gateway }),
     ...(prefix6 === null ? {} : { prefix6 }),
   }
+}
+
+function prefixLengthOf(subnet: string): number {
+  return Number(subnet.split('/')[1])
 }
 
 function placeOf(number: number, options: VirtualSegmentsOptions) {
