@@ -35,6 +35,7 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
       ]
     }),
     ['Template', `${vm.templateName}, version ${vm.templateVersion}`],
+    ...guestOf(vm),
     [
       'Hardware',
       `${vm.hardware.machineType}, ${vm.hardware.cpuModel}, ${vm.hardware.accelerator}, pinned with QEMU ${vm.hardware.qemuVersion}`,
@@ -50,6 +51,29 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
     ['Bound to', boundTo(vm, surroundings.hosts)],
     ['Created', formatInstant(vm.createdAt, surroundings.nowMs)],
     ['Revision', String(vm.revision)],
+  ]
+}
+
+function guestOf({ guest, cdroms, cloudInit }: VmView): Entry[] {
+  const told =
+    cloudInit === null
+      ? 'nothing'
+      : [
+          ...(cloudInit.hasUserData ? ['user-data'] : []),
+          `${cloudInit.sshKeys} SSH key${cloudInit.sshKeys === 1 ? '' : 's'}`,
+          ...(cloudInit.hasNetworkConfig ? ['a network configuration'] : []),
+        ].join(', ')
+  if (guest.boot === 'kernel') return cloudInit === null ? [] : [['Told at first boot', told]]
+  const has = [
+    `${guest.boot.toUpperCase()}${guest.secureBoot ? ' with secure boot' : ''}`,
+    `${guest.devices} devices`,
+    ...(guest.tpm ? ['a TPM'] : []),
+    ...(guest.display ? ['a display'] : []),
+  ]
+  return [
+    ['Guest', `${guest.os}, ${has.join(', ')}`],
+    ['Drives', cdroms.some((disc) => disc !== null) ? cdroms.map((disc) => disc ?? 'empty').join(', ') : 'empty'],
+    ['Told at first boot', told],
   ]
 }
 

@@ -5,6 +5,7 @@ import type { ClusterState } from '../model/cluster-state.ts'
 import type { ErrorCode } from '../model/dialtone-error.ts'
 import { type Guest, type GuestWish, refuseMemoryImages, resolveGuest } from '../model/guest.ts'
 import { cdromDrives, type IsoSpec } from '../model/iso.ts'
+import { blankTemplate } from '../model/template-manifest.ts'
 import type { VmSpec } from '../model/vm.ts'
 
 export type GuestAdmission =
@@ -47,6 +48,11 @@ export function admitGuest(cluster: ClusterState, wish: GuestQuestion, template:
   const unfit = wish.recovery.mode === 'boot' ? undefined : refuseMemoryImages(guest)
   if (unfit !== undefined)
     return refused('image-unfit', `it can't recover from memory: ${unfit}; let it recover by booting`)
+  if (template.name === blankTemplate && wish.rootDiskMiB === undefined)
+    return refused(
+      'invalid-input',
+      'say how large its empty disk is to be (--root-disk), or what it is made from (--template)',
+    )
   const { rootDiskMiB = template.rootDiskMiB } = wish
   if (rootDiskMiB < template.rootDiskMiB)
     return refused(

@@ -33,7 +33,13 @@ import { placementHandlers } from './handlers/placement-handlers.ts'
 import { planHandlers } from './handlers/plan-handlers.ts'
 import { recoveryHandlers } from './handlers/recovery-handlers.ts'
 import { vmHandlers } from './handlers/vm-handlers.ts'
+import { imageHandlers } from './images/image-handlers.ts'
+import { imagePlaces } from './images/image-places.ts'
+import { importIsoSaga } from './images/import-iso-saga.ts'
+import { importTemplateSaga } from './images/import-template-saga.ts'
+import { clearUploads } from './images/uploads.ts'
 import { fenceAgents } from './run-fence-agent.ts'
+import { ensureBlankTemplate } from './templates/blank-template.ts'
 import { buildTemplateSaga, enterTemplate } from './templates/build-template-saga.ts'
 
 const { values } = parseArgs({ options: { config: { type: 'string' } } })
@@ -49,6 +55,7 @@ const authority = await ensureAuthority(config, cluster.id)
 const tls = await issueControllerTls(authority, config, cluster.id)
 const agents = connectToAgents(tls, cluster.id)
 
+const places = imagePlaces(config)
 const engine = await startEngine({
   store,
   clock: systemClock,
@@ -58,11 +65,15 @@ const engine = await startEngine({
   fences: fenceAgents,
   signal: stopping.signal,
   moreSagas: (leader, tasks) => [
+    importTemplateSaga(leader, places),
+    importIsoSaga(leader, places),
     buildTemplateSaga(leader, config.templatesDirectory),
     cloneVmSaga(leader, agents, tasks),
     warmTemplateSaga(leader, agents, tasks),
   ],
 })
+await clearUploads(places.uploads, systemClock.wallTime().getTime())
+await ensureBlankTemplate(config.templatesDirectory)
 await enterBuiltTemplates()
 
 const context = { engine, agents }
@@ -89,6 +100,7 @@ const apiHandlers = {
   ...planHandlers(context),
   ...maintenanceHandlers(context),
   ...networkHandlers(context),
+  ...imageHandlers({ ...context, places }),
 }
 mountContract(apiServer, apiContract, apiHandlers, { identify: identifyByToken(store) })
 const port = await listen(apiServer, config.apiListen)
@@ -114,7 +126,7 @@ async function stop(): Promise<void> {
 async function enterBuiltTemplates(): Promise<void> {
   const names = await readdir(config.templatesDirectory, { withFileTypes: true }).catch(() => [])
   for (const entry of names) {
-    if (!entry.isDirectory()) continue
+    if (!entry.isDirectory() || entry.name.startsWith('.')) continue
     await enterTemplate(engine.leader, join(config.templatesDirectory, entry.name)).catch((error: unknown) =>
       logger.warn('template.not-entered', { name: entry.name, error }),
     )

@@ -10,6 +10,9 @@ export const templateVersionSchema = z
   .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'must be a template version: small letters, digits, dots and hyphens')
 
 export const rootDiskFileName = 'root.qcow2'
+/** The template that there always is: an empty disk, for systems that are installed from a disc. */
+export const blankTemplate = 'blank'
+
 /** The files of a template that is started with a kernel of its own: it has both, or neither. */
 export const kernelFileNames = ['vmlinux', 'initrd.img'] as const
 export const templateManifestFileName = 'manifest.json'

@@ -4,6 +4,7 @@ import { clusterRoutes } from './cluster-routes.ts'
 import { drillRoutes } from './drill-routes.ts'
 import { firewallRoutes } from './firewall-routes.ts'
 import { hostRoutes } from './host-routes.ts'
+import { imageRoutes } from './image-routes.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
 import { maintenanceRoutes } from './maintenance-routes.ts'
 import { migrationRoutes } from './migration-routes.ts'
@@ -16,6 +17,7 @@ import { vmRoutes } from './vm-routes.ts'
 
 export const apiContract = {
   ...vmRoutes,
+  ...imageRoutes,
   ...cloneRoutes,
   ...drillRoutes,
   ...recoveryRoutes,
