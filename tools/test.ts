@@ -1,5 +1,5 @@
 /**
- * `npm test` after the set-up, and its parts by name: `node tools/test.ts [check] [unit] [scenario] [e2e]`. All tests
+ * `npm test` after the set-up, and its parts by name: `node tools/test.ts [check] [unit] [scenario] [e2e] [guests]`. All tests
  * report through one runner, so that the counts at the end are those of all parts together.
  */
 import { glob } from 'node:fs/promises'
@@ -16,6 +16,7 @@ type Part = {
   readonly patterns: readonly string[]
   readonly isSequential: boolean
   readonly timeoutMs: number
+  readonly isByNameOnly?: boolean
 }
 
 const root = join(import.meta.dirname, '..')
@@ -29,7 +30,9 @@ const parts: readonly Part[] = [
   },
   { name: 'scenario', patterns: ['scenarios/**/*.test.ts'], isSequential: false, timeoutMs: 120_000 },
   // Real machines that share two cores: their time-outs hold only if they run one after the other.
-  { name: 'e2e', patterns: ['e2e/**/*.test.ts'], isSequential: true, timeoutMs: 900_000 },
+  { name: 'e2e', patterns: ['e2e/*.test.ts'], isSequential: true, timeoutMs: 900_000 },
+  // Whole operating systems, which take minutes without KVM: by name only.
+  { name: 'guests', patterns: ['e2e/long/*.test.ts'], isSequential: true, timeoutMs: 3_600_000, isByNameOnly: true },
 ]
 
 /** Runs these parts in order, all of them even if one fails, and says whether all passed. */
@@ -68,7 +71,8 @@ async function* runPart({ name, patterns, isSequential, timeoutMs }: Part): Asyn
 }
 
 const names = ['check', ...parts.map(({ name }) => name)]
-const wanted = process.argv.length > 2 ? process.argv.slice(2) : names
+const usual = ['check', ...parts.flatMap(({ name, isByNameOnly }) => (isByNameOnly === true ? [] : [name]))]
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : usual
 const unknown = wanted.find((name) => !names.includes(name))
 if (unknown !== undefined) {
   console.error(`there is no part ${unknown}; there are: ${names.join(', ')}`)

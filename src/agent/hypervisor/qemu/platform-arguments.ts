@@ -9,7 +9,7 @@ import { firmwareFiles } from './firmware-files.ts'
 import { hex, pairs, properties } from './option-syntax.ts'
 
 /** PCI slots on the root bus that no other machine uses. */
-const slots = { display: 0x01, disks: 0x1a, usb: 0x1b }
+const slots = { display: 0x01, seed: 0x19, disks: 0x1a, usb: 0x1b }
 
 /** The controller of the disks, where these are not virtio's; drives and seed are on the chipset's own. */
 const disksController = 'sata'
@@ -123,19 +123,30 @@ function tpm(socket: string): string[] {
 }
 
 /** Drives are there with and without a disc: one is put in and taken out while the machine runs. */
-function drives({ discs, seedPath }: MachinePlatform): string[] {
+function drives({ discs, seedPath, guest }: MachinePlatform): string[] {
   const all = Array.from({ length: cdromDrives }, (_, drive) => ({
     id: driveId(drive),
     path: discs[drive] ?? null,
     place: { bus: `ide.${drive}`, bootindex: `${drive + 1}` },
   }))
-  const seed = seedPath === undefined ? [] : [{ id: 'seed', path: seedPath, place: { bus: `ide.${cdromDrives}` } }]
-  return [...all, ...seed].flatMap(({ id, path, place }) => {
-    if (path === null) return ['-device', properties('ide-cd', { id, ...place })]
-    const { file, format } = discNodes(`${id}-0`, path)
-    return [
-      ...['-blockdev', pairs(file), '-blockdev', pairs(format)],
-      ...['-device', properties('ide-cd', { id, drive: `${id}-0`, ...place })],
-    ]
-  })
+  const inDrives = all.flatMap(({ id, path, place }) =>
+    path === null ? ['-device', properties('ide-cd', { id, ...place })] : disc(path, { id, driver: 'ide-cd', place }),
+  )
+  if (seedPath === undefined) return inDrives
+  // The kernels of cloud images know no SATA.
+  const seed =
+    guest.devices === 'virtio'
+      ? { id: 'seed', driver: 'virtio-blk-pci', place: { addr: hex(slots.seed) } }
+      : { id: 'seed', driver: 'ide-cd', place: { bus: `ide.${cdromDrives}` } }
+  return [...inDrives, ...disc(seedPath, seed)]
+}
+
+type DiscDevice = { readonly id: string; readonly driver: string; readonly place: Readonly<Record<string, string>> }
+
+function disc(path: string, { id, driver, place }: DiscDevice): string[] {
+  const { file, format } = discNodes(`${id}-0`, path)
+  return [
+    ...['-blockdev', pairs(file), '-blockdev', pairs(format)],
+    ...['-device', properties(driver, { id, drive: `${id}-0`, ...place })],
+  ]
 }
