@@ -10,6 +10,7 @@ import { openScreen } from '../src/cli/screen.ts'
 import { runCommand } from '../src/linux/run-command.ts'
 import { metadataAddress } from '../src/model/cloud-init.ts'
 import { DialtoneError, type ErrorCode } from '../src/model/dialtone-error.ts'
+import { consoleLogOf } from './console-log.ts'
 import { openConsole } from './open-console.ts'
 import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
 
@@ -63,7 +64,7 @@ test('a machine asks its network who it is and is told so, and nobody is told of
   assert.doesNotMatch(answer, /secret/)
 })
 
-test('what a machine is told is in no list, no watch, no dump and no error', async () => {
+test('what a machine is told is in no list, no task, no event and no dump', async () => {
   const { api } = laboratory
   const shown = JSON.stringify([
     await api.call('listVms', {}),
@@ -108,7 +109,7 @@ test('what is no disc and no disk, or leads elsewhere, is not taken, and nothing
   assert.deepEqual(left, [])
 })
 
-test('a machine boots from a disc by UEFI, moves with its firmware’s variables, and finds them again at the next boot', async () => {
+test('a machine boots from a disc by UEFI, and moves with its firmware’s variables', async () => {
   const { api, untilTaskEnds, untilOn } = laboratory
   await untilHeard('new', /iPXE 1\.[0-9]+/)
   const before = await api.call('getVm', { params: { vm: 'new' } })
@@ -153,20 +154,8 @@ async function untilHeard(vm: string, pattern: RegExp): Promise<void> {
   while (!pattern.test(heard)) {
     assert(performance.now() < givesUpAtMs, `${vm} says ${pattern}, but said: ${heard.slice(-1000)}`)
     await delay(200)
-    heard = await consoleLog(id)
+    heard = await consoleLogOf(laboratory, id)
   }
-}
-
-async function consoleLog(vmId: string): Promise<string> {
-  for (const host of ['h1', 'h2']) {
-    const processes = join(laboratory.folder, 'hosts', host, 'run', 'processes')
-    const names = (await readdir(processes).catch(() => [])).filter((name) => name.startsWith(vmId))
-    for (const name of names) {
-      const text = await readFile(join(processes, name, 'console.log'), 'utf8').catch(() => '')
-      if (text !== '') return text
-    }
-  }
-  return ''
 }
 
 const quietScreen = () => openScreen(true, { stdout: process.stdout, stderr: process.stderr, environment: {} })
@@ -178,12 +167,29 @@ async function importIso(name: string, path: string): Promise<void> {
   await untilTaskEnds(task.id)
 }
 
-async function importTemplate(name: string, path: string): Promise<void> {
+async function importTemplate(name: string, path: string, version?: string): Promise<void> {
   const { api, untilTaskEnds } = laboratory
   const source = await bringImage({ api, screen: quietScreen() }, path, {})
-  const { task } = await api.call('importTemplate', { body: { name, source } })
+  const { task } = await api.call('importTemplate', { body: { name, source, version } })
   await untilTaskEnds(task.id)
 }
+
+test('a disk that boots by itself becomes a template, whose machines have a disk as large as was asked for', async () => {
+  const { api, untilTaskEnds } = laboratory
+  const disk = Buffer.alloc(2 ** 20)
+  disk.writeUInt16LE(0xaa55, 510)
+  const path = join(scratch, 'disk.raw')
+  await writeFile(path, disk)
+  const version = `e2e-${process.pid}`
+  await importTemplate('sector', path, version)
+  const body = { name: 'sector', template: 'sector', rootDiskMiB: 10, start: false }
+  const { vm, task } = await api.call('createVm', { body })
+  await untilTaskEnds(task.id)
+  assert.deepEqual([vm.guest.boot, vm.disks[0]?.sizeMiB, vm.templateVersion], ['bios', 10, `sector-${version}`])
+  await assert.rejects(importTemplate('sector', path, version), failsWith('name-taken', /give it another --version/))
+  // The folder of templates is shared by all laboratories.
+  await rm(join(laboratory.folder, '..', '..', 'templates', vm.templateVersion), { recursive: true })
+})
 
 async function inScratch(name: string, content: string): Promise<string> {
   const path = join(scratch, name)

@@ -31,8 +31,9 @@ export function entriesFor(text: string, suite: string): string[] {
     .map((entry) => entry.replaceAll(/^#.*\n?/gm, '').trim())
     .filter((entry) => {
       const suites = /^Suites:(.*)$/m.exec(entry)?.[1]?.trim().split(/\s+/) ?? []
-      const isSource = !/^Types:.*\bdeb\b/m.test(entry) || /^Enabled:\s*no/m.test(entry)
-      return !isSource && suites.some((one) => isOf(one, suite))
+      const types = /^Types:(.*)$/m.exec(entry)?.[1]?.trim().split(/\s+/) ?? []
+      const isOffered = types.includes('deb') && !/^Enabled:\s*no/m.test(entry)
+      return isOffered && suites.some((one) => isOf(one, suite))
     })
 }
 

@@ -151,6 +151,7 @@ function addCreate(vm: Command): void {
           refuseGroups(options)
           return createFromMemory(session, { name, ...options, template: requireTemplate(options) })
         }
+        requireDisk(options)
         const begun = await session.api.call('createVm', {
           body: {
             name,
@@ -179,6 +180,14 @@ function addCreate(vm: Command): void {
         await finish(session, begun, options)
       }),
     )
+}
+
+function requireDisk({ template, rootDisk }: CreateOptions): void {
+  if (template !== undefined || rootDisk !== undefined) return
+  throw new CommandFailure('invalid-input', 'It is not said what the VM is made from.', {
+    exitCode: exitCodes.usage,
+    next: 'Name a --template, or the size of an empty disk and the disc that fills it: --root-disk 20GiB --iso DISC.',
+  })
 }
 
 /** The memory is a template's. */

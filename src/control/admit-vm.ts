@@ -4,7 +4,7 @@ import type { TemplateSpec } from '../model/cluster.ts'
 import { type ClusterState, isOnSharedStorage } from '../model/cluster-state.ts'
 import type { ErrorCode } from '../model/dialtone-error.ts'
 import type { PinnedHardware } from '../model/hardware.ts'
-import type { HostId, VmId, VolumeId } from '../model/ids.ts'
+import { flatNetworkId, type HostId, type NetworkId, type VmId, type VolumeId } from '../model/ids.ts'
 import type { CloneOrigin, DiskFormat } from '../model/machine-order.ts'
 import { cardFields, flatNetworkName } from '../model/network.ts'
 import { noPlacementRules, type PlacementRules } from '../model/placement-rules.ts'
@@ -92,6 +92,12 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
   const nics = assignNics(cluster, nicWishes(wish))
   if ('kind' in nics) return refuse(nics.code, nics.message)
   const [firstNic, ...moreNics] = nics
+  const untold = guest.cloudInit !== null && guest.guest.boot === 'kernel' && nics.every(isFlat)
+  if (untold)
+    return refuse(
+      'invalid-input',
+      `nothing would tell ${wish.name} its user-data and keys: ${template.name} has no drive for a seed, and the flat network answers nobody; give it a card in another network`,
+    )
   const number = smallestFree(new Set([...cluster.vms.values()].map(({ spec }) => spec.number)))
   const base: Omit<VmSpec, 'disks' | 'boundToHostId'> = {
     id: identity.vmId,
@@ -125,6 +131,10 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
   }
   const rootDiskMiB = wish.origin?.rootDiskMiB ?? guest.rootDiskMiB
   return admitOnStorage(cluster, base, { wish, rootDiskMiB, storage, identity, requiredHost: host?.spec.id })
+}
+
+function isFlat({ networkId }: { readonly networkId: NetworkId }): boolean {
+  return networkId === flatNetworkId
 }
 
 function nicWishes({ networks = [], address }: VmWish): readonly [NicWish, ...NicWish[]] {

@@ -24,7 +24,7 @@ export async function makeSeed(machine: MachineOrder, path: string): Promise<voi
       'xorriso',
       [
         ...['-as', 'mkisofs', '-quiet', '-V', 'cidata', '-J', '-r', `--modification-date=${madeAt}`],
-        ...['--set_all_file_dates', 'set_to_mtime', '-o', draft, folder],
+        ...['--set_all_file_dates', madeAt, '-o', draft, folder],
       ],
       { timeoutMs, errorCode: 'machine-setup' },
     )

@@ -1,5 +1,6 @@
 /** Images from outside over the API: uploads, templates from disks, the library of discs, and the drives that they are put into. */
 import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { findIso } from '../../control/admit-guest.ts'
 import { commitAndSee, put, unchanged, untilCommitted } from '../../engine/leader.ts'
 import { keys } from '../../engine/state/keys.ts'
@@ -15,6 +16,7 @@ import type { Handlers } from '../../transport/mount-contract.ts'
 import { type ApiContext, findVm, viewOfTask, viewOfVm } from '../handlers/api-context.ts'
 import { whereItIs } from '../handlers/where-it-is.ts'
 import type { ImagePlaces } from './image-places.ts'
+import { isTemplate } from './import-template-saga.ts'
 import { receiveUpload } from './uploads.ts'
 
 type ImageHandlers = Handlers<typeof imageRoutes>
@@ -40,7 +42,8 @@ async function importTemplate(
   const { leader } = context.engine
   const today = leader.clock.wallTime().toISOString().slice(0, 10)
   const version = templateVersionSchema.parse(`${body.name}-${body.version ?? today}`)
-  if ([...leader.index.state().templates.values()].some((template) => template.version === version))
+  const isKnown = [...leader.index.state().templates.values()].some((template) => template.version === version)
+  if (isKnown || (await isTemplate(join(context.places.templates, version))))
     throw new DialtoneError(
       'name-taken',
       `there is a template of version ${version} already: give it another --version`,

@@ -1,5 +1,5 @@
 /** Makes a template of a disk image from outside: brought here, looked at without trust, copied into a folder of its own, entered. */
-import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Leader } from '../../engine/leader.ts'
@@ -60,6 +60,9 @@ async function takeIn(
   { journal, signal, progress }: StepContext<Journal>,
 ): Promise<void> {
   const { wish, version } = journal
+  const folder = join(places.templates, version)
+  // This import's own, from before a crash: the folder was free when it was asked for.
+  if (await isTemplate(folder)) return
   const work = workFolder(places, journal)
   const [path, output] = [join(work, 'source'), join(work, 'template')]
   await mkdir(work, { recursive: true, mode: 0o700 })
@@ -94,7 +97,7 @@ async function takeIn(
     reseedsOnResume: false,
   }
   await writeFile(join(output, templateManifestFileName), `${JSON.stringify(manifest, null, 2)}\n`)
-  await moveIntoPlace(output, join(places.templates, version))
+  await moveIntoPlace(output, folder)
   await rm(work, { recursive: true, force: true })
 }
 
@@ -103,12 +106,18 @@ function workFolder({ templates }: ImagePlaces, { version }: Journal): string {
   return join(templates, `.import-${version}`)
 }
 
-/** An earlier attempt may have come so far. */
+/** A folder with a manifest is a whole one. */
+export async function isTemplate(folder: string): Promise<boolean> {
+  return stat(join(folder, templateManifestFileName)).then(
+    () => true,
+    () => false,
+  )
+}
+
 async function moveIntoPlace(from: string, to: string): Promise<void> {
   for (const name of [rootDiskFileName, templateManifestFileName]) {
     await using file = await open(join(from, name), 'r')
     await file.sync()
   }
-  await rm(to, { recursive: true, force: true })
   await rename(from, to)
 }

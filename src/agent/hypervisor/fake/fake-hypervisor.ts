@@ -5,7 +5,7 @@ import type { Hypervisor, HypervisorFacts, MachineDefinition, MachineShape } fro
 import { bakeFakeImage, prepareFakeSpare } from './fake-image.ts'
 import { attachToFakeMachine, refuseTakenDisk } from './fake-machine.ts'
 import { receiveFakeMachine } from './fake-move.ts'
-import { type FakeMachine, type FakeWorld, passTime } from './fake-world.ts'
+import { drivesOf, type FakeMachine, type FakeWorld, passTime } from './fake-world.ts'
 
 export type FakeHypervisorOptions = {
   readonly world: FakeWorld
@@ -80,7 +80,7 @@ function newMachine(world: FakeWorld, definition: MachineDefinition): FakeMachin
     isDeaf: false,
     isUnkillable: false,
     isLinkUp: true,
-    discs: new Map((definition.platform?.discs ?? []).map((path, drive) => [drive, path])),
+    discs: drivesOf(definition),
     console: undefined,
     observers: new Set(),
   }

@@ -2,7 +2,15 @@
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { MachineExit, MachineShape, MemoryImageFiles, SpareMachine } from '../hypervisor.ts'
 import { attachToFakeMachine } from './fake-machine.ts'
-import { endFakeMachine, type FakeMachine, type FakeSpare, type FakeWorld, keepFile, passTime } from './fake-world.ts'
+import {
+  drivesOf,
+  endFakeMachine,
+  type FakeMachine,
+  type FakeSpare,
+  type FakeWorld,
+  keepFile,
+  passTime,
+} from './fake-world.ts'
 
 export async function bakeFakeImage(
   world: FakeWorld,
@@ -55,7 +63,7 @@ function holdSpare(world: FakeWorld, spare: FakeSpare, isLocking: boolean): Spar
         isDeaf: false,
         isUnkillable: false,
         isLinkUp: true,
-        discs: new Map((spare.shape.platform?.discs ?? []).map((path, drive) => [drive, path])),
+        discs: drivesOf(spare.shape),
         console: undefined,
       }
       const machine: FakeMachine = {

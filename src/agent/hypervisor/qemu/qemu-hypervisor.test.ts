@@ -66,6 +66,11 @@ async function makeFixture(): Promise<HypervisorFixture> {
     return overlay
   }
   const newPath = (name: string): string => join(directory, `${(files += 1)}-${name}`)
+  const newDisc = async (): Promise<string> => {
+    const path = newPath('disc.iso')
+    await writeFile(path, Buffer.alloc(65_536), { mode: 0o644 })
+    return path
+  }
   const brokenImage = async (): Promise<MemoryImageFiles> => {
     const image = { memory: newPath('memory'), state: newPath('state') }
     await writeFile(image.memory, '')
@@ -103,6 +108,7 @@ async function makeFixture(): Promise<HypervisorFixture> {
     sibling,
     overlayOn,
     newPath,
+    newDisc,
     brokenImage,
     killFromOutside: (machine) => {
       process.kill(machine.pid, 'SIGKILL')
