@@ -10,9 +10,7 @@ const sentences: Readonly<Record<string, string>> = {
   check: 'types, lint, format and architecture; nothing is run. Parts by name: npm run check -- types lint',
   'test:unit': 'all tests that need no machine; one file: node_modules/.bin/node --test FILE',
   scenario: 'the scenarios of scenarios/',
-  e2e: 'tests with real machines, one after the other; needs root',
-  'e2e:guests':
-    'boots Debian by BIOS and by UEFI, with cloud-init: minutes without KVM; needs root, and a mirror to build it from',
+  e2e: 'tests with real machines, one after the other; needs root; long: npm run e2e -- faults --rounds 50, npm run e2e -- long/debian',
   bench: 'measures: npm run bench -- --list',
   soak: 'drills of mixed kind in a row, hundreds of them, and a look at what they left: npm run soak -- --drills 500',
   'soak:load': 'every processor busy for an hour, and no host may be fenced: npm run soak:load -- --minutes 60',
