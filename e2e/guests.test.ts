@@ -107,6 +107,11 @@ test('what is no disc and no disk, or leads elsewhere, is not taken, and nothing
   assert.deepEqual(isos.map(({ name }) => name).sort(), ['bios', 'uefi'])
   const left = await readdir(join(laboratory.folder, 'controller', 'uploads'))
   assert.deepEqual(left, [])
+  const templates = await readdir(join(laboratory.folder, '..', '..', 'templates'))
+  assert.deepEqual(
+    templates.filter((name) => /^(?:\.import-)?(?:text|overlay|outside)-/.test(name)),
+    [],
+  )
 })
 
 test('a machine boots from a disc by UEFI, and moves with its firmware’s variables', async () => {

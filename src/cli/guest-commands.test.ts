@@ -64,6 +64,12 @@ test('what makes no sense is said before anything is done', async () => {
   assert.equal(changes().length, done)
 })
 
+test('an address with a password in it is refused: it would be shown', async () => {
+  const ending = await dialtone('iso import https://me:secret@example.org/disc.iso --name x')
+  assert.equal(ending.code, 1)
+  assert.match(ending.err, /must have no user and password in it/)
+})
+
 test('user-data of any other kind is refused by the server with the field that is wrong', async () => {
   const large = join(folder, 'large')
   await writeFile(large, 'x'.repeat(16_385))

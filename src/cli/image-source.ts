@@ -32,7 +32,7 @@ async function uploadFile({ api, screen }: Session, path: string): Promise<strin
   const upload = randomBytes(16).toString('hex')
   const query = { bytes: String(found.size) }
   const stream = await api.upgrade('upload', { params: { upload }, query })
-  screen.note(`Uploads ${formatSize(Math.ceil(found.size / 2 ** 20))} …`)
+  screen.note(`Uploads ${formatSize(Math.ceil(found.size / 2 ** 20))} …\n`)
   const answer = text(stream)
   const file = createReadStream(path)
   file.once('error', () => stream.destroy())

@@ -40,10 +40,7 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
       'Hardware',
       `${vm.hardware.machineType}, ${vm.hardware.cpuModel}, ${vm.hardware.accelerator}, pinned with QEMU ${vm.hardware.qemuVersion}`,
     ],
-    [
-      'Kernel arguments',
-      vm.extraCommandLine === '' ? 'those of the template' : `those of the template and ${vm.extraCommandLine}`,
-    ],
+    ...kernelArgumentsOf(vm),
     ['Generation id', vm.generationId],
     ['HA', vm.ha ? 'yes: restarted elsewhere when its host is proven dead' : 'no'],
     ...recoveryOf(vm, surroundings),
@@ -54,7 +51,13 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
   ]
 }
 
-function guestOf({ guest, cdroms, cloudInit }: VmView): Entry[] {
+function kernelArgumentsOf({ guest, extraCommandLine }: VmView): Entry[] {
+  if (guest.boot !== 'kernel') return []
+  const further = extraCommandLine === '' ? '' : ` and ${extraCommandLine}`
+  return [['Kernel arguments', `those of the template${further}`]]
+}
+
+function guestOf({ guest, discs, cloudInit }: VmView): Entry[] {
   const told =
     cloudInit === null
       ? 'nothing'
@@ -72,7 +75,7 @@ function guestOf({ guest, cdroms, cloudInit }: VmView): Entry[] {
   ]
   return [
     ['Guest', `${guest.os}, ${has.join(', ')}`],
-    ['Drives', cdroms.some((disc) => disc !== null) ? cdroms.map((disc) => disc ?? 'empty').join(', ') : 'empty'],
+    ['Drives', discs.map((disc) => disc ?? 'empty').join(', ') || 'empty'],
     ['Told at first boot', told],
   ]
 }

@@ -33,7 +33,7 @@ const twoDisks: VmView['disks'] = [
   { volumeId: volumeIdSchema.parse('vol-bbbbbbbb'), storageId, format: 'raw', sizeMiB: 64 },
 ]
 
-const kernelBooted = { guest: kernelGuest, cdroms: [], cloudInit: null }
+const kernelBooted = { guest: kernelGuest, cdroms: [], discs: [], cloudInit: null }
 
 export function makeVmView(changes: Partial<VmView> = {}): VmView {
   return {

@@ -26,6 +26,7 @@ export function vmView(
   return {
     ...spec,
     cloudInit: summarizeCloudInit(spec.cloudInit),
+    discs: spec.cdroms.map((isoId) => (isoId === null ? null : (cluster.isos.get(isoId)?.name ?? isoId))),
     nics: nicViews(cluster, spec),
     templateName: cluster.templates.get(spec.templateId)?.name ?? spec.templateVersion,
     securityGroups: spec.securityGroupIds.map((id) => cluster.securityGroups.get(id)?.name ?? id),

@@ -18,7 +18,12 @@ export const imageSourceSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('upload'), upload: uploadIdSchema }),
   z.strictObject({
     kind: z.literal('url'),
-    url: z.url({ protocol: /^https?$/, error: 'must begin with http:// or https://' }),
+    url: z
+      .url({ protocol: /^https?$/, error: 'must begin with http:// or https://' })
+      .refine(
+        (text) => !/^[^/]*\/\/[^/?#]*@/.test(text),
+        'must have no user and password in it: errors and tasks would show them',
+      ),
     /** What must come; unchecked when left out. */
     sha256: z
       .string()

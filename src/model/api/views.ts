@@ -17,6 +17,8 @@ export const vmViewSchema = z.object({
   ...vmSpecSchema.omit({ cloudInit: true }).shape,
   /** What it is told about itself, without what is secret in it. */
   cloudInit: cloudInitSummarySchema.nullable(),
+  /** Names of the discs in its drives. */
+  discs: z.array(z.string().nullable()),
   nics: z.array(vmNicViewSchema),
   templateName: z.string(),
   /** Names of its security groups. */

@@ -224,7 +224,12 @@ async function answerMetadata(member: Member, options: VirtualSegmentsOptions, i
   if (isNew) await member.metadata?.[Symbol.asyncDispose]()
   if (isNew) member.metadata = undefined
   if (metadata === undefined || member.metadata !== undefined) return
-  member.metadata = await serveMetadata(handleOf(number, options), (question) => metadata({ ...question, networkId }))
+  try {
+    member.metadata = await serveMetadata(handleOf(number, options), (question) => metadata({ ...question, networkId }))
+  } catch (error) {
+    // The machines are connected all the same; it is tried again when everything is looked through.
+    options.logger.error('metadata.not-answered', { network: member.network.name, error })
+  }
 }
 
 /** What makes it another network when it changes; not who is where. */
