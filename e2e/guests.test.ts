@@ -47,6 +47,11 @@ after(async () => {
   await rm(scratch, { recursive: true, force: true })
 })
 
+test('a recipe that is built already is entered over the API', async () => {
+  const { task } = await laboratory.api.call('buildTemplate', { body: { recipe: 'tiny' } })
+  await laboratory.untilTaskEnds(task.id)
+})
+
 test('a machine boots from a disc by BIOS, and is heard on its serial console', async () => {
   await untilHeard('old', /Booting from DVD\/CD.*iPXE 1\.[0-9]+/s)
 })

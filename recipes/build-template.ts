@@ -196,7 +196,7 @@ if (import.meta.main) {
   try {
     const check = values.verify === true ? 'sums' : 'sizes'
     const { directory } = await buildTemplate({ recipe, into: values.into, check, onProgress: print })
-    if (!isJson) console.log(directory)
+    console.log(isJson ? JSON.stringify({ directory }) : directory)
   } catch (error) {
     if (!(error instanceof DialtoneError)) throw error
     console.error(isJson ? JSON.stringify({ error: error.code, message: error.message }) : error.message)
