@@ -53,6 +53,7 @@ test('what makes no sense is said before anything is done', async () => {
     [`iso import ${binary} --name x --sha256 ${'a'.repeat(64)}`, 2, /fetched from an address/],
     ['vm create x --template tiny --firmware efi', 2, /bios, uefi/],
     ['vm create x --from-memory', 2, /needs a --template/],
+    ['vm create x --template tiny --from-memory --firmware uefi', 2, /--firmware and --from-memory do not go together/],
     [`vm create x --template tiny --user-data ${binary}`, 2, /no text in UTF-8/],
     [`vm create x --template tiny --user-data ${join(folder, 'missing')}`, 2, /can't be read/],
     ['vm cdrom insert web installer --drive 2', 2, /one of 0, 1/],

@@ -148,7 +148,7 @@ function addCreate(vm: Command): void {
     .action((name: string, options: CreateOptions, command: Command) =>
       withSession(command, async (session) => {
         if (options.fromMemory === true) {
-          refuseGroups(options)
+          refuseWithMemory(options)
           return createFromMemory(session, { name, ...options, template: requireTemplate(options) })
         }
         requireDisk(options)
@@ -199,10 +199,26 @@ function requireTemplate({ template }: CreateOptions): string {
   })
 }
 
-/** What starts from memory runs at once: it has the groups of the machine that the memory is of. */
-function refuseGroups({ securityGroup = [] }: CreateOptions): void {
-  if (securityGroup.length === 0) return
-  throw new CommandFailure('invalid-input', '--security-group and --from-memory do not go together.', {
+/** What starts from memory runs at once, as the machine that the memory is of: nothing of these can be said of it beforehand. */
+const notFromMemory = {
+  securityGroup: '--security-group',
+  iso: '--iso',
+  rootDisk: '--root-disk',
+  os: '--os',
+  firmware: '--firmware',
+  secureBoot: '--secure-boot',
+  tpm: '--tpm',
+  display: '--display',
+  devices: '--devices',
+  userData: '--user-data',
+  sshKey: '--ssh-key',
+  networkConfig: '--network-config',
+} as const satisfies { readonly [Option in keyof CreateOptions]?: string }
+
+function refuseWithMemory(options: CreateOptions): void {
+  const given = Object.entries(notFromMemory).find(([option]) => Object.hasOwn(options, option))
+  if (given === undefined) return
+  throw new CommandFailure('invalid-input', `${given[1]} and --from-memory do not go together.`, {
     exitCode: exitCodes.usage,
     next: 'Leave one of them out; dialtone firewall apply gives groups to a VM that runs.',
   })
