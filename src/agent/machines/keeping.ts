@@ -66,6 +66,8 @@ export type Keeping = {
   isReleased: boolean
   /** The release that is under way. */
   releasing: Promise<void> | undefined
+  /** On the host's clock: from then on, nothing that a dead process of it had sent to a disk is still on its way. */
+  landedAtMs: number
   /** The newest epoch it was ordered to start under, from the moment of the order on. */
   orderedEpoch: number
   /** It leaves this host while it runs. */
@@ -102,6 +104,7 @@ export function beginKeeping(
     queue: from.after,
     isReleased: false,
     releasing: undefined,
+    landedAtMs: 0,
     orderedEpoch: record.epoch,
     departure: undefined,
     arrival: undefined,

@@ -14,6 +14,7 @@ import {
 import type { Timings } from '../../model/timings.ts'
 import type { WatchdogLink } from '../watchdog/watchdog-link.ts'
 import type { WatchdogState } from '../watchdog/watchdog-message.ts'
+import type { ClearedSlots } from './cleared-slots.ts'
 
 export type GuardEntry = {
   readonly storageIds: readonly StorageId[]
@@ -28,9 +29,10 @@ export type LicenceKeeper = {
   pillRead(storageId: StorageId, readAtMs: number): void
   /**
    * This host clears its own slot. Until an acknowledgement of a heartbeat that was sent after `finishedAtMs` has arrived, its slot counts
-   * for nothing: the write may have erased a pill that was put there meanwhile. Null while the write is under way.
+   * for nothing: the write may have erased a pill that was put there meanwhile. Null before the write; once it resolves, the agent that
+   * follows this one would know, too.
    */
-  ownSlotCleared(storageId: StorageId, finishedAtMs: number | null): void
+  ownSlotCleared(storageId: StorageId, finishedAtMs: number | null): Promise<void>
   setTimings(timings: Timings): void
   timings(): Timings
   /** Whether a machine on these shared storages may run at this moment. */
@@ -55,6 +57,9 @@ export function createLicenceKeeper(options: {
   readonly link: WatchdogLink
   readonly logger: Logger
   readonly timings: Timings
+  readonly clearedSlots: ClearedSlots
+  /** When an earlier agent's last order to clear a slot has had its effect at the latest. */
+  readonly earlierClearedByMs: number
 }): LicenceKeeper {
   let timings = options.timings
   let acknowledgedHeartbeatSentAtMs: number | null = null
@@ -63,7 +68,9 @@ export function createLicenceKeeper(options: {
   const pills = new Map<StorageId, number | null>()
   const guarded = new Map<VmId, GuardEntry>()
   /** Slots that this host itself has cleared, until the leader has been heard since. */
-  const cleared = new Map<StorageId, number | null>()
+  const cleared = new Map<StorageId, number | null>(
+    options.clearedSlots.left.map((storageId) => [storageId, options.earlierClearedByMs]),
+  )
 
   let hasSpoken = false
 
@@ -73,13 +80,16 @@ export function createLicenceKeeper(options: {
   }
   const tellSoon = () =>
     void tellWatchdog().catch((error: unknown) => options.logger.warn('watchdog.silent', { error }))
+  const forgetCleared = (storageId: StorageId) =>
+    void options.clearedSlots
+      .remove(storageId)
+      .catch((error: unknown) => options.logger.warn('slot.clearing-not-forgotten', { storageId, error }))
 
   return {
     acknowledged(sentAtMs) {
       acknowledgedHeartbeatSentAtMs = Math.max(sentAtMs, acknowledgedHeartbeatSentAtMs ?? sentAtMs)
-      settleBefore(cleared, sentAtMs)
-      const settled = settleBefore(pills, sentAtMs)
-      if (settled > 0) tellSoon()
+      for (const storageId of settleBefore(cleared, sentAtMs)) forgetCleared(storageId)
+      if (settleBefore(pills, sentAtMs).length > 0) tellSoon()
     },
     pillFreeRead(storageId, startedAtMs) {
       if (!pills.has(storageId) && !cleared.has(storageId)) reads.set(storageId, startedAtMs)
@@ -91,10 +101,11 @@ export function createLicenceKeeper(options: {
       reads.delete(storageId)
       tellSoon()
     },
-    ownSlotCleared(storageId, finishedAtMs) {
+    async ownSlotCleared(storageId, finishedAtMs) {
       cleared.set(storageId, finishedAtMs)
       reads.delete(storageId)
       tellSoon()
+      if (finishedAtMs === null) await options.clearedSlots.add(storageId)
     },
     setTimings: (next) => {
       timings = next
@@ -140,9 +151,9 @@ function wordOf(
   }
 }
 
-/** Takes out what was noted before this moment; null is a moment that hasn't come yet. Gives how many that were. */
-function settleBefore(noted: Map<StorageId, number | null>, sentAtMs: number): number {
-  const settled = [...noted].filter(([, atMs]) => atMs !== null && atMs < sentAtMs)
-  for (const [storageId] of settled) noted.delete(storageId)
-  return settled.length
+/** Takes out what was noted before this moment, and gives it; null is a moment that hasn't come yet. */
+function settleBefore(noted: Map<StorageId, number | null>, sentAtMs: number): readonly StorageId[] {
+  const settled = [...noted].flatMap(([storageId, atMs]) => (atMs !== null && atMs < sentAtMs ? [storageId] : []))
+  for (const storageId of settled) noted.delete(storageId)
+  return settled
 }
