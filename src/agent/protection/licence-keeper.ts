@@ -53,24 +53,23 @@ export type LicenceKeeper = {
   tellWatchdog(): Promise<void>
 }
 
-export function createLicenceKeeper(options: {
+export type LicenceKeeperOptions = {
   readonly link: WatchdogLink
   readonly logger: Logger
   readonly timings: Timings
   readonly clearedSlots: ClearedSlots
   /** When an earlier agent's last order to clear a slot has had its effect at the latest. */
   readonly earlierClearedByMs: number
-}): LicenceKeeper {
+}
+
+export function createLicenceKeeper(options: LicenceKeeperOptions): LicenceKeeper {
   let timings = options.timings
   let acknowledgedHeartbeatSentAtMs: number | null = null
   const reads = new Map<StorageId, number>()
   /** When each pill was first read, on the host's clock. */
   const pills = new Map<StorageId, number | null>()
   const guarded = new Map<VmId, GuardEntry>()
-  /** Slots that this host itself has cleared, until the leader has been heard since. */
-  const cleared = new Map<StorageId, number | null>(
-    options.clearedSlots.left.map((storageId) => [storageId, options.earlierClearedByMs]),
-  )
+  const cleared = openClearings(options)
 
   let hasSpoken = false
 
@@ -80,15 +79,11 @@ export function createLicenceKeeper(options: {
   }
   const tellSoon = () =>
     void tellWatchdog().catch((error: unknown) => options.logger.warn('watchdog.silent', { error }))
-  const forgetCleared = (storageId: StorageId) =>
-    void options.clearedSlots
-      .remove(storageId)
-      .catch((error: unknown) => options.logger.warn('slot.clearing-not-forgotten', { storageId, error }))
 
   return {
     acknowledged(sentAtMs) {
       acknowledgedHeartbeatSentAtMs = Math.max(sentAtMs, acknowledgedHeartbeatSentAtMs ?? sentAtMs)
-      for (const storageId of settleBefore(cleared, sentAtMs)) forgetCleared(storageId)
+      cleared.settle(sentAtMs)
       if (settleBefore(pills, sentAtMs).length > 0) tellSoon()
     },
     pillFreeRead(storageId, startedAtMs) {
@@ -102,10 +97,10 @@ export function createLicenceKeeper(options: {
       tellSoon()
     },
     async ownSlotCleared(storageId, finishedAtMs) {
-      cleared.set(storageId, finishedAtMs)
+      const isKept = cleared.note(storageId, finishedAtMs)
       reads.delete(storageId)
       tellSoon()
-      if (finishedAtMs === null) await options.clearedSlots.add(storageId)
+      await isKept
     },
     setTimings: (next) => {
       timings = next
@@ -135,6 +130,26 @@ export function createLicenceKeeper(options: {
       if (guarded.delete(vmId)) tellSoon()
     },
     tellWatchdog,
+  }
+}
+
+/** Slots that this host itself has cleared, this agent or an earlier one, until the leader has been heard since. */
+function openClearings({ clearedSlots, earlierClearedByMs, logger }: LicenceKeeperOptions) {
+  const cleared = new Map<StorageId, number | null>(
+    clearedSlots.left.map((storageId) => [storageId, earlierClearedByMs]),
+  )
+  return {
+    has: (storageId: StorageId) => cleared.has(storageId),
+    async note(storageId: StorageId, finishedAtMs: number | null) {
+      cleared.set(storageId, finishedAtMs)
+      if (finishedAtMs === null) await clearedSlots.add(storageId)
+    },
+    settle(sentAtMs: number) {
+      for (const storageId of settleBefore(cleared, sentAtMs))
+        clearedSlots
+          .remove(storageId)
+          .catch((error: unknown) => logger.warn('slot.clearing-not-forgotten', { storageId, error }))
+    },
   }
 }
 
