@@ -105,7 +105,7 @@ async function prepare(
       ports,
     )
     const plugged = await openPlugged(machine, departing, keeping)
-    const incoming = await ports.hypervisor.receive({ ...shape, life: lifeOf(keeping) }, plugged)
+    const incoming = await ports.hypervisor.receive({ ...shape, life: lifeOf(keeping) }, { plugged, copied: [] })
     keeping.running = incoming.machine
     incoming.loaded.catch((error: unknown) => noteLost(keeping, epoch, error))
     await findImage(keeping)
