@@ -1,6 +1,11 @@
 /** What the engine asks of agents, fence devices and chance. The controller connects it to the network; the simulator to simulated hosts. */
 import type { Inventory } from '../model/agent-protocol/agent-contract.ts'
-import type { Departing, DepartureReport, DepartureTarget } from '../model/agent-protocol/migration-orders.ts'
+import type {
+  CopiedDisk,
+  Departing,
+  DepartureReport,
+  DepartureTarget,
+} from '../model/agent-protocol/migration-orders.ts'
 import type { HostSpec } from '../model/host.ts'
 import type { HostCommandReport } from '../model/host-command.ts'
 import type { HostId, ImageId, SessionId, StorageId, TaskId, VmId, VolumeId } from '../model/ids.ts'
@@ -58,7 +63,10 @@ export type AgentPort = {
   injectFailure(host: HostSpec, order: MachineOrderHead & { readonly failure: InjectedFailure }): Promise<void>
   /** The orders of a move: see `model/agent-protocol/migration-orders.ts`. */
   prepareDeparture(host: HostSpec, order: MachineOrderHead): Promise<Departing>
-  depart(host: HostSpec, order: MachineOrderHead & { readonly target: DepartureTarget }): Promise<DepartureReport>
+  depart(
+    host: HostSpec,
+    order: MachineOrderHead & { readonly target: DepartureTarget; readonly copied: CopiedDisk[] },
+  ): Promise<DepartureReport>
   followDeparture(host: HostSpec, order: MachineOrderHead & { readonly waitMs: number }): Promise<DepartureReport>
   abandonDeparture(host: HostSpec, order: MachineOrderHead & { readonly isAloneHere: boolean }): Promise<void>
   /** Answers when a process waits for it. */
@@ -68,6 +76,7 @@ export type AgentPort = {
       readonly machine: MachineOrder
       readonly sourceHostId: HostId
       readonly departing: Departing
+      readonly copied: CopiedDisk[]
     },
   ): Promise<void>
   /** Answers when it runs there. */

@@ -71,6 +71,7 @@ export function makeHost(name: string, changes: HostChanges = {}): HostRecord {
       firewall: 'bridge-conntrack',
       firewallDetail: 'nftables on the bridge, which follows connections itself',
       storageIds: [sharedId],
+      storageRoom: [],
       fencing: null,
       proof: null,
       ...changes.status,
@@ -233,6 +234,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
     tasks: new Map(),
     securityGroups: new Map((parts.securityGroups ?? []).map((group) => [group.id, group])),
     networks: new Map((parts.networks ?? []).map((virtual) => [virtual.id, virtual])),
+    discards: new Map(),
   }
 }
 

@@ -56,6 +56,8 @@ export type MachineHost = {
   killsTakeMs: number
   /** Leads to the host that a machine is sent to. */
   openStream: () => Promise<Duplex>
+  /** Leads to a disk of it there. */
+  openDiskStream: () => Promise<Duplex>
   /** Written records, by machine. */
   readonly records: Map<VmId, MachineRecord>
   /** What lies beside them: the run directories of processes. */
@@ -224,6 +226,7 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
         return createHash('sha512').update(`random ${randomNumbers}`).digest().subarray(0, count)
       },
       openStreamTo: () => host.openStream(),
+      openDiskStreamTo: () => host.openDiskStream(),
       sendSignal(pid, signalName) {
         const machine = alive().find((one) => one.pid === pid)
         if (machine === undefined) return
@@ -264,6 +267,7 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
     removalsTakeMs: 0,
     killsTakeMs: 0,
     openStream: () => Promise.reject(new DialtoneError('host-unreachable', 'there is no other host')),
+    openDiskStream: () => Promise.reject(new DialtoneError('host-unreachable', 'there is no other host')),
     serves: () => true,
     licences,
     session: sessionIdOf('first'),

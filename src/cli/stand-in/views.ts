@@ -128,6 +128,7 @@ export function makeHostView(changes: Partial<HostView> = {}): HostView {
       firewall: 'bridge-conntrack',
       firewallDetail: 'nftables on the bridge, which follows connections itself',
       storageIds: [storageId],
+      storageRoom: [{ storageId, freeMiB: 40_000 }],
       fencing: null,
       proof: null,
     },

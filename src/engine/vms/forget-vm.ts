@@ -5,6 +5,7 @@ import type { Write } from '../../store/store.ts'
 import { commitAndSee, type Leader } from '../leader.ts'
 import { addressClaimOf } from '../networks/card-claims.ts'
 import { keys } from '../state/keys.ts'
+import { discardCopies } from './mirror-disks.ts'
 
 export async function forgetVm(leader: Leader, vmId: VmId, event?: Write): Promise<void> {
   const vm = leader.index.state().vms.get(vmId)
@@ -22,6 +23,10 @@ export async function forgetVm(leader: Leader, vmId: VmId, event?: Write): Promi
   ]
   await commitAndSee(leader, {
     conditions: [],
-    writes: [...gone.map((key) => ({ kind: 'delete' as const, key })), ...(event === undefined ? [] : [event])],
+    writes: [
+      ...discardCopies(leader, vm.migration, 'its machine was deleted while it moved'),
+      ...gone.map((key) => ({ kind: 'delete' as const, key })),
+      ...(event === undefined ? [] : [event]),
+    ],
   })
 }
