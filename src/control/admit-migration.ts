@@ -34,6 +34,8 @@ export function admitMigration(cluster: ClusterState, vm: VmRecord, wish: Migrat
     const to = cluster.hosts.get(migration.destinationHostId)?.spec.name ?? migration.destinationHostId
     return refused('in-use', `${spec.name} is being moved to ${to} already`)
   }
+  const busy = spec.disks.find(({ volumeId }) => (cluster.volumes.get(volumeId)?.move ?? null) !== null)
+  if (busy !== undefined) return refused('in-use', `a volume of ${spec.name} is being moved to another storage`)
   const state = spec.lifecycle === 'live' ? (status?.state ?? 'stopped') : spec.lifecycle
   if (!vmActionTable.migrate.includes(state) || placement === undefined || spec.desired !== 'running')
     return refused(

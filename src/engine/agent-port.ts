@@ -6,6 +6,7 @@ import type {
   DepartureReport,
   DepartureTarget,
 } from '../model/agent-protocol/migration-orders.ts'
+import type { VolumeMirror } from '../model/agent-protocol/volume-orders.ts'
 import type { HostSpec } from '../model/host.ts'
 import type { HostCommandReport } from '../model/host-command.ts'
 import type { HostId, ImageId, SessionId, StorageId, TaskId, VmId, VolumeId } from '../model/ids.ts'
@@ -81,6 +82,13 @@ export type AgentPort = {
   ): Promise<void>
   /** Answers when it runs there. */
   completeArrival(host: HostSpec, order: MachineOrderHead): Promise<{ readonly resumedAtMs: number | null }>
+  /** The orders of a volume that moves: see `model/agent-protocol/volume-orders.ts`. */
+  mirrorVolume(host: HostSpec, order: VolumeSwitch & { readonly isOnSameBase: boolean }): Promise<VolumeMirror>
+  holdVolume(host: HostSpec, order: VolumeSwitch): Promise<void>
+  switchVolume(host: HostSpec, order: VolumeSwitch): Promise<void>
+  keepVolume(host: HostSpec, order: VolumeSwitch): Promise<void>
+  /** Answers when the copy is durable. */
+  copyVolume(host: HostSpec, order: VolumeCopying): Promise<void>
   /** Begins an administrator's command there, unless this run was begun before; tells how it stands. */
   runHostCommand(
     host: HostSpec,
@@ -92,6 +100,19 @@ export type AgentPort = {
 }
 
 export type MachineOrderHead = { readonly vmId: VmId; readonly authority: OrderAuthority; readonly epoch: number }
+
+export type VolumeSwitch = MachineOrderHead & { readonly volumeId: VolumeId; readonly toStorageId: StorageId }
+
+export type VolumeCopying = {
+  readonly authority: OrderAuthority
+  readonly volumeId: VolumeId
+  readonly fromStorageId: StorageId
+  readonly toStorageId: StorageId
+  readonly format: DiskFormat
+  /** Of its machine. */
+  readonly number: number
+  readonly isOnSameBase: boolean
+}
 
 export type VolumeOrder = {
   readonly authority: OrderAuthority

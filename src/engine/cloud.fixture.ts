@@ -203,6 +203,7 @@ function writesOf(spec: VmSpec): Write[] {
         sizeMiB: disk.sizeMiB,
         baseVersion: null,
         vmId: spec.id,
+        move: null,
         createdAt: spec.createdAt,
       }),
     ),

@@ -41,6 +41,7 @@ import { powerSagas } from './vms/power-task.ts'
 import { createVmReconciler, type VmReconciler } from './vms/reconcile-vms.ts'
 import { recoverSaga } from './vms/recover-task.ts'
 import { createDiscardKeeper, type DiscardKeeper } from './volumes/delete-discards.ts'
+import { moveVolumeSaga } from './volumes/move-volume-saga.ts'
 import { waitOrAbort } from './wait-or-abort.ts'
 
 /** How often silence is counted and hosts are looked at. */
@@ -161,6 +162,7 @@ function sagasOf(leader: Leader, { agents, fences }: EngineOptions, ledger: Ledg
     createVmSaga(leader, agents),
     deleteVmSaga(leader, agents),
     captureSaga(leader, agents),
+    moveVolumeSaga(leader, agents),
     recoverSaga(leader, agents, ledger),
     drillSaga(leader, { agents, fences, ledger }),
     ...powerSagas(leader),

@@ -19,6 +19,7 @@ import type { AgentPort, FencePort } from './agent-port.ts'
 import { createFakeDisks, type FakeDisks } from './fake-disks.fixture.ts'
 import { type FakeHost, isWriting, type Machine, makeFakeHost, makeMachine, reportOf } from './fake-host.fixture.ts'
 import { fakeMoves } from './fake-moves.fixture.ts'
+import { fakeVolumeMoves } from './fake-volume-moves.fixture.ts'
 
 export type Call = keyof AgentPort
 export type FakeAgents = {
@@ -389,6 +390,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
           (host) => void (held(host, vmId, epoch).phase = 'restarting'),
         ),
       ...fakeMoves({ hosts, disks, reach, held, become }),
+      ...fakeVolumeMoves({ hosts, disks, reach, held, become }),
       runHostCommand: (spec, { authority, runId, command }) =>
         reach({ spec, call: 'runHostCommand', authority }, (host) => runCommand(host, runId, command)),
       async knock({ id }) {

@@ -16,8 +16,8 @@ export type FakeDisks = {
   remove(place: Place, writers: readonly MachineOrder[]): void
   /** The machine runs: what it writes is on its disks. */
   write(order: MachineOrder): void
-  /** All that one machine's disk has is on the other's. */
-  copy(volumeId: VolumeId, from: MachineOrder, to: MachineOrder): void
+  /** All that it has on one storage it has on the other, too. */
+  copy(volumeId: VolumeId, from: StorageId, to: StorageId): void
 }
 
 export function createFakeDisks(): FakeDisks {
@@ -45,10 +45,10 @@ export function createFakeDisks(): FakeDisks {
       }
     },
     copy(volumeId, from, to) {
-      const [source, copy] = [from, to].map(({ disks }) => disks.find((disk) => disk.volumeId === volumeId))
-      if (source === undefined || copy === undefined || !writesOn.has(keyOf(copy)))
+      const [source, copy] = [from, to].map((storageId) => keyOf({ volumeId, storageId }))
+      if (source === undefined || copy === undefined || !writesOn.has(copy))
         troubles.push(`${volumeId} is copied to nowhere`)
-      else writesOn.set(keyOf(copy), writesOn.get(keyOf(source)) ?? 0)
+      else writesOn.set(copy, writesOn.get(source) ?? 0)
     },
   }
 }

@@ -25,6 +25,8 @@ export type Machine = {
     readonly copied: readonly VolumeId[]
   }
   isHandedOver: boolean
+  /** Of a disk that is copied to another storage: how often that was looked at. */
+  copyLooks: number
   /** Of one that comes: it waits for its memory, and whether that is whole. */
   isArriving: boolean
   isWhole: boolean
@@ -103,6 +105,7 @@ export function makeMachine(order: MachineOrder, epoch: number, phase: MachinePh
     image: null,
     move: { state: 'none', looks: 0, targetId: undefined, copied: [] },
     isHandedOver: false,
+    copyLooks: 0,
     isArriving: false,
     isWhole: false,
   }

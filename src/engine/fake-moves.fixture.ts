@@ -52,7 +52,10 @@ export function fakeMoves({ hosts, disks, reach, held, become }: MoveFakes): Pic
       machine.move.state = 'failed'
       return
     }
-    for (const volumeId of machine.move.copied) disks.copy(volumeId, machine.order, arrival.order)
+    for (const volumeId of machine.move.copied) {
+      const [from, to] = [machine, arrival].map(({ order }) => order.disks.find((disk) => disk.volumeId === volumeId))
+      if (from !== undefined && to !== undefined) disks.copy(volumeId, from.storageId, to.storageId)
+    }
     arrival.isWhole = true
     machine.move.state = 'sent'
     machine.isHandedOver = true

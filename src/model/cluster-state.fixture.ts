@@ -214,7 +214,14 @@ export type ClusterParts = {
 export function makeCluster(parts: ClusterParts = {}): ClusterState {
   const vms = parts.vms ?? []
   const volumes = vms.flatMap(({ spec }) =>
-    spec.disks.map((disk) => ({ ...disk, id: disk.volumeId, baseVersion: null, vmId: spec.id, createdAt: someTime })),
+    spec.disks.map((disk) => ({
+      ...disk,
+      id: disk.volumeId,
+      baseVersion: null,
+      vmId: spec.id,
+      move: null,
+      createdAt: someTime,
+    })),
   )
   const network = { subnet: '10.0.0.0/24', gateway: '10.0.0.1', addressFrom: '10.0.0.10', addressTo: '10.0.0.20' }
   return {

@@ -153,6 +153,8 @@ export type RunningMachine = {
    * On failure the machine keeps its disk, and runs on.
    */
   mirrorDisk(request: MirrorRequest): Promise<DiskMirror>
+  /** Ends a mirror to a file, also one that an earlier agent began; none is fine. The machine keeps its disk. */
+  endMirror(request: MirrorRequest): Promise<void>
   /** Asks the agent that is resident in the guest. Throws `guest-silent` when none answers in time. */
   askResident(request: ResidentRequest, timeoutMs: number): Promise<ResidentAnswer>
   /** Runs a program in the guest through its guest agent. Throws `guest-silent` when none answers in time. */

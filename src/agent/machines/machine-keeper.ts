@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream'
 import type { Departing, DepartureReport } from '../../model/agent-protocol/migration-orders.ts'
+import type { VolumeMirror } from '../../model/agent-protocol/volume-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId, VolumeId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
@@ -20,6 +21,7 @@ import {
   followDeparture,
   prepareDeparture,
 } from '../migration/departure.ts'
+import { holdVolume, keepVolume, mirrorVolume, switchVolume, type VolumeTarget } from '../migration/switch-volume.ts'
 import { captureForClones } from '../recovery/capture-for-clones.ts'
 import { currentLayerOf } from '../recovery/capture-image.ts'
 import { injectFailure } from '../recovery/inject-failure.ts'
@@ -82,6 +84,10 @@ export type MachineKeeper = {
   recover(rung: Rung): Promise<void>
   /** Makes it fail, for a drill. */
   injectFailure(failure: InjectedFailure): Promise<void>
+  mirrorVolume(wish: VolumeTarget & { readonly isOnSameBase: boolean }): Promise<VolumeMirror>
+  holdVolume(target: VolumeTarget): Promise<void>
+  switchVolume(target: VolumeTarget): Promise<void>
+  keepVolume(target: VolumeTarget): Promise<void>
   prepareDeparture(): Promise<Departing>
   depart(wish: DepartureWish): DepartureReport
   followDeparture(waitMs: number): Promise<DepartureReport>
@@ -123,6 +129,10 @@ export function createMachineKeeper(
     capture: (kind) => (kind === 'template' ? captureForClones(keeping) : captureRunning(keeping)),
     recover: async (rung) => recoverByHand(keeping, rung),
     injectFailure: (failure) => injectFailure(keeping, failure),
+    mirrorVolume: (wish) => mirrorVolume(keeping, wish),
+    holdVolume: (target) => holdVolume(keeping, target),
+    switchVolume: (target) => switchVolume(keeping, target),
+    keepVolume: (target) => keepVolume(keeping, target),
     prepareDeparture: () => prepareDeparture(keeping),
     depart: (wish) => depart(keeping, wish),
     followDeparture: (waitMs) => followDeparture(keeping, waitMs),

@@ -38,7 +38,7 @@ export function prepareDeparture(keeping: Keeping): Promise<Departing> {
     if (departure !== undefined && departure.state !== 'failed' && departure.state !== 'prepared')
       throw new DialtoneError('in-use', `${name} is leaving already`)
     if (departure === undefined && image.isCapturing)
-      throw new DialtoneError('in-use', `an image of ${name} is being captured: try again in a moment`)
+      throw new DialtoneError('in-use', `an image of ${name} is being captured, or a disk moved: try again in a moment`)
     image.isCapturing = true
     keeping.departure = {
       machine: running,
@@ -237,7 +237,7 @@ async function fail(keeping: Keeping, departure: Departure, error: unknown): Pro
 }
 
 /** Lets it run on here, if it is to run and may: what waits for a licence goes on with it. */
-async function goOn(keeping: Keeping, machine: RunningMachine): Promise<void> {
+export async function goOn(keeping: Keeping, machine: RunningMachine): Promise<void> {
   const { record, ports, phase } = keeping
   if (machine !== keeping.running || keeping.isReleased || (phase !== 'running' && phase !== 'frozen')) return
   const isLicensed =

@@ -52,7 +52,8 @@ async function deleteOne(leader: Leader, agents: AgentPort, discarded: Discarded
 
 /** What a move that goes on may still need, or go back to. */
 function isStillUsed({ vms, volumes }: ClusterState, { volumeId, storageId }: DiscardedVolume): boolean {
-  if (volumes.get(volumeId)?.storageId === storageId) return true
+  const volume = volumes.get(volumeId)
+  if (volume?.storageId === storageId || (volume?.move ?? null) !== null) return true
   return [...vms.values()].some(({ migration }) =>
     migration?.disks.some((copy) => copy.volumeId === volumeId && isEndOf(copy, storageId)),
   )

@@ -179,7 +179,10 @@ function noOrphanVolumes({ cluster, inventories }: CloudFacts): readonly Finding
   for (const [hostId, { volumes }] of inventories)
     for (const place of volumes) found.set(placeOf(place), { ...place, host: hostName(cluster, hostId) })
   const known = new Set<string>([...cluster.discards.values()].map(placeOf))
-  for (const { id: volumeId, storageId } of cluster.volumes.values()) known.add(placeOf({ volumeId, storageId }))
+  for (const { id: volumeId, storageId, move } of cluster.volumes.values()) {
+    known.add(placeOf({ volumeId, storageId }))
+    if (move !== null) known.add(placeOf({ volumeId, storageId: move.toStorageId }))
+  }
   for (const { migration } of cluster.vms.values())
     for (const { volumeId, fromStorageId, toStorageId } of migration?.disks ?? [])
       for (const storageId of [fromStorageId, toStorageId]) known.add(placeOf({ volumeId, storageId }))

@@ -70,6 +70,7 @@ export function attachToFakeMachine(world: FakeWorld, machine: FakeMachine, isLo
       if (!machine.layers.has(volumeId)) throw new DialtoneError('not-found', `the machine has no disk ${volumeId}`)
       return mirrorFakeDisk(world, machine, request)
     },
+    endMirror: async () => answering(),
     detach: () => {
       machine.observers.delete(observer)
       listeners.clear()

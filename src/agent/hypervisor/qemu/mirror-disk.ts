@@ -65,6 +65,11 @@ export async function mirrorDisk(
   }
 }
 
+/** Of an earlier agent, too. */
+export function endMirrorOf(line: QmpLine, { volumeId, target }: MirrorRequest): Promise<void> {
+  return followMirror(line, volumeId, target).cancel()
+}
+
 function followMirror(line: QmpLine, volumeId: string, target: MirrorTarget): DiskMirror {
   const node = nodeNameOf(volumeId, target)
   const id = jobIdOf(node)
