@@ -38,7 +38,6 @@ export type AgentPorts = {
   openDiskStreamTo(target: DepartureTarget, disk: { readonly vmId: VmId; readonly volumeId: VolumeId }): Promise<Duplex>
   sendSignal(pid: number, signal: 'SIGKILL' | 'SIGSTOP'): void
   checkOnce: CheckOnce
-  readonly guestNetwork: { readonly prefixLength: number; readonly gateway: string }
   /** Opens a storage that the cluster's configuration names. */
   openStorage(storage: AgentConfiguration['storages'][number]): Storage
   bootFiles(machine: MachineOrder): Promise<BootFiles>

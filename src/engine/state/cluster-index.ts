@@ -230,6 +230,7 @@ export const neverSeen: HostRecord['status'] = {
   cpuModel: null,
   firewall: 'none',
   firewallDetail: '',
+  networkFaults: {},
   storageIds: [],
   storageRoom: [],
   fencing: null,
