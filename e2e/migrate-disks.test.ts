@@ -13,7 +13,7 @@ import type { TaskView, VmView } from '../src/model/api/views.ts'
 import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
 
 /** Enough for a mirror that can be cut in its middle. */
-const dataMiB = 192
+const dataMiB = 96
 
 let laboratory: OpenLaboratory
 let content: Buffer
@@ -84,6 +84,28 @@ test('a host is emptied of machines with local disks, and what has no room elsew
   )
   const refused = laboratory.api.call('migrateVm', { params: { vm: 'web' }, body: { storage: 'none' } })
   await assert.rejects(refused, /h1: it doesn't have the storage none/)
+})
+
+test('a disk moves to another storage while its machine writes to it, and back while it is stopped', async (t) => {
+  const vm = await look()
+  const bootId = await bootIdOf(vm.address)
+  const moveTo = async (volume: string, storage: string) => {
+    const { task } = await laboratory.api.call('moveVolume', { params: { volume }, body: { storage } })
+    await laboratory.untilTaskEnds(task.id)
+    t.diagnostic((await laboratory.api.call('getTask', { params: { task: task.id } })).message)
+  }
+  for (const volume of ['web:0', 'web:1', 'web:2']) await moveTo(volume, 'shared')
+  assert.equal(await bootIdOf(vm.address), bootId)
+  await untilGone(await foldersOf(vm, 'h2'))
+  await assertWhole(await look())
+  assert.equal((await look()).boundToHostId, null)
+  const { task } = await laboratory.api.call('stopVm', { params: { vm: 'web' }, body: {} })
+  await laboratory.untilTaskEnds(task.id)
+  for (const volume of ['web:0', 'web:1', 'web:2']) await moveTo(volume, 'local')
+  assert.notEqual((await look()).boundToHostId, null)
+  await assertWhole(await look())
+  await laboratory.api.call('startVm', { params: { vm: 'web' }, body: {} })
+  assert.notEqual(await bootIdOf(vm.address), bootId)
 })
 
 function look(): Promise<VmView> {

@@ -64,13 +64,17 @@ function follow(keeping: Keeping, mirrors: readonly DiskMirror[]): DiskMirrors {
   broken.promise.catch(() => undefined)
   let progress: MirrorProgress = { copiedBytes: 0, totalBytes: 0 }
   let isReady = false
+  const measure = async () => {
+    const seen = await Promise.all(mirrors.map((mirror) => mirror.progress()))
+    const sumOf = (figure: keyof MirrorProgress) => seen.reduce((sum, one) => sum + one[figure], 0)
+    progress = { copiedBytes: sumOf('copiedBytes'), totalBytes: sumOf('totalBytes') }
+  }
   const look = async () => {
     let movedAtMs = clock.bootTimeMs()
     while (!ended.signal.aborted) {
-      const seen = await Promise.all(mirrors.map((mirror) => mirror.progress()))
-      const copiedBytes = seen.reduce((sum, one) => sum + one.copiedBytes, 0)
-      if (copiedBytes !== progress.copiedBytes || isReady) movedAtMs = clock.bootTimeMs()
-      progress = { copiedBytes, totalBytes: seen.reduce((sum, one) => sum + one.totalBytes, 0) }
+      const before = progress.copiedBytes
+      await measure()
+      if (progress.copiedBytes !== before || isReady) movedAtMs = clock.bootTimeMs()
       if (clock.bootTimeMs() - movedAtMs > stalledAfterMs)
         throw new DialtoneError('deadline-exceeded', 'nothing more of its disks reached the other host in time')
       await clock.sleep(lookEveryMs, ended.signal)
@@ -81,6 +85,7 @@ function follow(keeping: Keeping, mirrors: readonly DiskMirror[]): DiskMirrors {
   })
   const all = Promise.all(mirrors.map(({ ready }) => ready)).then(() => {
     isReady = true
+    return measure()
   })
   const ready = Promise.race([all, broken.promise])
   ready.catch(() => undefined)

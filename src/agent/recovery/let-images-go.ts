@@ -6,12 +6,15 @@ import { rootOf } from './capture-image.ts'
 export async function letImagesGo(keeping: Keeping): Promise<void> {
   const { ports, image, record, vmId } = keeping
   if (record.machine.recovery.mode === 'boot') return
+  const { manifest } = image
   image.manifest = undefined
   image.sizeMiB = 0
   image.changedMiB = 0
   image.note = noteOfMove(keeping)
   try {
     await keeping.spare.drop()
+    // Those beside a root disk that moved go with what is left of it.
+    if (manifest !== undefined) await ports.images.remove(manifest.id, { isForced: true })
     const { storageId, volumeId } = rootOf(record.machine)
     const storage = ports.storage(storageId)
     for (const { id, kind } of await storage.listImages(volumeId)) {
