@@ -16,6 +16,7 @@ import { chooseMethod, longestMoveMs, nextStep, pauseLimitMs } from '../../model
 import { joinStreams } from '../../transport/join-streams.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { OutgoingMachine } from '../hypervisor/moving-machine.ts'
+import { guardMachine } from '../machines/apply-licence.ts'
 import { become, enqueue, type Keeping, writeRecord } from '../machines/keeping.ts'
 import { sharedStoragesOf } from '../machines/launch-machine.ts'
 import { recoverDead } from '../machines/machine-life.ts'
@@ -244,6 +245,8 @@ export async function goOn(keeping: Keeping, machine: RunningMachine): Promise<v
     !record.machine.leased ||
     ports.licences.isLicensed(sharedStoragesOf(record.machine, ports), ports.clock.bootTimeMs())
   if (!isLicensed) return become(keeping, 'frozen', 'its move was called off, and it waits for a licence')
+  // It may have been frozen meanwhile: the watchdog hears first that it needs its licence again.
+  if (record.machine.leased) await guardMachine(keeping, false)
   await machine.resume()
   resumeWatch(keeping)
   become(keeping, 'running', '')
