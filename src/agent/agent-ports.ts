@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { Acknowledgement, AgentConfiguration, Heartbeat, HostFacts } from '../model/agent-protocol/heartbeat.ts'
 import type { DepartureTarget } from '../model/agent-protocol/migration-orders.ts'
 import type { Clock } from '../model/clock.ts'
-import type { HostId, SessionId, VmId } from '../model/ids.ts'
+import type { HostId, SessionId, VmId, VolumeId } from '../model/ids.ts'
 import type { Logger } from '../model/logger.ts'
 import type { MachineOrder } from '../model/machine-order.ts'
 import type { HostCommands } from './host-commands/host-commands.ts'
@@ -37,6 +37,7 @@ export type AgentPorts = {
   readonly hostCommands: HostCommands
   randomBytes(count: number): Uint8Array
   openStreamTo(target: DepartureTarget, vmId: VmId): Promise<Duplex>
+  openDiskStreamTo(target: DepartureTarget, disk: { readonly vmId: VmId; readonly volumeId: VolumeId }): Promise<Duplex>
   sendSignal(pid: number, signal: 'SIGKILL' | 'SIGSTOP'): void
   checkOnce: CheckOnce
   /** Opens a storage that the cluster's configuration names. */

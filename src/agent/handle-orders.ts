@@ -9,6 +9,7 @@ import type { HostStorages } from './host-storages.ts'
 import { numberOfTap } from './machines/machine-names.ts'
 import type { MachineRoom } from './machines/machine-room.ts'
 import { migrationOrders } from './migration/migration-orders.ts'
+import { volumeOrders } from './migration/volume-orders.ts'
 import type { LicenceKeeper } from './protection/licence-keeper.ts'
 import { recoveryOrders } from './recovery/recovery-orders.ts'
 import type { VolumeRequest } from './storage/storage.ts'
@@ -79,6 +80,7 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
     },
     ...recoveryOrders(room),
     ...migrationOrders(room),
+    ...volumeOrders(context),
     runHostCommand({ params, body }) {
       room.checkAuthority(body.authority)
       return ports.hostCommands.run(params.runId, body.command)

@@ -50,6 +50,7 @@ export function forgetFailures(keeping: Keeping): void {
   keeping.crashes = 0
   keeping.guestShutdown = false
   keeping.departure = undefined
+  keeping.volumeMirror = undefined
   keeping.image.isCapturing = false
 }
 
