@@ -33,6 +33,7 @@ import { placementHandlers } from './handlers/placement-handlers.ts'
 import { planHandlers } from './handlers/plan-handlers.ts'
 import { recoveryHandlers } from './handlers/recovery-handlers.ts'
 import { vmHandlers } from './handlers/vm-handlers.ts'
+import { volumeHandlers } from './handlers/volume-handlers.ts'
 import { imageHandlers } from './images/image-handlers.ts'
 import { imagePlaces } from './images/image-places.ts'
 import { importIsoSaga } from './images/import-iso-saga.ts'
@@ -96,6 +97,7 @@ const apiHandlers = {
   ...recoveryHandlers(context),
   ...ledgerHandlers(context),
   ...migrationHandlers(context),
+  ...volumeHandlers(context),
   ...placementHandlers(context),
   ...planHandlers(context),
   ...maintenanceHandlers(context),

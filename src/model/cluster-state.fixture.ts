@@ -76,6 +76,7 @@ export function makeHost(name: string, changes: HostChanges = {}): HostRecord {
       guestSupport: [],
       networkFaults: {},
       storageIds: [sharedId],
+      storageRoom: [],
       fencing: null,
       proof: null,
       ...changes.status,
@@ -223,7 +224,14 @@ export type ClusterParts = {
 export function makeCluster(parts: ClusterParts = {}): ClusterState {
   const vms = parts.vms ?? []
   const volumes = vms.flatMap(({ spec }) =>
-    spec.disks.map((disk) => ({ ...disk, id: disk.volumeId, baseVersion: null, vmId: spec.id, createdAt: someTime })),
+    spec.disks.map((disk) => ({
+      ...disk,
+      id: disk.volumeId,
+      baseVersion: null,
+      vmId: spec.id,
+      move: null,
+      createdAt: someTime,
+    })),
   )
   const network = { subnet: '10.0.0.0/24', gateway: '10.0.0.1', addressFrom: '10.0.0.10', addressTo: '10.0.0.20' }
   return {
@@ -244,6 +252,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
     securityGroups: new Map((parts.securityGroups ?? []).map((group) => [group.id, group])),
     networks: new Map((parts.networks ?? []).map((virtual) => [virtual.id, virtual])),
     isos: new Map((parts.isos ?? []).map((iso) => [iso.id, iso])),
+    discards: new Map(),
   }
 }
 

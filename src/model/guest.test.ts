@@ -7,6 +7,7 @@ import {
   kernelGuest,
   refuseMemoryImages,
   refuseMove,
+  refuseRootCopy,
   refuseSupport,
   resolveGuest,
 } from './guest.ts'
@@ -54,8 +55,9 @@ test('what lies beside the disk speaks against images of memory, and against mov
   assert.equal(refuseMemoryImages(resolved({})), undefined)
   assert.match(refuseMemoryImages(resolved({ firmware: 'uefi' })) ?? '', /variables of its firmware/)
   assert.match(refuseMemoryImages(resolved({ tpm: true })) ?? '', /TPM/)
-  assert.equal(refuseMove(resolved({ firmware: 'uefi' }), true), undefined)
-  assert.match(refuseMove(resolved({ firmware: 'uefi' }), false) ?? '', /storage that the other host/)
-  assert.match(refuseMove(resolved({ tpm: true }), true) ?? '', /TPM/)
-  assert.equal(refuseMove(resolved({}), false), undefined)
+  assert.equal(refuseMove(resolved({ firmware: 'uefi' })), undefined)
+  assert.match(refuseMove(resolved({ tpm: true })) ?? '', /TPM/)
+  assert.equal(refuseRootCopy(resolved({})), undefined)
+  for (const wish of [{ firmware: 'uefi' }, { tpm: true }] as const)
+    assert.match(refuseRootCopy(resolved(wish)) ?? '', /would leave it behind/)
 })

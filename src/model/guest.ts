@@ -127,9 +127,12 @@ export function unloggedMemory(guest: Guest): string | undefined {
 }
 
 /** Why a machine can't move while it runs, whatever the hosts; undefined when it can. */
-export function refuseMove({ boot, tpm }: Guest, isOnSharedStorage: boolean): string | undefined {
-  if (tpm) return 'its TPM keeps its state beside the disk, where only one host may write'
-  if (boot === 'uefi' && !isOnSharedStorage)
-    return "the variables of its firmware lie beside its root disk, on a storage that the other host doesn't have"
-  return undefined
+export function refuseMove({ tpm }: Guest): string | undefined {
+  return tpm ? 'its TPM keeps its state beside the disk, where only one host may write' : undefined
+}
+
+/** Why its root disk can't go to another storage, with it or alone; undefined when it can. */
+export function refuseRootCopy({ boot, tpm }: Guest): string | undefined {
+  if (boot !== 'uefi' && !tpm) return undefined
+  return 'what its firmware and TPM remember lies beside its root disk, and a copy of the disk would leave it behind'
 }

@@ -23,6 +23,7 @@ import {
   volumeIdSchema,
 } from '../../model/ids.ts'
 import { isoSpecSchema } from '../../model/iso.ts'
+import { type DiscardedVolume, discardedVolumeSchema } from '../../model/migration/disk-copy.ts'
 import { vmMigrationSchema } from '../../model/migration/vm-migration.ts'
 import { virtualNetworkSchema } from '../../model/network.ts'
 import { storageSpecSchema, volumeSpecSchema } from '../../model/storage.ts'
@@ -54,6 +55,7 @@ type MutableState = {
   securityGroups: Map<SecurityGroupId, SecurityGroup>
   networks: Map<z.infer<typeof networkIdSchema>, z.infer<typeof virtualNetworkSchema>>
   isos: Map<z.infer<typeof isoIdSchema>, z.infer<typeof isoSpecSchema>>
+  discards: Map<string, DiscardedVolume>
 }
 
 /** Loads everything and follows the store until the signal aborts. */
@@ -70,6 +72,7 @@ export async function openClusterIndex(store: Store, options: { readonly signal:
     securityGroups: new Map(),
     networks: new Map(),
     isos: new Map(),
+    discards: new Map(),
   }
   const modRevisions = new Map<string, Revision>()
   const listeners = new Set<(touched: readonly Touched[]) => void>()
@@ -172,6 +175,8 @@ function applyToState(state: MutableState, key: string, value: unknown): void {
       return applyTo(state.isos, isoIdSchema.parse(id), value === undefined ? undefined : isoSpecSchema.parse(value))
     case 'task':
       return applyTo(state.tasks, taskIdSchema.parse(id), value === undefined ? undefined : taskSchema.parse(value))
+    case 'discard':
+      return applyTo(state.discards, key, value === undefined ? undefined : discardedVolumeSchema.parse(value))
     case 'security-group':
       return applyTo(
         state.securityGroups,
@@ -234,6 +239,7 @@ export const neverSeen: HostRecord['status'] = {
   guestSupport: [],
   networkFaults: {},
   storageIds: [],
+  storageRoom: [],
   fencing: null,
   proof: null,
 }

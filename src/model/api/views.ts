@@ -7,7 +7,7 @@ import { hostSpecSchema, hostStatusSchema } from '../host.ts'
 import { isoSpecSchema } from '../iso.ts'
 import { vmMigrationSchema } from '../migration/vm-migration.ts'
 import { vmNicSchema } from '../network.ts'
-import { storageSpecSchema } from '../storage.ts'
+import { storageSpecSchema, volumeSpecSchema } from '../storage.ts'
 import { vmPlacementSchema, vmSpecSchema, vmStandbySchema, vmStatusSchema } from '../vm.ts'
 
 export const vmNicViewSchema = z.object({ ...vmNicSchema.shape, networkName: z.string() })
@@ -58,6 +58,15 @@ export const storageViewSchema = z.object({
   volumes: z.number().int(),
 })
 export type StorageView = z.infer<typeof storageViewSchema>
+
+export const volumeViewSchema = z.object({
+  ...volumeSpecSchema.shape,
+  /** Of a disk of a VM: `web:0`. */
+  name: z.string(),
+  vmName: z.string().nullable(),
+  storageName: z.string(),
+})
+export type VolumeView = z.infer<typeof volumeViewSchema>
 
 export const templateViewSchema = templateSpecSchema
 export const isoViewSchema = z.object({ ...isoSpecSchema.shape, vmNames: z.array(z.string()) })
