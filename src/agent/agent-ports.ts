@@ -13,6 +13,7 @@ import type { MachineRecords } from './machines/machine-record.ts'
 import type { MemoryImageCache } from './memory-images/memory-image-cache.ts'
 import type { GuardedNetwork } from './network/guarded-network.ts'
 import type { CheckOnce } from './probes/prober.ts'
+import type { ClearedSlots } from './protection/cleared-slots.ts'
 import type { RungOutcomes } from './recovery/rung-outcomes.ts'
 import type { Storage } from './storage/storage.ts'
 import type { WatchdogLink } from './watchdog/watchdog-link.ts'
@@ -30,6 +31,7 @@ export type AgentPorts = {
   readonly cgroups: MachineCgroups
   readonly network: GuardedNetwork
   readonly watchdog: WatchdogLink
+  readonly clearedSlots: ClearedSlots
   readonly images: MemoryImageCache
   readonly outcomes: RungOutcomes
   readonly hostCommands: HostCommands

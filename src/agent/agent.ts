@@ -53,7 +53,13 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
   const state: AgentState = { beats: undefined, newest: { incarnation: null, revision: 0 } }
   const pendingStarts = createPendingStarts(ports.clock)
   const timings = ports.lastConfiguration?.timings ?? defaultTimings
-  const licences = createLicenceKeeper({ link: ports.watchdog, logger: ports.logger, timings })
+  const licences = createLicenceKeeper({
+    link: ports.watchdog,
+    logger: ports.logger,
+    timings,
+    clearedSlots: ports.clearedSlots,
+    earlierClearedByMs: ports.clock.bootTimeMs() + timings.drainMs,
+  })
   const storages = createHostStorages(ports, licences)
   const journal = createRecoveryJournal(() => state.beats?.beatSoon())
   const room = createMachineRoom(ports.session, {

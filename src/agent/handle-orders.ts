@@ -73,9 +73,9 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
     async writePill({ params: { storageId, slot }, body }) {
       room.checkAuthority(body.authority)
       const clearsOwn = body.pill === null && storages.slotOf(storageId) === slot
-      if (clearsOwn) licences.ownSlotCleared(storageId, null)
+      if (clearsOwn) await licences.ownSlotCleared(storageId, null)
       await storages.storage(storageId).writeSlot(slot, body.pill === null ? '' : formatPill(body.pill))
-      if (clearsOwn) licences.ownSlotCleared(storageId, ports.clock.bootTimeMs())
+      if (clearsOwn) await licences.ownSlotCleared(storageId, ports.clock.bootTimeMs())
       return {}
     },
     ...recoveryOrders(room),

@@ -34,6 +34,7 @@ import { createBridgeNetwork } from './network/bridge/bridge-network.ts'
 import { probeSegments } from './network/bridge/probe-segments.ts'
 import { guardNetwork } from './network/guarded-network.ts'
 import { checkOnce } from './probes/check-once.ts'
+import { openClearedSlots } from './protection/cleared-slots.ts'
 import { openRungOutcomes } from './recovery/rung-outcomes.ts'
 import { createDirectoryStorage } from './storage/directory/directory-storage.ts'
 import { rememberedUuid } from './storage/directory/remembered-uuid.ts'
@@ -116,6 +117,7 @@ const agent = await startAgent({
   openDiskStreamTo: (target, disk) => openDiskStreamTo(target, disk, { tls, clusterId: identity.clusterId }),
   sendSignal: (pid, signal) => void process.kill(pid, signal),
   checkOnce,
+  clearedSlots: await openClearedSlots(join(config.dataDirectory, 'cleared-slots.json')),
   watchdog: createWatchdogLink(config.watchdogSocket, { clock, deadlineMs: 500 }),
   openStorage: ({ storageId, path, shared }) => {
     const expectedUuid = rememberedUuid(config.dataDirectory, { storageId, path })

@@ -67,6 +67,8 @@ export type Keeping = {
   isReleased: boolean
   /** The release that is under way. */
   releasing: Promise<void> | undefined
+  /** On the host's clock: from then on, nothing that a dead process of it had sent to a disk is still on its way. */
+  landedAtMs: number
   /** The newest epoch it was ordered to start under, from the moment of the order on. */
   orderedEpoch: number
   /** A disk of it is copied to another storage of this host. */
@@ -105,6 +107,7 @@ export function beginKeeping(
     queue: from.after,
     isReleased: false,
     releasing: undefined,
+    landedAtMs: 0,
     orderedEpoch: record.epoch,
     volumeMirror: undefined,
     departure: undefined,

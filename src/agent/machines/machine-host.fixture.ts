@@ -19,6 +19,7 @@ import {
 import type { Hypervisor, RunningMachine } from '../hypervisor/hypervisor.ts'
 import { createFakeNetwork, type FakeNetwork } from '../network/fake/fake-network.ts'
 import type { CheckAnswer } from '../probes/prober.ts'
+import { clearedSlotsInMemory } from '../protection/cleared-slots.fixture.ts'
 import { createLicenceKeeper, type LicenceKeeper } from '../protection/licence-keeper.ts'
 import { createRecoveryJournal } from '../recovery/recovery-journal.ts'
 import { createFakeStorageWorld, type FakeStorage, type FakeStorageWorld } from '../storage/fake/fake-storage.ts'
@@ -88,7 +89,9 @@ export type MachineHost = {
   spares(): readonly FakeSpare[]
   order(epoch: number, changes?: Partial<MachineOrder>): void
   start(epoch: number, changes?: Partial<MachineOrder>): Promise<void>
+  /** Releases it, and lets the time pass in which its last writes land. */
   release(upToEpoch: number): Promise<void>
+  beginRelease(upToEpoch: number): Promise<void>
   /** Its process dies, and nobody has noticed yet. */
   kill(vmId?: VmId): void
   crash(): Promise<void>
@@ -158,7 +161,13 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
     [Symbol.asyncDispose]: async () => undefined,
   }
   const newLicences = () => {
-    const licences = createLicenceKeeper({ link, logger, timings })
+    const licences = createLicenceKeeper({
+      link,
+      logger,
+      timings,
+      clearedSlots: clearedSlotsInMemory(),
+      earlierClearedByMs: 0,
+    })
     return {
       ...licences,
       unguard(vmId: VmId) {
@@ -300,7 +309,13 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
       host.order(epoch, changes)
       await clock.settle()
     },
-    release: (upToEpoch) =>
+    async release(upToEpoch) {
+      const released = host.beginRelease(upToEpoch)
+      released.catch(() => undefined)
+      await clock.advance(timings.drainMs)
+      return released
+    },
+    beginRelease: (upToEpoch) =>
       host.room.release(webId, { authority: { term: 1, session: host.session }, upToEpoch, detail: 'by order' }),
     kill(vmId) {
       const machine = living(vmId)
