@@ -64,6 +64,30 @@ export function diskMirrorContract(name: string, makeFixture: () => Promise<Hype
       assert.equal(await fixture.isSameDisk(disk.path, request.target.disk.path), true)
     })
 
+    withFixture(
+      'is whole though only its top layer was copied, where the rest lies under the copy already',
+      async (fixture) => {
+        const original = await fixture.definition()
+        const base = original.disks[0]
+        assert.ok(base)
+        await fixture.fillDisk(base.path)
+        const disk = { ...base, path: await fixture.overlayOn(base.path) }
+        await fixture.fillDisk(disk.path, 8)
+        const machine = await fixture.hypervisor.start(await fixture.sibling(original, [disk]))
+        await machine.resume()
+        const copy = { ...base, path: await fixture.overlayOn(base.path) }
+        const target = { kind: 'file', disk: copy } as const
+        const mirror = await machine.mirrorDisk({ volumeId: disk.volumeId, target, scope: 'top-layer' })
+        await within(mirror.ready)
+        // Of sixteen MiB three are in the top layer.
+        assert.ok((await mirror.progress()).totalBytes < 6 * 2 ** 20)
+        await machine.pause()
+        await mirror.switchOver()
+        await machine.kill(patienceMs)
+        assert.equal(await fixture.isSameDisk(disk.path, copy.path), true)
+      },
+    )
+
     withFixture('goes with its machine to another process', async (fixture) => {
       const { machine, disk, definition } = await startOnFullDisk(fixture)
       const { incoming, copy } = await openDestination(fixture, definition)

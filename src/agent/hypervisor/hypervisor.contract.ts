@@ -24,8 +24,8 @@ export type HypervisorFixture = {
   overlayOn(path: string): Promise<string>
   /** An empty disk of the size of the machines' own, written to by nobody yet. */
   emptyDisk(): Promise<string>
-  /** Writes something to a disk that nobody has open. */
-  fillDisk(path: string): Promise<void>
+  /** Writes 3 MiB to a disk that nobody has open, behind so many. */
+  fillDisk(path: string, behindMiB?: number): Promise<void>
   /** Whether a guest would find the same on both; nobody has them open. */
   isSameDisk(one: string, other: string): Promise<boolean>
   /** Path of a file that does not exist, in an existing folder. */

@@ -115,8 +115,8 @@ async function makeFixture(): Promise<HypervisorFixture> {
     newPath,
     newDisc,
     emptyDisk,
-    fillDisk: async (path) =>
-      void (await runCommand('qemu-io', ['-c', 'write -P 0x5a 1M 3M', path], { timeoutMs: 5000 })),
+    fillDisk: async (path, behindMiB = 1) =>
+      void (await runCommand('qemu-io', ['-c', `write -P 0x5a ${behindMiB}M 3M`, path], { timeoutMs: 5000 })),
     isSameDisk: (one, other) =>
       runCommand('qemu-img', ['compare', one, other], { timeoutMs: 5000 }).then(
         () => true,
