@@ -22,6 +22,8 @@ export type AgentPorts = {
   readonly hostId: HostId
   readonly session: SessionId
   readonly bootId: string
+  /** Of the agent's own process. */
+  readonly pid: number
   readonly facts: HostFacts
   readonly clock: Clock
   readonly logger: Logger

@@ -51,7 +51,7 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
   const state: AgentState = { beats: undefined, newest: { incarnation: null, revision: 0 } }
   const pendingStarts = createPendingStarts(ports.clock)
   const timings = ports.lastConfiguration?.timings ?? defaultTimings
-  const licences = createLicenceKeeper({ link: ports.watchdog, logger: ports.logger, timings })
+  const licences = createLicenceKeeper({ link: ports.watchdog, logger: ports.logger, timings, agentPid: ports.pid })
   const storages = createHostStorages(ports, licences)
   const journal = createRecoveryJournal(() => state.beats?.beatSoon())
   const room = createMachineRoom(ports.session, {

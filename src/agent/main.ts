@@ -79,6 +79,7 @@ const agent = await startAgent({
   hostId: identity.hostId,
   session: makeId('ses', sessionIdSchema, randomBytes(8)),
   bootId: (await readFile(config.bootIdFile, 'utf8')).trim(),
+  pid: process.pid,
   facts,
   clock,
   logger,

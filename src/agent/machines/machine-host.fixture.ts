@@ -153,7 +153,7 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
     [Symbol.asyncDispose]: async () => undefined,
   }
   const newLicences = () => {
-    const licences = createLicenceKeeper({ link, logger, timings })
+    const licences = createLicenceKeeper({ link, logger, timings, agentPid: 1 })
     return {
       ...licences,
       unguard(vmId: VmId) {

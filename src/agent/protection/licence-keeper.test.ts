@@ -23,6 +23,7 @@ function open() {
     },
     logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
     timings,
+    agentPid: 1,
   })
   return { keeper, told, link, isLicensed: (nowMs: number) => keeper.isLicensed([sharedId], nowMs) }
 }

@@ -43,6 +43,8 @@ export function createLicenceKeeper(options: {
   readonly link: WatchdogLink
   readonly logger: Logger
   readonly timings: Timings
+  /** The agent's own process, which the watchdog ends when it is stalled. */
+  readonly agentPid: number
 }): LicenceKeeper {
   let timings = options.timings
   let acknowledgedHeartbeatSentAtMs: number | null = null
@@ -61,7 +63,7 @@ export function createLicenceKeeper(options: {
       pillFreeReads: [...reads].map(([storageId, startedAtMs]) => ({ storageId, startedAtMs })),
       pills: [...pills.keys()],
       machines: [...guarded].map(([vmId, entry]) => ({ vmId, ...entry, storageIds: [...entry.storageIds] })),
-      agentPid: process.pid,
+      agentPid: options.agentPid,
     })
   const tellSoon = () =>
     void tellWatchdog().catch((error: unknown) => options.logger.warn('watchdog.silent', { error }))

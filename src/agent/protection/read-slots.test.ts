@@ -26,7 +26,7 @@ function open(t: TestContext) {
     tell: async () => undefined,
     [Symbol.asyncDispose]: async () => undefined,
   }
-  const licences = createLicenceKeeper({ link, logger, timings })
+  const licences = createLicenceKeeper({ link, logger, timings, agentPid: 1 })
   const watches = [
     { storageId: sharedId, storage, slot },
     { storageId: otherId, storage: other, slot },

@@ -1,0 +1,13 @@
+/** The checkers that look at everything that happens, by name. Those that look at a state at rest are in `settled-checkers.ts`. */
+import type { Checker } from '../observation.ts'
+import { epochsOnlyGrow } from './epochs-only-grow.ts'
+import { fencedBeforeRestarted } from './fenced-before-restarted.ts'
+import { noAcknowledgedWriteLost } from './no-acknowledged-write-lost.ts'
+import { oneWriterPerVolume } from './one-writer-per-volume.ts'
+
+export const checkers = {
+  'one-writer-per-volume': oneWriterPerVolume,
+  'fenced-before-restarted': fencedBeforeRestarted,
+  'no-acknowledged-write-lost': noAcknowledgedWriteLost,
+  'epochs-only-grow': epochsOnlyGrow,
+} as const satisfies Record<string, () => Checker>

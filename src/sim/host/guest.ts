@@ -1,0 +1,166 @@
+/** One guest: it writes to its disks as long as its vCPUs run, one stamp after the other, and tells a client what is safe once it has landed. */
+import { changeState, endFakeMachine, type FakeMachine } from '../../agent/hypervisor/fake/fake-world.ts'
+import { DialtoneError } from '../../model/dialtone-error.ts'
+import { type VolumeId, vmIdSchema, volumeIdSchema } from '../../model/ids.ts'
+import type { GuestProcess, Observation } from '../observation.ts'
+import type { SeededRandom } from '../seeded-random.ts'
+import type { SimulatedStorage } from '../storage/simulated-storage.ts'
+import type { StampedDisks } from '../storage/stamped-disks.ts'
+import type { WorldTime } from '../time/world-time.ts'
+
+export type GuestSurroundings = {
+  readonly hostName: string
+  readonly boot: number
+  readonly time: WorldTime
+  readonly random: SeededRandom
+  readonly disks: StampedDisks
+  /** The storage that this volume is on. */
+  storageOf(volumeId: VolumeId): SimulatedStorage | undefined
+  observe(observation: Observation): void
+}
+
+export type Guest = {
+  readonly machine: FakeMachine
+  readonly identity: GuestProcess
+  readonly volumeIds: readonly VolumeId[]
+  /** Writes that have neither landed nor failed. */
+  inFlight: number
+  /** Its process gets no processor: it does nothing, and answers nobody. */
+  isStopped: boolean
+  isRunning: boolean
+  /** It was killed, and couldn't die at that moment. */
+  isToEnd: boolean
+  /** Its host has lost power: nothing of it happens any more. */
+  isCut: boolean
+  callOff: (() => void) | undefined
+  readonly waiting: Set<() => void>
+}
+
+/** Between two writes of a guest, in milliseconds. */
+const writeEveryMs = [120, 400] as const
+/** So many of them may be under way: then it waits. */
+const mostInFlight = 2
+/** How often a machine that is stopped or killed had just begun to write. */
+const lastWriteShare = 0.5
+/** As the real driver's deadline for a command to QEMU. */
+const drainDeadlineMs = 5_000
+
+export function makeGuest(machine: FakeMachine, { hostName, boot }: GuestSurroundings): Guest {
+  const { life, disks, vmId } = machine.definition
+  return {
+    machine,
+    identity: {
+      process: `${hostName}#${boot}/${machine.pid}`,
+      hostName,
+      vmId: vmIdSchema.parse(vmId),
+      epoch: life.epoch,
+      incarnation: life.incarnation,
+    },
+    volumeIds: disks.map(({ volumeId }) => volumeIdSchema.parse(volumeId)),
+    inFlight: 0,
+    isStopped: false,
+    isRunning: false,
+    isToEnd: false,
+    isCut: false,
+    callOff: undefined,
+    waiting: new Set(),
+  }
+}
+
+export function letGuestRun(guest: Guest, around: GuestSurroundings): void {
+  if (guest.isRunning || guest.isStopped || guest.isCut || guest.machine.state !== 'running') return
+  guest.isRunning = true
+  around.observe({ kind: 'guest-runs', ...guest.identity, volumeIds: guest.volumeIds })
+  writeAgain(guest, around)
+}
+
+export function letGuestStand(guest: Guest, around: GuestSurroundings): void {
+  if (!guest.isRunning || guest.isCut) return
+  guest.isRunning = false
+  guest.callOff?.()
+  if (around.random.chance(lastWriteShare)) write(guest, around)
+  around.observe({ kind: 'guest-stands', ...guest.identity })
+}
+
+export function endGuest(guest: Guest, around: GuestSurroundings): void {
+  if (guest.isCut) return
+  letGuestStand(guest, around)
+  guest.isCut = true
+  around.observe({ kind: 'process-ended', ...guest.identity })
+  for (const volumeId of guest.volumeIds) around.storageOf(volumeId)?.processEnded(guest.identity.process)
+}
+
+/** Without a last word, and without a last write. */
+export function cutGuest(guest: Guest, { observe }: GuestSurroundings): void {
+  if (guest.isCut) return
+  guest.isCut = true
+  guest.callOff?.()
+  observe({ kind: 'process-ended', ...guest.identity })
+}
+
+/** Resolves when nothing of it is in flight; throws `deadline-exceeded` after a while. */
+export async function whenDrained(guest: Guest, { time }: GuestSurroundings): Promise<void> {
+  if (guest.inFlight === 0) return
+  await new Promise<void>((resolve, reject) => {
+    const callOff = time.after(drainDeadlineMs, () => {
+      guest.waiting.delete(wake)
+      reject(new DialtoneError('deadline-exceeded', 'the machine did not answer in time'))
+    })
+    const wake = () => {
+      callOff()
+      resolve()
+    }
+    guest.waiting.add(wake)
+  })
+}
+
+function writeAgain(guest: Guest, around: GuestSurroundings): void {
+  const [least, most] = writeEveryMs
+  guest.callOff = around.time.after(around.random.between(least, most), () => writeAgain(guest, around))
+  if (guest.inFlight < mostInFlight) write(guest, around)
+}
+
+function write(guest: Guest, around: GuestSurroundings): void {
+  const { identity, machine } = guest
+  const [onlyVolume] = guest.volumeIds
+  const volumeId = guest.volumeIds.length > 1 ? around.random.pick(guest.volumeIds) : onlyVolume
+  const storage = volumeId === undefined ? undefined : around.storageOf(volumeId)
+  const path = volumeId === undefined ? undefined : machine.layers.get(volumeId)?.[0]
+  if (volumeId === undefined || storage === undefined || path === undefined) return
+  const stamp = around.disks.nextStamp()
+  guest.inFlight += 1
+  storage.write({
+    hostName: around.hostName,
+    process: identity.process,
+    landed() {
+      around.disks.land(path, stamp)
+      around.observe({ kind: 'write-landed', ...identity, volumeId, stamp })
+      if (guest.isRunning && !guest.isCut) around.observe({ kind: 'write-acknowledged', ...identity, volumeId, stamp })
+      settle(guest, around)
+    },
+    failed() {
+      // As QEMU with werror=stop.
+      if (machine.exit === undefined && machine.state === 'running') changeState(machine, 'io-error')
+      settle(guest, around)
+    },
+  })
+  noteHold(guest, around)
+}
+
+function settle(guest: Guest, around: GuestSurroundings): void {
+  guest.inFlight -= 1
+  noteHold(guest, around)
+  if (guest.isToEnd && !guest.machine.isUnkillable)
+    endFakeMachine(guest.machine, { reason: 'crashed', detail: 'ended by SIGKILL' })
+  if (guest.inFlight > 0) return
+  for (const wake of guest.waiting) wake()
+  guest.waiting.clear()
+}
+
+/** A process whose writes hang can't be killed, on storages where it is so. */
+function noteHold({ machine, volumeIds, identity }: Guest, { storageOf }: GuestSurroundings): void {
+  machine.isUnkillable = volumeIds.some((volumeId) => {
+    const storage = storageOf(volumeId)
+    return storage?.stuckWrites === 'hold-their-process' && storage.holds(identity.process)
+  })
+}
