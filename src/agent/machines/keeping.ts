@@ -59,6 +59,8 @@ export type Keeping = {
   guestShutdown: boolean
   running: RunningMachine | undefined
   crashes: number
+  /** A frozen one is not let run before this. */
+  thawsAtMs: number
   /** The ladder's next rung is another host. */
   wantsOtherHost: boolean
   queue: Promise<unknown>
@@ -98,6 +100,7 @@ export function beginKeeping(
     guestShutdown: false,
     running: undefined,
     crashes: 0,
+    thawsAtMs: -Infinity,
     wantsOtherHost: false,
     queue: from.after,
     isReleased: false,

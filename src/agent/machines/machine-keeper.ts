@@ -21,7 +21,8 @@ import { bootDisksOf } from '../recovery/machine-shape.ts'
 import { captureRunning } from '../recovery/serve-after-start.ts'
 import type { SpareKeeper } from '../recovery/spare-keeper.ts'
 import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
-import { applyLicence, guardMachine } from './apply-licence.ts'
+import { applyLicence } from './apply-licence.ts'
+import { guardMachine } from './guard-machine.ts'
 import {
   become,
   beginKeeping,
@@ -45,6 +46,7 @@ import {
 } from './machine-life.ts'
 import type { MachinePorts } from './machine-ports.ts'
 import type { MachineRecord } from './machine-record.ts'
+import { standStillForStorage } from './storage-error.ts'
 
 export type MachineKeeper = {
   report(): MachineReport
@@ -151,7 +153,7 @@ function beginOrder(keeping: Keeping, epoch: number): void {
 
 async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
   keeping.running = running
-  if (keeping.record.machine.leased) await guardMachine(keeping, false)
+  await guardMachine(keeping, false)
   // One that doesn't answer at the moment is there all the same: it is guarded, followed and can be killed.
   const state = await running.state().catch(() => 'running' as const)
   const phase = phaseOf(keeping, state)
@@ -160,8 +162,9 @@ async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
   if (phase === 'frozen' && !isHandedOver)
     inBackground(keeping, () => enqueue(keeping, () => settleStart(keeping, running)))
   become(keeping, phase, 're-adopted')
-  if (phase === 'frozen' && keeping.record.machine.leased) await guardMachine(keeping, true)
+  if (phase === 'frozen') await guardMachine(keeping, true)
   inBackground(keeping, () => goOnWith(keeping, running))
+  if (state === 'io-error') inBackground(keeping, () => enqueue(keeping, () => standStillForStorage(keeping, running)))
 }
 
 function phaseOf({ record }: Keeping, state: MachineState): MachinePhase {
