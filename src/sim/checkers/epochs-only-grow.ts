@@ -16,6 +16,8 @@ export function epochsOnlyGrow(): Checker {
       if (before.process !== seen.process)
         return `${seen.process} runs life ${wordsOf(seen)} of ${seen.vmId} after ${before.process} ran ${wordsOf(before)}`
     }
+    // What has run still binds it.
+    if (seen.kind === 'state-went-back') placed.clear()
     if (seen.kind === 'committed') {
       for (const change of seen.changeSet.changes) {
         const key = change.kind === 'put' ? change.entry.key : change.key

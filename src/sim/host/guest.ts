@@ -34,6 +34,8 @@ export type Guest = {
   isCut: boolean
   callOff: (() => void) | undefined
   readonly waiting: Set<() => void>
+  /** Each has one of its writes land now. */
+  readonly landNow: Set<() => void>
 }
 
 /** Between two writes of a guest, in milliseconds. */
@@ -64,6 +66,7 @@ export function makeGuest(machine: FakeMachine, { hostName, boot }: GuestSurroun
     isCut: false,
     callOff: undefined,
     waiting: new Set(),
+    landNow: new Set(),
   }
 }
 
@@ -86,6 +89,8 @@ export function endGuest(guest: Guest, around: GuestSurroundings): void {
   if (guest.isCut) return
   letGuestStand(guest, around)
   guest.isCut = true
+  // The kernel reaps nobody with a request under way: what is not stuck has landed.
+  for (const land of [...guest.landNow]) land()
   around.observe({ kind: 'process-ended', ...guest.identity })
   for (const volumeId of guest.volumeIds) around.storageOf(volumeId)?.processEnded(guest.identity.process)
 }
@@ -129,21 +134,24 @@ function write(guest: Guest, around: GuestSurroundings): void {
   if (volumeId === undefined || storage === undefined || path === undefined) return
   const stamp = around.disks.nextStamp()
   guest.inFlight += 1
-  storage.write({
+  const landNow = storage.write({
     hostName: around.hostName,
     process: identity.process,
     landed() {
       around.disks.land(path, stamp)
       around.observe({ kind: 'write-landed', ...identity, volumeId, stamp })
       if (guest.isRunning && !guest.isCut) around.observe({ kind: 'write-acknowledged', ...identity, volumeId, stamp })
+      guest.landNow.delete(landNow)
       settle(guest, around)
     },
     failed() {
       // As QEMU with werror=stop.
       if (machine.exit === undefined && machine.state === 'running') changeState(machine, 'io-error')
+      guest.landNow.delete(landNow)
       settle(guest, around)
     },
   })
+  guest.landNow.add(landNow)
   noteHold(guest, around)
 }
 

@@ -39,7 +39,8 @@ export type SimulatedStorage = {
   readonly contents: FakeStorageWorld
   /** As the agent that lives this life sees it from its host. */
   viewFrom(hostName: string, life: ProcessLife): Storage
-  write(write: GuestWrite): void
+  /** The answer has it land at once, if it is on its way and does not hang. */
+  write(write: GuestWrite): () => void
   /** Whether writes of this process wait for the way to be open. */
   holds(process: string): boolean
   /** Its process was killed, and nothing of it is held. */
@@ -87,19 +88,20 @@ export function createSimulatedStorage(options: SimulatedStorageOptions): Simula
   const draw = ([least, most]: readonly [number, number]) => random.between(least, most)
   const wayFrom = (hostName: string) => (wayOfAll.kind === 'open' ? (ways.get(hostName) ?? open) : wayOfAll)
 
-  const travel = (request: Stuck) => {
+  /** The answer calls it off, if it can be: what hangs goes when the way is open. */
+  const travel = (request: Stuck): (() => void) | undefined => {
     const way = wayFrom(request.hostName)
     if (way.kind === 'hangs') {
       stuck = [...stuck, request]
-      return
+      return undefined
     }
     if (way.kind === 'refuses' || (way.kind === 'full' && request.isWrite))
-      return void time.after(draw(callTakesMs), request.fail)
+      return time.after(draw(callTakesMs), request.fail)
     const isLate = request.process !== undefined && random.chance(lateShare)
     const takesMs = isLate
       ? random.between(drainMs / 4, drainMs * 0.9)
       : draw(request.process === undefined ? callTakesMs : writeTakesMs)
-    time.after(takesMs + (way.kind === 'slow' ? way.delayMs : 0), request.go)
+    return time.after(takesMs + (way.kind === 'slow' ? way.delayMs : 0), request.go)
   }
   const freeWhatMoves = () => {
     const before = stuck
@@ -112,8 +114,14 @@ export function createSimulatedStorage(options: SimulatedStorageOptions): Simula
     stuckWrites,
     contents,
     viewFrom: (hostName, life) => viewFrom(options, { contents, travel }, { hostName, life }),
-    write: ({ hostName, process, landed, failed }) =>
-      travel({ hostName, process, isWrite: true, go: landed, fail: failed }),
+    write({ hostName, process, landed, failed }) {
+      const callOff = travel({ hostName, process, isWrite: true, go: landed, fail: failed })
+      return () => {
+        if (callOff === undefined) return
+        callOff()
+        landed()
+      }
+    },
     holds: (process) => stuck.some((request) => request.process === process),
     processEnded(process) {
       if (stuckWrites !== 'land-later') stuck = stuck.filter((request) => request.process !== process)
@@ -132,7 +140,7 @@ export function createSimulatedStorage(options: SimulatedStorageOptions): Simula
 /** Each call goes there, takes effect, and its answer comes back into the agent that asked. */
 function viewFrom(
   { spec, time, random }: SimulatedStorageOptions,
-  { contents, travel }: { readonly contents: FakeStorageWorld; travel(request: Stuck): void },
+  { contents, travel }: { readonly contents: FakeStorageWorld; travel(request: Stuck): unknown },
   { hostName, life }: { readonly hostName: string; readonly life: ProcessLife },
 ): Storage {
   const [least, most] = callTakesMs

@@ -29,7 +29,7 @@ export async function buildParts(
   const log = createWorldLog(time)
   const first = makeFirstState(configuration, random.fork('first state'))
   const network = createSimulatedNetwork(time, random.fork('network'))
-  network.setQuality({ ...calmNetwork, ...configuration.network })
+  network.become({ ...calmNetwork, ...configuration.network })
   const storages = buildStorages(configuration, first, { time, random })
   const hosts = new Map<string, SimulatedHost>()
   const see = (observation: Observation) => {
@@ -47,7 +47,7 @@ export async function buildParts(
     fencesFor: fences.portFor,
     calleeOf: ({ name }) => agentOn(hosts.get(name)),
   })
-  const around = { network, controller: controller.callee, hosts }
+  const around = { time, network, controller: controller.callee, hosts }
   const disks = createStampedDisks()
   for (const spec of first.hosts) {
     const parts = { time, random, log, storages, around }
