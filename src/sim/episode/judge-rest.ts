@@ -33,10 +33,12 @@ const lookEveryMs = 200
 /** What has come to rest stays so. */
 const restHoldsMs = 1_500
 
-/** A person who goes to hosts that fencing has switched off, and switches them on again. */
-function createOperator({ parts, nowMs }: World): () => void {
+/** A person who switches hosts on again that fencing has switched off, and cuts the power of guests that don't listen to their button. */
+function createOperator(world: World): () => void {
+  const { parts, nowMs } = world
   const offSinceMs = new Map<string, number>()
   return () => {
+    for (const name of deafMachines(world)) void world.request({ call: 'killVm', params: { vm: name } })
     for (const host of parts.hosts.values()) {
       const { name } = host.spec
       if (host.boot() !== undefined) offSinceMs.delete(name)
@@ -44,6 +46,15 @@ function createOperator({ parts, nowMs }: World): () => void {
       else if (nowMs() - (offSinceMs.get(name) ?? 0) > walkMs) host.powerOn()
     }
   }
+}
+
+/** They are stopping, and the task that was to see to it has given up. */
+function deafMachines({ parts, state }: World): readonly string[] {
+  if (parts.controller.engine() === undefined) return []
+  const { vms, tasks } = state()
+  const worked = new Set([...tasks.values()].filter(({ endedAt }) => endedAt === null).map(({ vmId }) => vmId))
+  const deaf = [...vms.values()].filter(({ spec, status }) => status?.state === 'stopping' && !worked.has(spec.id))
+  return deaf.map(({ spec }) => spec.name)
 }
 
 const walkMs = 5_000
@@ -119,15 +130,27 @@ function isFull({ decision, reason }: { readonly decision: string; readonly reas
   return decision === 'wait' && reason.startsWith('no host fits')
 }
 
+/** What the doctor finds is found to the end: some of it, such as copies of images, is swept away only every few seconds. */
 async function askDoctor(world: World, note: RestOptions['note']): Promise<void> {
+  let findings = await examineOnce(world)
+  for (let looks = 1; findings.length > 0 && looks < doctorLooks; looks += 1) {
+    await world.advance(doctorPauseMs)
+    findings = await examineOnce(world)
+  }
+  for (const { checker, message } of findings) note(checker, message)
+}
+
+const doctorLooks = 4
+const doctorPauseMs = 4_000
+
+async function examineOnce(world: World): Promise<readonly Unrest[]> {
   const life = world.parts.controller.process()?.life
-  if (life === undefined) return
-  let isDone = false
-  life.enter(() => {
+  let found: readonly Unrest[] | undefined
+  life?.enter(() => {
     void examine(requireController(world.parts.controller)).then(({ findings }) => {
-      for (const { invariant, message } of findings) note(invariant, message)
-      isDone = true
+      found = findings.map(({ invariant, message }) => ({ checker: invariant, message }))
     })
   })
-  await world.until('the doctor has looked', () => isDone)
+  await world.until('the doctor has looked', () => found !== undefined)
+  return found ?? []
 }

@@ -98,10 +98,16 @@ function drawMachines(random: SeededRandom, hosts: number): readonly FirstMachin
         memoryMiB: random.pick([128, 256, 512]),
         ha: storage.storage === 'shared' && random.chance(0.85),
         ...storage,
-        ...(random.chance(0.5) ? { probe: null } : {}),
+        ...drawRecovery(random),
       },
     }
   })
+}
+
+function drawRecovery(random: SeededRandom): Record<string, unknown> {
+  if (random.chance(0.8)) return random.chance(0.5) ? { probe: null } : {}
+  if (random.chance(0.4)) return { recovery: { mode: 'checkpoint', everySeconds: random.pick([10, 60]) } }
+  return { recovery: { mode: 'warm' }, ...(random.chance(0.5) ? { disks: [{ sizeMiB: 64 }] } : {}) }
 }
 
 function drawSteps(random: SeededRandom, targets: Targets, among: readonly FaultKind[]): readonly Step[] {
