@@ -60,6 +60,8 @@ export type Keeping = {
   guestShutdown: boolean
   running: RunningMachine | undefined
   crashes: number
+  /** A frozen one is not let run before this. */
+  thawsAtMs: number
   /** The ladder's next rung is another host. */
   wantsOtherHost: boolean
   queue: Promise<unknown>
@@ -103,6 +105,7 @@ export function beginKeeping(
     guestShutdown: false,
     running: undefined,
     crashes: 0,
+    thawsAtMs: -Infinity,
     wantsOtherHost: false,
     queue: from.after,
     isReleased: false,
@@ -181,6 +184,7 @@ export function reportOf(keeping: Keeping): MachineReport {
     guestShutdown: keeping.guestShutdown,
     leased: record.machine.leased,
     crashes: keeping.crashes,
+    isHandedOver: record.handedOverTo !== null,
     wantsOtherHost: keeping.wantsOtherHost,
     recovery: {
       configuration: configurationOf(record.machine),

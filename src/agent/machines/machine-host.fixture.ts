@@ -21,6 +21,7 @@ import { createFakeNetwork, type FakeNetwork } from '../network/fake/fake-networ
 import type { CheckAnswer } from '../probes/prober.ts'
 import { clearedSlotsInMemory } from '../protection/cleared-slots.fixture.ts'
 import { createLicenceKeeper, type LicenceKeeper } from '../protection/licence-keeper.ts'
+import { hashFile } from '../recovery/hash-file.ts'
 import { createRecoveryJournal } from '../recovery/recovery-journal.ts'
 import { createFakeStorageWorld, type FakeStorage, type FakeStorageWorld } from '../storage/fake/fake-storage.ts'
 import { createVirtualClock, type VirtualClock } from '../virtual-clock.fixture.ts'
@@ -165,6 +166,7 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
       link,
       logger,
       timings,
+      agentPid: 1,
       clearedSlots: clearedSlotsInMemory(),
       earlierClearedByMs: 0,
     })
@@ -237,6 +239,7 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
         randomNumbers += 1
         return createHash('sha512').update(`random ${randomNumbers}`).digest().subarray(0, count)
       },
+      hashFile,
       openStreamTo: () => host.openStream(),
       openDiskStreamTo: () => host.openDiskStream(),
       sendSignal(pid, signalName) {

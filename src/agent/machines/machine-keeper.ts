@@ -29,7 +29,8 @@ import { bootDisksOf } from '../recovery/machine-shape.ts'
 import { captureRunning } from '../recovery/serve-after-start.ts'
 import type { SpareKeeper } from '../recovery/spare-keeper.ts'
 import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
-import { applyLicence, guardMachine } from './apply-licence.ts'
+import { applyLicence } from './apply-licence.ts'
+import { guardMachine } from './guard-machine.ts'
 import {
   become,
   beginKeeping,
@@ -53,6 +54,7 @@ import {
 } from './machine-life.ts'
 import type { MachinePorts } from './machine-ports.ts'
 import type { MachineRecord } from './machine-record.ts'
+import { standStillForStorage } from './storage-error.ts'
 
 export type MachineKeeper = {
   report(): MachineReport
@@ -169,7 +171,7 @@ function beginOrder(keeping: Keeping, epoch: number): void {
 
 async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
   keeping.running = running
-  if (keeping.record.machine.leased) await guardMachine(keeping, false)
+  await guardMachine(keeping, false)
   // One that doesn't answer at the moment is there all the same: it is guarded, followed and can be killed.
   const state = await running.state().catch(() => 'running' as const)
   const phase = phaseOf(keeping, state)
@@ -178,8 +180,9 @@ async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
   if (phase === 'frozen' && !isHandedOver)
     inBackground(keeping, () => enqueue(keeping, () => settleStart(keeping, running)))
   become(keeping, phase, 're-adopted')
-  if (phase === 'frozen' && keeping.record.machine.leased) await guardMachine(keeping, true)
+  if (phase === 'frozen') await guardMachine(keeping, true)
   inBackground(keeping, () => goOnWith(keeping, running))
+  if (state === 'io-error') inBackground(keeping, () => enqueue(keeping, () => standStillForStorage(keeping, running)))
 }
 
 function phaseOf({ record }: Keeping, state: MachineState): MachinePhase {
@@ -229,6 +232,8 @@ async function shutDown(keeping: Keeping): Promise<void> {
   if (running === undefined) {
     // The leader takes a stop as a proof: also what an earlier attempt could not reap has to be gone.
     await tidyAfterDeath(keeping)
+    // Prepared for a recovery that nobody wants any more.
+    await keeping.spare.drop()
     return become(keeping, 'stopped', 'stopped by order')
   }
   if (keeping.phase === 'paused') await running.resume()

@@ -12,6 +12,7 @@ import { endWatch, hurryWatch } from '../recovery/watch-service.ts'
 import { become, enqueue, type Keeping, nowIso, reapWithinMs, tidyAfterDeath, writeRecord } from './keeping.ts'
 import { noteWriterDied, untilLanded } from './last-writes.ts'
 import { boot, clone, isWanted, resume, type Start, type StartOutcome, tidyEarlierProcess } from './machine-starts.ts'
+import { standStillForStorage } from './storage-error.ts'
 
 /** How long a restart on the spot waits for a licence before it looks again. */
 const licenceRetryMs = 100
@@ -172,6 +173,8 @@ export async function beginLife(
 
 function followToItsEnd(keeping: Keeping, machine: RunningMachine): void {
   machine.onEvent((event) => {
+    if (event.kind === 'state' && event.state === 'io-error')
+      inBackground(keeping, () => enqueue(keeping, () => standStillForStorage(keeping, machine)))
     const why = whyOf(event)
     if (machine !== keeping.running || why === undefined) return
     hurryWatch(keeping, why.detail)
@@ -196,6 +199,9 @@ function serviceFailed(keeping: Keeping, machine: RunningMachine, detail: string
 
 /** Begins the recovery of a machine whose process still lives. */
 async function failNow(keeping: Keeping, machine: RunningMachine, why: Why): Promise<void> {
+  // A guest that can't hear its power button any more is down for all that matters.
+  const isToBeDown = keeping.record.wanted === 'stopped' && keeping.phase === 'stopping'
+  if (isToBeDown && machine === keeping.running && !keeping.isReleased) return machine.kill(reapWithinMs)
   const isOver = machine !== keeping.running || keeping.isReleased || keeping.record.wanted === 'stopped'
   if (isOver || keeping.phase !== 'running') return
   beginFailure(keeping, why)

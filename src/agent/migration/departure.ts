@@ -16,7 +16,7 @@ import { chooseMethod, longestMoveMs, nextStep, pauseLimitMs } from '../../model
 import { joinStreams } from '../../transport/join-streams.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { OutgoingMachine } from '../hypervisor/moving-machine.ts'
-import { guardMachine } from '../machines/apply-licence.ts'
+import { guardMachine } from '../machines/guard-machine.ts'
 import { become, enqueue, type Keeping, writeRecord } from '../machines/keeping.ts'
 import { sharedStoragesOf } from '../machines/launch-machine.ts'
 import { recoverDead } from '../machines/machine-life.ts'

@@ -77,6 +77,7 @@ function newMachine(world: FakeWorld, definition: MachineDefinition): FakeMachin
     memory: '-',
     isDeaf: false,
     isUnkillable: false,
+    ignoresPowerButton: false,
     isLinkUp: true,
     console: undefined,
     observers: new Set(),

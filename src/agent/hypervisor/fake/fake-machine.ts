@@ -105,6 +105,7 @@ function vcpuOrders(
     pause: async () => {
       answering()
       changeState(machine, 'paused')
+      await world.options.drained?.(machine)
     },
     pressPowerButton: async () => {
       answering()
@@ -117,7 +118,7 @@ function vcpuOrders(
 /** The guest answers the button in its own time, and only while it runs. */
 function powerOff(world: FakeWorld, machine: FakeMachine): void {
   const { powerOffMs } = world.options
-  if (powerOffMs === 'never' || machine.state !== 'running') return
+  if (powerOffMs === 'never' || machine.ignoresPowerButton || machine.state !== 'running') return
   void passTime(world, powerOffMs).then(() => {
     if (machine.state !== 'running') return
     changeState(machine, 'shutdown')

@@ -17,6 +17,7 @@ export function sendFakeMachine(world: FakeWorld, machine: FakeMachine, { isLive
   const stop = async () => {
     if (machine.state === 'running') changeState(machine, 'paused')
     stoppedAtMs ??= nowMs(world)
+    await world.options.drained?.(machine)
   }
   // As QEMU does it: what stood still for the move alone goes on when the move has failed.
   const giveUp = (why: string): never => {

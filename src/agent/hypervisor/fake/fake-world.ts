@@ -35,6 +35,8 @@ export type FakeMachine = FakeProcess & {
   isDeaf: boolean
   /** Survives SIGKILL, as a process in uninterruptible I/O does. */
   isUnkillable: boolean
+  /** Its guest doesn't listen to the power button. */
+  ignoresPowerButton: boolean
   isLinkUp: boolean
   console: Duplex | undefined
 }
@@ -82,6 +84,11 @@ export type FakeWorldOptions = {
   readonly bakeMs?: number
   /** From the power button to the end of the guest; `never` for guests that don't listen to it. */
   readonly powerOffMs?: number | 'never'
+  /**
+   * What a machine that is paused waits for, or that lets go of its disks: that nothing of it is in flight any more. Throws
+   * `deadline-exceeded` when that takes too long. Nothing is ever in flight without it.
+   */
+  readonly drained?: (machine: FakeMachine) => Promise<void>
   /** Puts the streams and images, which are short texts, where others read them. They are in memory only without it. */
   readonly writeFile?: (path: string, text: string) => Promise<void>
 }
