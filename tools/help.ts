@@ -10,7 +10,7 @@ const sentences: Readonly<Record<string, string>> = {
   check: 'types, lint, format and architecture; nothing is run. Parts by name: npm run check -- types lint',
   'test:unit': 'all tests that need no machine; one file: node_modules/.bin/node --test FILE',
   scenario: 'the scenarios of scenarios/',
-  e2e: 'tests with real machines, one after the other; needs root; long: npm run e2e -- faults --rounds 50',
+  e2e: 'tests with real machines, one after the other; needs root; long: npm run e2e -- faults --rounds 50, npm run e2e -- long/debian',
   model:
     'checks the formal model of docs/model in every state, and shows how each broken variant of the protocol fails',
   sim: 'one episode of a simulated cluster with faults, and all that happens in it: npm run sim -- --seed 7',

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { Acknowledgement, AgentConfiguration, Heartbeat, HostFacts } from '../model/agent-protocol/heartbeat.ts'
 import type { DepartureTarget } from '../model/agent-protocol/migration-orders.ts'
 import type { Clock } from '../model/clock.ts'
-import type { HostId, SessionId, VmId, VolumeId } from '../model/ids.ts'
+import type { HostId, IsoId, SessionId, VmId, VolumeId } from '../model/ids.ts'
 import type { Logger } from '../model/logger.ts'
 import type { MachineOrder } from '../model/machine-order.ts'
 import type { HostCommands } from './host-commands/host-commands.ts'
@@ -47,6 +47,8 @@ export type AgentPorts = {
   /** Opens a storage that the cluster's configuration names. */
   openStorage(storage: AgentConfiguration['storages'][number]): Storage
   bootFiles(machine: MachineOrder): Promise<BootFiles>
+  discPath(isoId: IsoId): Promise<string>
+  makeSeed(machine: MachineOrder, path: string): Promise<void>
   /** A template's root disk on this host, fetched when it isn't here yet. */
   rootDisk(version: string): Promise<string>
   /** The configuration as it was last heard, so that slots are read also while no controller can be reached. */

@@ -45,6 +45,11 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
       await keeper[body.change]()
       return { report: keeper.report() }
     },
+    async changeDisc({ params, body }) {
+      const { isoId, isForced } = body
+      await room.keeperFor(params.vmId, body).changeDisc({ drive: params.drive, isoId, isForced })
+      return {}
+    },
     async console({ params }) {
       const machine = room.keeper(params.vmId)?.running()
       if (machine === undefined)

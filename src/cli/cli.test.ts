@@ -85,7 +85,8 @@ test('a VM that fits nowhere is refused with the verdict of each host', async ()
 
 test('wrong usage exits with 2 and says what is wrong', async () => {
   const mistakes = [
-    ['vm create web', /required option '--template <template>' not specified\nSee dialtone help vm\./],
+    ['vm create web', /not said what the VM is made from\.\nName a --template/],
+    ['iso import disc.iso', /required option '--name <name>' not specified\nSee dialtone help iso\./],
     ['vm create web --template tiny --memory lots', /'lots' is not one/],
     ['vm lst', /Did you mean list\?/],
     ['machine list', /unknown command 'machine'\nSee dialtone help\./],

@@ -24,6 +24,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'what VMs are made from',
     load: async () => (await import('./template-commands.ts')).addTemplateCommands,
   },
+  iso: {
+    summary: 'discs that machines boot and install from',
+    load: async () => (await import('./iso-commands.ts')).addIsoCommands,
+  },
   task: {
     summary: 'long operations: follow and cancel them',
     load: async () => (await import('./task-commands.ts')).addTaskCommands,

@@ -11,6 +11,7 @@ import {
   storageIdOf,
   type VmChanges,
 } from '../model/cluster-state.fixture.ts'
+import { guestProfiles } from '../model/guest.ts'
 import { taskIdSchema } from '../model/ids.ts'
 import { admitMigration } from './admit-migration.ts'
 import { machinesAtStake } from './decide-fencing.ts'
@@ -54,6 +55,15 @@ function moving(phase: 'moving' | 'switched' = 'moving') {
 describe('a move', () => {
   test('goes to the host that was asked for, or to where it fits best', () => {
     assert.deepEqual(ask({}).kind === 'admitted' && ask({}), { ...ask({ to: 'bob' }) })
+  })
+
+  test('is refused for what lies beside the disk and can’t be in two places, with what to do instead', () => {
+    const guest = { os: 'linux', ...guestProfiles.linux, boot: 'uefi' } as const
+    const able: HostChanges = { status: { guestSupport: ['uefi', 'tpm'] } }
+    assert.equal(refusal({ vm: { spec: { guest } }, bob: able }), 'admitted')
+    assert.match(refusal({ vm: { spec: { guest } } }), /^no-host-fits: .*Debian package ovmf/)
+    const withTpm = refusal({ vm: { spec: { guest: { ...guest, tpm: true } } }, bob: able })
+    assert.match(withTpm, /^wrong-state: web can't move while it runs: its TPM .*; stop it, and start it elsewhere$/)
   })
 
   test('is refused with the reason', () => {

@@ -1,6 +1,7 @@
 /** Whether a machine may be moved while it runs, and to where: a host, or why not. Pure. */
 import { type ClusterState, isAnswering, type VmRecord } from '../model/cluster-state.ts'
 import type { ErrorCode } from '../model/dialtone-error.ts'
+import { refuseMove, refuseRootCopy } from '../model/guest.ts'
 import type { HostId } from '../model/ids.ts'
 import { vmActionTable } from '../model/vm.ts'
 import { describeVerdicts, type HostVerdict, placeVm } from './place-vm.ts'
@@ -48,11 +49,18 @@ export function admitMigration(cluster: ClusterState, vm: VmRecord, wish: Migrat
       'host-unreachable',
       `${source?.spec.name ?? placement.hostId}, where ${spec.name} is, does not answer`,
     )
+  const fixed = refuseMove(spec.guest)
+  if (fixed !== undefined)
+    return refused('wrong-state', `${spec.name} can't move while it runs: ${fixed}; stop it, and start it elsewhere`)
   if (wished === placement.hostId) return refused('wrong-state', `${spec.name} runs on ${source.spec.name} already`)
   const wishes = { excluded: new Map([[placement.hostId, 'it runs there']]), required: wished, bringsDisks: wish }
   const choice = placeVm(cluster, spec, wishes)
   const destination = choice.kind === 'placed' ? cluster.hosts.get(choice.hostId) : undefined
   const disks = destination === undefined ? undefined : planDiskCopies(destination, spec, { cluster, wish })
+  const goesRootAlong =
+    disks?.kind === 'planned' && disks.copies.some(({ volumeId }) => volumeId === spec.disks[0]?.volumeId)
+  const bound = goesRootAlong ? refuseRootCopy(spec.guest) : undefined
+  if (bound !== undefined) return refused('wrong-state', `${spec.name} can't move while it runs: ${bound}`)
   if (choice.kind === 'placed' && disks?.kind === 'planned')
     return { kind: 'admitted', destinationHostId: choice.hostId, reason: choice.reason, copies: disks.copies }
   const asked = choice.verdicts.filter(({ hostId }) => wished === undefined || hostId === wished)

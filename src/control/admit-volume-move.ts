@@ -1,6 +1,7 @@
 /** Whether a volume may be moved to another storage, and by which host: or why not. Pure. */
 import { boundHostOf, type ClusterState, type HostRecord, isAnswering, type VmRecord } from '../model/cluster-state.ts'
 import type { ErrorCode } from '../model/dialtone-error.ts'
+import { refuseRootCopy } from '../model/guest.ts'
 import type { HostId } from '../model/ids.ts'
 import { withCopies } from '../model/migration/disk-copy.ts'
 import type { StorageSpec, VolumeSpec } from '../model/storage.ts'
@@ -23,6 +24,8 @@ export function admitVolumeMove(cluster: ClusterState, { vm, volume, to }: Quest
   if (migration !== undefined) return refused('in-use', `${spec.name} is being moved to another host`)
   const busy = spec.disks.find(({ volumeId }) => (cluster.volumes.get(volumeId)?.move ?? null) !== null)
   if (busy !== undefined) return refused('in-use', `a volume of ${spec.name} is being moved already`)
+  const bound = volume.id === spec.disks[0]?.volumeId ? refuseRootCopy(spec.guest) : undefined
+  if (bound !== undefined) return refused('wrong-state', `the root disk of ${spec.name} can't be moved: ${bound}`)
   const forbidden = refuseStorage(cluster, { vm, volume, to })
   if (forbidden !== undefined) return refused('invalid-input', forbidden)
   const state = spec.lifecycle === 'live' ? (vm.status?.state ?? 'stopped') : spec.lifecycle

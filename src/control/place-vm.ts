@@ -1,6 +1,7 @@
 /** Chooses a host for a VM, or says for every host why not. Pure: same cluster, same answer. */
 import { type ClusterState, type HostRecord, isLeased, type VmRecord } from '../model/cluster-state.ts'
 import { keepsGroups } from '../model/firewall.ts'
+import { refuseSupport } from '../model/guest.ts'
 import type { HostId } from '../model/ids.ts'
 import { ownersOf } from '../model/migration/owners-of.ts'
 import type { VmSpec } from '../model/vm.ts'
@@ -105,6 +106,8 @@ function findObstacle(host: HostRecord, vm: VmSpec, question: Question): string 
   }
   if (vm.securityGroupIds.length > 0 && !keepsGroups(status.firewall))
     return `it can't keep the machine's security groups: ${status.firewallDetail || 'it has no firewall'}`
+  const lacking = refuseSupport(vm.guest, status.guestSupport)
+  if (lacking !== undefined) return lacking
   return refuseNetworks(host, vm, cluster) ?? refuseByRules(host, vm, question) ?? findShortage(host, vm, question)
 }
 

@@ -2,7 +2,8 @@
 import type { ClusterSpec, NetworkSpec, Task, TemplateSpec } from './cluster.ts'
 import type { SecurityGroup } from './firewall.ts'
 import type { HostSpec, HostStatus } from './host.ts'
-import type { HostId, NetworkId, SecurityGroupId, StorageId, TaskId, TemplateId, VmId, VolumeId } from './ids.ts'
+import type { HostId, IsoId, NetworkId, SecurityGroupId, StorageId, TaskId, TemplateId, VmId, VolumeId } from './ids.ts'
+import type { IsoSpec } from './iso.ts'
 import type { DiscardedVolume } from './migration/disk-copy.ts'
 import type { VmMigration } from './migration/vm-migration.ts'
 import type { VirtualNetwork } from './network.ts'
@@ -32,6 +33,8 @@ export type ClusterState = {
   readonly securityGroups: ReadonlyMap<SecurityGroupId, SecurityGroup>
   /** All networks but the flat one. */
   readonly networks: ReadonlyMap<NetworkId, VirtualNetwork>
+  /** The discs of the library. */
+  readonly isos: ReadonlyMap<IsoId, IsoSpec>
   /** What is left of volumes where they are not any more, by storage and volume. */
   readonly discards: ReadonlyMap<string, DiscardedVolume>
 }

@@ -1,6 +1,7 @@
 /** A host: who it is (`spec`), and how the leader sees it (`status`; only transitions are stored, heartbeats are not). */
 import { z } from 'zod'
 import { firewallKindSchema } from './firewall.ts'
+import { guestSupportSchema } from './guest.ts'
 import { acceleratorSchema } from './hardware.ts'
 import { hostIdSchema, nameSchema, sessionIdSchema, storageIdSchema, vmIdSchema } from './ids.ts'
 import { labelsSchema } from './labels.ts'
@@ -73,6 +74,8 @@ export const hostStatusSchema = z.object({
   /** How it keeps machines to their addresses, and whether it can keep security groups. */
   firewall: firewallKindSchema.default('none'),
   firewallDetail: z.string().default(''),
+  /** What some guests need of a host. */
+  guestSupport: z.array(guestSupportSchema).default([]),
   networkFaults: networkFaultsSchema.default({}),
   storageIds: z.array(storageIdSchema),
   /** What was free on them when that was last much different. */

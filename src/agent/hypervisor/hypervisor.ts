@@ -3,9 +3,11 @@
  * `hypervisor.contract.ts`. A machine outlives the agent that started it: everything needed to find it again is in its run directory.
  */
 import type { Duplex } from 'node:stream'
+import type { Guest, GuestSupport } from '../../model/guest.ts'
 import type { Accelerator, PinnedHardware } from '../../model/hardware.ts'
 import type { MachineLife } from '../../model/machine-order.ts'
 import type { DiskMirror, MirrorRequest } from './disk-mirror.ts'
+import type { MachinePlatform } from './machine-platform.ts'
 import type { OutgoingMachine, SendOptions } from './moving-machine.ts'
 import type { ResidentAnswer, ResidentRequest } from './resident-protocol.ts'
 
@@ -36,7 +38,10 @@ export type MachineShape = {
     readonly tapName: string
   }[]
   readonly disks: readonly AttachedDisk[]
-  readonly kernel: { readonly vmlinux: string; readonly initrd: string; readonly commandLine: string }
+  /** What it is started with; undefined for one that boots by its firmware. */
+  readonly kernel?: { readonly vmlinux: string; readonly initrd: string; readonly commandLine: string } | undefined
+  /** How it boots without a kernel from outside. */
+  readonly platform?: MachinePlatform | undefined
   readonly generationId: string
   /** The machine's process runs as this user (and group) id, unprivileged. Its disks are readable and writable for it already. */
   readonly userId: number
@@ -140,6 +145,11 @@ export type RunningMachine = {
   attachDisk(disk: AttachedDisk): Promise<void>
   /** Pulls it out; returns when the guest has let go. A missing one is fine. */
   detachDisk(volumeId: string): Promise<void>
+  /**
+   * Puts a disc into a drive in place of what is in it; null takes it out. Throws `in-use` when the guest has locked the drive, unless it is
+   * forced. The same disc again is fine.
+   */
+  changeDisc(drive: number, path: string | null, isForced: boolean): Promise<void>
   /** Pulls out or plugs in the network cable. */
   setLink(isUp: boolean): Promise<void>
   /**
@@ -199,6 +209,8 @@ export type HypervisorFacts = {
    * Whether a machine's memory can be protected while it is written; otherwise why not. It is then copied while the machine runs, and
    * `capture` takes as long as that; the pause stays short unless the guest changes its memory faster than it can be written.
    */
+  /** What some guests need, and is here. */
+  readonly guestSupport: readonly GuestSupport[]
   readonly liveCapture: { readonly isPossible: boolean; readonly reason: string }
 }
 
@@ -213,7 +225,9 @@ export type Hypervisor = {
    */
   adopt(runDirectory: string, cgroupDirectory: string): Promise<RunningMachine | undefined>
   /** Digest of the virtual devices of such a machine: an image fits only a machine of the same one. Names, paths and addresses don't count. */
-  shapeOf(shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks'>): string
+  shapeOf(shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks' | 'platform'>): string
+  /** The file that a new machine's UEFI variables are a copy of. */
+  initialVariables(guest: Guest): string
   /**
    * Starts a process that waits, with the image mapped and everything done that can be done beforehand. Nothing is left of it on failure.
    * Throws `image-corrupt` when the image cannot be loaded.

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { sessionIdOf, sharedId, storageIdOf, vmIdOf, volumeIdOf } from '../../model/cluster-state.fixture.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { kernelGuest } from '../../model/guest.ts'
 import { flatNetworkId, type SessionId, type StorageId, type VmId, type VolumeId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import { emptyStatistics, noteOutcome } from '../../model/recovery/ladder-statistics.ts'
@@ -121,6 +122,9 @@ export function sampleOrder(changes: Partial<MachineOrder> = {}): MachineOrder {
     probe: null,
     start: 'boot',
     clonedFrom: null,
+    guest: kernelGuest,
+    cdroms: [],
+    cloudInit: null,
     ...changes,
   }
 }
@@ -251,7 +255,9 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
       checkOnce,
       storage: (storageId) => mine(storageId === otherId ? otherStorage : seenStorage),
       isShared: (storageId: StorageId) => storageId === sharedId,
-      bootFiles: async () => ({ vmlinux: '/v', initrd: '/i', rootDisk: '/r', commandLine: 'quiet' }),
+      bootFiles: async () => ({ vmlinux: '/v', initrd: '/i', commandLine: 'quiet' }),
+      discPath: async (isoId) => `/discs/${isoId}`,
+      makeSeed: async () => undefined,
       async confirmStart() {
         const givesUpAtMs = clock.bootTimeMs() + 5_000
         while (host.answerToStarts === undefined && clock.bootTimeMs() < givesUpAtMs) await sleep(50)

@@ -30,6 +30,7 @@ import { captureRunning } from '../recovery/serve-after-start.ts'
 import type { SpareKeeper } from '../recovery/spare-keeper.ts'
 import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
 import { applyLicence } from './apply-licence.ts'
+import { changeDisc, type DiscChange } from './change-disc.ts'
 import { guardMachine } from './guard-machine.ts'
 import {
   become,
@@ -80,6 +81,8 @@ export type MachineKeeper = {
   applyLicence(): Promise<void>
   /** How it recovers from now on, and what its service is. */
   configure(how: Pick<MachineOrder, 'recovery' | 'probe'>): Promise<void>
+  /** Puts a disc into one of its drives, or takes it out; see the hypervisor's port. */
+  changeDisc(change: DiscChange): Promise<void>
   /** Captures a new memory image of it; resolves when it is whole. */
   capture(kind: 'recovery' | 'template'): Promise<MemoryImageManifest>
   /** Ends it as it runs and brings it back by this rung. Answers when that has begun. */
@@ -128,6 +131,7 @@ export function createMachineKeeper(
     resume: () => enqueue(keeping, () => whenStill(keeping, 'paused', (machine) => resume(keeping, machine))),
     reset: () => enqueue(keeping, () => reset(keeping)),
     configure: ({ recovery, probe }) => enqueue(keeping, () => configure(keeping, { recovery, probe })),
+    changeDisc: (change) => enqueue(keeping, () => changeDisc(keeping, change)),
     capture: (kind) => (kind === 'template' ? captureForClones(keeping) : captureRunning(keeping)),
     recover: async (rung) => recoverByHand(keeping, rung),
     injectFailure: (failure) => injectFailure(keeping, failure),

@@ -19,6 +19,8 @@ export type MachineRoom = {
   /** Finds the machines that outlived an earlier agent. Has to be done before the first heartbeat. */
   adoptAll(): Promise<void>
   reports(): readonly MachineReport[]
+  /** The machines that are held here, as they were ordered. */
+  orders(): readonly MachineOrder[]
   /** What this host would take over. */
   readonly standbys: StandbyRoom
   highestEpoch(): number
@@ -71,6 +73,7 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
     checkAuthority,
     standbys,
     adoptAll: () => adoptAll(keepers, standbys, ports),
+    orders: () => [...keepers.values()].map((keeper) => keeper.record().machine),
     reports: () => [...keepers.values()].map((keeper) => keeper.report()),
     highestTerm,
     highestEpoch: () => Math.max(0, ...[...keepers.values()].map((keeper) => keeper.epoch()), ...releasedUpTo.values()),

@@ -24,7 +24,7 @@ import { tapNameOf } from '../machines/machine-names.ts'
 import { currentLayerOf } from '../recovery/capture-image.ts'
 import { findImage } from '../recovery/keep-image.ts'
 import { letImagesGo } from '../recovery/let-images-go.ts'
-import { bootDisksOf, diskOf, openBootDisks, openDisk, shapeOf } from '../recovery/machine-shape.ts'
+import { bootDisksOf, diskOf, openBootDisks, openDisk, openGuestState, shapeOf } from '../recovery/machine-shape.ts'
 
 /** By the time of the leader's word all has come; this is only for what is still on its way through the processes. */
 const loadedWithinMs = 5_000
@@ -119,6 +119,7 @@ async function prepare(
       machine,
       {
         disks: await openBootDisks(machine, ports),
+        guestState: await openGuestState(machine, ports),
         tapName,
         runDirectory: ports.records.processDirectory(process),
         cgroupDirectory,

@@ -11,6 +11,7 @@ import type {
   DepartureTarget,
 } from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { unloggedMemory } from '../../model/guest.ts'
 import { volumeIdSchema } from '../../model/ids.ts'
 import { chooseMethod, longestMoveMs, nextStep, pauseLimitMs } from '../../model/migration/migration-method.ts'
 import { joinStreams } from '../../transport/join-streams.ts'
@@ -125,11 +126,17 @@ export function reportDeparture({ departure }: Keeping): DepartureReport {
 async function send(keeping: Keeping, departure: Departure, { target, copied }: DepartureWish): Promise<void> {
   const { ports, vmId } = keeping
   const { machine } = departure
-  const { hardware, memoryMiB } = keeping.record.machine
+  const { hardware, memoryMiB, guest } = keeping.record.machine
   const { hasMemory } = await machine.plugged()
   const { version } = await ports.hypervisor.facts()
   const { accelerator } = hardware
-  const chosen = chooseMethod({ accelerator, qemuVersion: version, memoryMiB, hasPluggedMemory: hasMemory })
+  const chosen = chooseMethod({
+    accelerator,
+    qemuVersion: version,
+    memoryMiB,
+    hasPluggedMemory: hasMemory,
+    unlogged: unloggedMemory(guest),
+  })
   departure.method = chosen.method
   departure.detail = chosen.reason
   ports.logger.info('departure.began', { vmId, to: target.hostName, ...chosen })

@@ -17,6 +17,13 @@ export type NetworkCard = {
   readonly networkId: NetworkId
 }
 
+/** What a machine is answered that asks its network who it is. `address`: where the question comes from, which no machine can forge. */
+export type Metadata = (question: {
+  readonly networkId: NetworkId
+  readonly address: string
+  readonly method: string
+  readonly path: string
+}) => { readonly status: number; readonly body: string }
 /** What a machine, and whoever asks it, has to know of a network. */
 export type NetworkSettings = {
   readonly prefixLength: number

@@ -10,6 +10,7 @@ import { type Handlers, mountContract } from '../../transport/mount-contract.ts'
 import type { SentEvent } from '../../transport/send-events.ts'
 import { listen, makeServer } from '../../transport/serve.ts'
 import { makeFirewallHandlers } from './firewall-answers.ts'
+import { makeImageHandlers } from './image-answers.ts'
 import { makeLedgerHandlers } from './ledger-answers.ts'
 import { makeNetworkHandlers } from './network-answers.ts'
 import { makePlanningHandlers } from './planning-answers.ts'
@@ -98,6 +99,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     }),
     setNetwork: ({ body }) => body,
     ...makeNetworkHandlers(),
+    ...makeImageHandlers(situation),
     ...makeLedgerHandlers([]),
     cloneTemplate: ({ body }) => ({ names: body.names ?? [], task: makeTaskView({ kind: 'vm.clone' }) }),
     warmTemplate: ({ params }) => ({ task: makeTaskView({ kind: 'template.warm', subject: params.template }) }),

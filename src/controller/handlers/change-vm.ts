@@ -4,6 +4,7 @@ import { keys } from '../../engine/state/keys.ts'
 import type { VmView } from '../../model/api/views.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { refuseMemoryImages } from '../../model/guest.ts'
 import type { VmSpec } from '../../model/vm.ts'
 import type { Caller } from '../../transport/caller.ts'
 import { type ApiContext, findVm, viewOfTask, viewOfVm } from './api-context.ts'
@@ -66,6 +67,8 @@ export async function warmVm(context: ApiContext, reference: string, caller: Cal
 
 function refuseUnfit({ engine }: ApiContext, { spec }: VmRecord, next: VmSpec): void {
   if (next.recovery.mode === 'boot') return
+  const unfit = refuseMemoryImages(spec.guest)
+  if (unfit !== undefined) throw new DialtoneError('image-unfit', `${spec.name} can't recover from memory: ${unfit}`)
   const template = engine.leader.index.state().templates.get(spec.templateId)
   if (template?.canResume === false)
     throw new DialtoneError(

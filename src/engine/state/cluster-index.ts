@@ -11,6 +11,7 @@ import { hostSpecSchema, hostStatusSchema } from '../../model/host.ts'
 import {
   type HostId,
   hostIdSchema,
+  isoIdSchema,
   networkIdSchema,
   type SecurityGroupId,
   securityGroupIdSchema,
@@ -21,6 +22,7 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from '../../model/ids.ts'
+import { isoSpecSchema } from '../../model/iso.ts'
 import { type DiscardedVolume, discardedVolumeSchema } from '../../model/migration/disk-copy.ts'
 import { vmMigrationSchema } from '../../model/migration/vm-migration.ts'
 import { virtualNetworkSchema } from '../../model/network.ts'
@@ -52,6 +54,7 @@ type MutableState = {
   tasks: Map<z.infer<typeof taskIdSchema>, z.infer<typeof taskSchema>>
   securityGroups: Map<SecurityGroupId, SecurityGroup>
   networks: Map<z.infer<typeof networkIdSchema>, z.infer<typeof virtualNetworkSchema>>
+  isos: Map<z.infer<typeof isoIdSchema>, z.infer<typeof isoSpecSchema>>
   discards: Map<string, DiscardedVolume>
 }
 
@@ -68,6 +71,7 @@ export async function openClusterIndex(store: Store, options: { readonly signal:
     tasks: new Map(),
     securityGroups: new Map(),
     networks: new Map(),
+    isos: new Map(),
     discards: new Map(),
   }
   const modRevisions = new Map<string, Revision>()
@@ -167,6 +171,8 @@ function applyToState(state: MutableState, key: string, value: unknown): void {
         templateIdSchema.parse(id),
         value === undefined ? undefined : templateSpecSchema.parse(value),
       )
+    case 'iso':
+      return applyTo(state.isos, isoIdSchema.parse(id), value === undefined ? undefined : isoSpecSchema.parse(value))
     case 'task':
       return applyTo(state.tasks, taskIdSchema.parse(id), value === undefined ? undefined : taskSchema.parse(value))
     case 'discard':
@@ -230,6 +236,7 @@ export const neverSeen: HostRecord['status'] = {
   cpuModel: null,
   firewall: 'none',
   firewallDetail: '',
+  guestSupport: [],
   networkFaults: {},
   storageIds: [],
   storageRoom: [],

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { networkSpecSchema } from '../cluster.ts'
 import { firewallKindSchema, hostFirewallSchema, openFirewall } from '../firewall.ts'
+import { guestSupportSchema } from '../guest.ts'
 import { acceleratorSchema } from '../hardware.ts'
 import { armedSchema, networkFaultsSchema } from '../host.ts'
 import { hostIdSchema, imageIdSchema, sessionIdSchema, storageIdSchema, vmIdSchema } from '../ids.ts'
@@ -20,6 +21,7 @@ export const hostFactsSchema = z.object({
   firewall: firewallKindSchema.default('none'),
   /** How it filters, or why it can't. */
   firewallDetail: z.string().default(''),
+  guestSupport: z.array(guestSupportSchema).default([]),
   networkFaults: networkFaultsSchema.default({}),
 })
 export type HostFacts = z.infer<typeof hostFactsSchema>

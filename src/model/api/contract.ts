@@ -4,6 +4,7 @@ import { clusterRoutes } from './cluster-routes.ts'
 import { drillRoutes } from './drill-routes.ts'
 import { firewallRoutes } from './firewall-routes.ts'
 import { hostRoutes } from './host-routes.ts'
+import { imageRoutes } from './image-routes.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
 import { maintenanceRoutes } from './maintenance-routes.ts'
 import { migrationRoutes } from './migration-routes.ts'
@@ -17,6 +18,7 @@ import { volumeRoutes } from './volume-routes.ts'
 
 export const apiContract = {
   ...vmRoutes,
+  ...imageRoutes,
   ...cloneRoutes,
   ...drillRoutes,
   ...recoveryRoutes,

@@ -125,6 +125,8 @@ function portsOf(options: AgentProcessOptions): AgentPorts {
     openStorage: ({ storageId }) => options.openStorage(storageId, life),
     bootFiles: async () => bootFiles,
     rootDisk: async () => bootFiles.rootDisk,
+    discPath: async (isoId) => `/isos/${isoId}`,
+    makeSeed: async () => undefined,
     lastConfiguration: disk.configuration === undefined ? undefined : copyOf(disk.configuration),
     async keepConfiguration(configuration) {
       disk.configuration = copyOf(configuration)

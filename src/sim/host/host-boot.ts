@@ -201,5 +201,6 @@ function factsOf({ cpus, memoryMiB }: HostOptions): HostFacts {
     firewall: 'bridge-conntrack',
     firewallDetail: 'nftables on the bridge, which follows connections itself',
     networkFaults: {},
+    guestSupport: [],
   }
 }

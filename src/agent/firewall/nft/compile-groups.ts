@@ -2,9 +2,10 @@
  * Security groups. A machine with groups is sent what one of their rules lets in; where one of them has a rule for `out`, it sends only
  * what such rules let out. What belongs to an existing connection passes both ways.
  *
- * ARP, DHCP and neighbour discovery pass by construction, before any rule is looked at, and so does what the machine's own host sends:
+ * ARP, DHCP, neighbour discovery and the question who it is (metadata) pass by construction, before any rule is looked at, and so does what the machine's own host sends:
  * no set of rules can cut a machine off from its address, or from the probe that says whether it serves.
  */
+import { metadataAddress } from '../../../model/cloud-init.ts'
 import type { FilterRule, HostFirewall } from '../../../model/firewall.ts'
 import type { GuardedTap } from '../firewall.ts'
 import { bridgeOf, type Chain, establishedMark, type FilterDescription } from './describe-filter.ts'
@@ -116,6 +117,7 @@ function passesAlways(kind: FilterDescription['kind']): Chain {
       'ether type { arp, 0x8035 } accept',
       'udp sport 68 udp dport 67 accept',
       'udp sport 67 udp dport 68 accept',
+      `ip daddr ${metadataAddress} tcp dport 80 accept`,
       'icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept',
       'icmpv6 type { mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } accept',
     ],

@@ -56,6 +56,7 @@ async function makeFixture(): Promise<HypervisorFixture> {
       count += 1
       return `/files/${count}-${name}`
     },
+    newDisc: async () => '/discs/empty.iso',
     brokenImage: async () => ({ memory: '/broken/memory', state: '/broken/state' }),
     brokenDefinitions: async () => new Map([['no such tap', { ...definition(), tapName: 'missing' }]]),
     isNothingLeft: async ({ runDirectory }) =>

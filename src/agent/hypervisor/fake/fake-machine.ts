@@ -130,7 +130,7 @@ function diskOrders(
   world: FakeWorld,
   machine: FakeMachine,
   { answering, isLocking }: { readonly answering: Answering; readonly isLocking: boolean },
-): Pick<RunningMachine, 'diskPaths' | 'attachDisk' | 'detachDisk' | 'mergeLayers'> {
+): Pick<RunningMachine, 'diskPaths' | 'attachDisk' | 'detachDisk' | 'mergeLayers' | 'changeDisc'> {
   const { layers } = machine
   const begin = (kind: FakeOrder['kind'], paths: readonly string[]) => {
     answering()
@@ -152,6 +152,11 @@ function diskOrders(
     detachDisk: async (volumeId) => {
       begin('detach-disk', layers.get(volumeId)?.slice(0, 1) ?? [])
       layers.delete(volumeId)
+    },
+    changeDisc: async (drive, path) => {
+      begin('change-disc', path === null ? [] : [path])
+      if (!machine.discs.has(drive)) throw new DialtoneError('hypervisor-failed', `there is no drive ${drive}`)
+      machine.discs.set(drive, path)
     },
     mergeLayers: async (volumeId, { topPath, basePath }) => {
       begin('merge-layers', [topPath, basePath])

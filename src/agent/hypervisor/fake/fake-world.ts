@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream'
 import type { DialtoneError } from '../../../model/dialtone-error.ts'
+import { cdromDrives } from '../../../model/iso.ts'
 import type {
   MachineDefinition,
   MachineEvent,
@@ -38,10 +39,18 @@ export type FakeMachine = FakeProcess & {
   /** Its guest doesn't listen to the power button. */
   ignoresPowerButton: boolean
   isLinkUp: boolean
+  /** What is in its drives; a machine without drives has none. */
+  readonly discs: Map<number, string | null>
   console: Duplex | undefined
 }
 
 export type FakeObserver = { onEvent(event: MachineEvent): void; onExit(exit: MachineExit): void }
+
+/** A machine that boots by firmware has its drives, with and without discs. */
+export function drivesOf({ platform }: Pick<MachineShape, 'platform'>): Map<number, string | null> {
+  const drives = platform === undefined ? 0 : cdromDrives
+  return new Map(Array.from({ length: drives }, (_, drive) => [drive, platform?.discs[drive] ?? null]))
+}
 
 /** What is about to be done. `paths`: the image of a spare, the stream of an image, the overlays or disks of the others. */
 export type FakeOrder = {
@@ -55,6 +64,7 @@ export type FakeOrder = {
     | 'attach-disk'
     | 'detach-disk'
     | 'merge-layers'
+    | 'change-disc'
     | 'send'
     | 'mirror'
     | 'switch-disk'

@@ -71,6 +71,11 @@ async function makeFixture(): Promise<HypervisorFixture> {
     return overlay
   }
   const newPath = (name: string): string => join(directory, `${(files += 1)}-${name}`)
+  const newDisc = async (): Promise<string> => {
+    const path = newPath('disc.iso')
+    await writeFile(path, Buffer.alloc(65_536), { mode: 0o644 })
+    return path
+  }
   const brokenImage = async (): Promise<MemoryImageFiles> => {
     const image = { memory: newPath('memory'), state: newPath('state') }
     await writeFile(image.memory, '')
@@ -108,6 +113,7 @@ async function makeFixture(): Promise<HypervisorFixture> {
     sibling,
     overlayOn,
     newPath,
+    newDisc,
     emptyDisk,
     fillDisk: async (path, behindMiB = 1) =>
       void (await runCommand('qemu-io', ['-c', `write -P 0x5a ${behindMiB}M 3M`, path], { timeoutMs: 5000 })),

@@ -5,6 +5,7 @@ import type { Logger } from '../../../model/logger.ts'
 import type { Hypervisor, HypervisorFacts, MachineDefinition, RunningMachine } from '../hypervisor.ts'
 import { adoptMachine } from './adopt.ts'
 import { bakeImage } from './bake.ts'
+import { firmwareFiles } from './firmware-files.ts'
 import { readHypervisorFacts } from './hypervisor-facts.ts'
 import { alreadyInUse, endQemu, type LaunchOptions, launchQemu, requirePlace } from './launch-qemu.ts'
 import { writeMachineRecord } from './process-identity.ts'
@@ -64,6 +65,7 @@ export function createQemuHypervisor(options: QemuHypervisorOptions): Hypervisor
       return machine
     },
     shapeOf: digestShape,
+    initialVariables: (guest) => firmwareFiles(guest).variables,
     prepare: async (shape, image, { warmUpMs = 0, warmUpRequest } = {}) => {
       const { vmId, name, runDirectory } = shape
       const { result, tookMs } = await inDirectory(runDirectory, () =>

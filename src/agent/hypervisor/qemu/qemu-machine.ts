@@ -6,6 +6,7 @@ import type { MachineLife } from '../../../model/machine-order.ts'
 import type { MachineEvent, MachineExit, MachineState, RunningMachine } from '../hypervisor.ts'
 import { attachedNodes } from './block-nodes.ts'
 import { captureMachine } from './capture.ts'
+import { changeDisc } from './change-disc.ts'
 import { cardId } from './command-line.ts'
 import { openConsoleStream } from './console-stream.ts'
 import { runInGuest } from './guest-agent.ts'
@@ -63,6 +64,7 @@ export function createQemuMachine(parts: MachineParts): RunningMachine {
     diskPaths: async () => new Map([...(await attachedNodes(session))].map(([volumeId, { path }]) => [volumeId, path])),
     attachDisk: (disk) => attachDisk(session, disk, fileLocking),
     detachDisk: (volumeId) => detachDisk(session, volumeId),
+    changeDisc: (drive, path, isForced) => changeDisc(session, { drive, path, isForced }),
     setLink: async (isUp) => {
       await session.execute('set_link', { name: cardId, up: isUp }, commandTimeoutMs)
     },

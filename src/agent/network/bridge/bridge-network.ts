@@ -20,7 +20,7 @@ import type { Segment } from './segment.ts'
 import { createVirtualSegments, type VirtualSegmentsOptions } from './virtual-segments.ts'
 
 export type BridgeNetworkOptions = DhcpServerOptions &
-  Pick<VirtualSegmentsOptions, 'repairMs' | 'waitMs'> & {
+  Pick<VirtualSegmentsOptions, 'repairMs' | 'waitMs' | 'metadata'> & {
     /** This host's own address on the bridge, from which DHCP answers; put there when it is missing. */
     readonly hostAddress: string
   }

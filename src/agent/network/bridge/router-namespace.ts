@@ -9,6 +9,7 @@ import { mountsBelow, unmount } from '../../../linux/mounts.ts'
 import { deleteInterface, runIpCommands } from '../../../linux/network-namespace.ts'
 import { runCommand } from '../../../linux/run-command.ts'
 import type { HostNetwork } from '../../../model/agent-protocol/host-network.ts'
+import { metadataAddress } from '../../../model/cloud-init.ts'
 import { routerAddress6 } from '../../../model/network-address6.ts'
 import { ensureWay, removeWay } from './router-way.ts'
 import { routerInterface, routerMac, segmentNames, uplinkRouterAddress } from './segment-names.ts'
@@ -79,6 +80,8 @@ function insideCommands({ number, mtu, subnet, gateway, prefix6 }: HostNetwork):
   return [
     `link set dev ${routerInterface} address ${routerMac(number)} mtu ${mtu} up`,
     `address replace ${gateway}/${prefixLength} dev ${routerInterface}`,
+    // Machines ask it who they are.
+    `address replace ${metadataAddress}/32 dev ${routerInterface}`,
     ...(prefix6 === null ? [] : [`address replace ${routerAddress6(prefix6)}/64 dev ${routerInterface} nodad`]),
   ]
 }

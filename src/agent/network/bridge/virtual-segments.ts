@@ -13,8 +13,9 @@ import type { HostNetwork } from '../../../model/agent-protocol/host-network.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { NetworkId } from '../../../model/ids.ts'
 import type { Logger } from '../../../model/logger.ts'
-import type { NetworkSettings } from '../network.ts'
+import type { Metadata, NetworkSettings } from '../network.ts'
 import { createDhcpServer, type DhcpServer } from './dhcp-server.ts'
+import { serveMetadata } from './metadata-server.ts'
 import { ensureRouter, hasRouter, removeRouter, routeTo } from './router-namespace.ts'
 import { ensureHostRules } from './router-way.ts'
 import type { Segment } from './segment.ts'
@@ -33,6 +34,8 @@ export type VirtualSegmentsOptions = {
   readonly cgroupDirectory: string
   readonly leaseSeconds: number
   readonly logger: Logger
+  /** Answers machines that ask who they are; without it nobody does. */
+  readonly metadata?: Metadata
   /** How often everything is looked through; 10 s. */
   readonly repairMs?: number
   /** How long a network is waited for: the leader's plan comes with the next heartbeat; 5 s. */
@@ -53,6 +56,7 @@ export type VirtualSegments = AsyncDisposable & {
 type Member = {
   network: HostNetwork
   readonly dhcp: DhcpServer
+  metadata: AsyncDisposable | undefined
   state: 'ready' | 'pending' | { readonly fault: string }
 }
 
@@ -119,7 +123,10 @@ export function createVirtualSegments(options: VirtualSegmentsOptions): VirtualS
     async [Symbol.asyncDispose]() {
       clearInterval(repair)
       await lastTurn
-      for (const { dhcp } of members.values()) await dhcp[Symbol.asyncDispose]()
+      for (const { dhcp, metadata } of members.values()) {
+        await dhcp[Symbol.asyncDispose]()
+        await metadata?.[Symbol.asyncDispose]()
+      }
     },
   }
 }
@@ -144,11 +151,14 @@ function enter(network: HostNetwork, members: Map<number, Member>, options: Virt
     return
   }
   void before?.dhcp[Symbol.asyncDispose]()
-  members.set(network.number, { network, dhcp: createDhcpServer(dhcpOptions(network, options)), state: 'pending' })
+  const dhcp = createDhcpServer(dhcpOptions(network, options))
+  members.set(network.number, { network, dhcp, metadata: before?.metadata, state: 'pending' })
 }
 
-async function leave(number: number, { dhcp }: Member, members: Map<number, Member>): Promise<void> {
+async function leave(number: number, { dhcp, metadata }: Member, members: Map<number, Member>): Promise<void> {
   await dhcp[Symbol.asyncDispose]()
+  // It would keep the namespace.
+  await metadata?.[Symbol.asyncDispose]()
   members.delete(number)
 }
 
@@ -177,10 +187,11 @@ async function makeAll(
 }
 
 async function makeOne(
-  { network, dhcp }: Member,
+  member: Member,
   links: Links,
   options: VirtualSegmentsOptions & { readonly isThorough: boolean },
 ): Promise<void> {
+  const { network, dhcp } = member
   const { number } = network
   const { bridge, trunk } = segmentNames(number)
   const commands = linkCommands(network, links)
@@ -208,6 +219,22 @@ async function makeOne(
   await dhcp.setNames(renderNames(network))
   await dhcp.update((hosts) => hosts)
   if (!isMade) await writeFile(made, identityOf(network))
+  await answerMetadata(member, options, isNew)
+}
+
+/** One for each namespace: that of a namespace that is gone hears nobody any more. */
+async function answerMetadata(member: Member, options: VirtualSegmentsOptions, isNew: boolean): Promise<void> {
+  const { metadata } = options
+  const { networkId, number } = member.network
+  if (isNew) await member.metadata?.[Symbol.asyncDispose]()
+  if (isNew) member.metadata = undefined
+  if (metadata === undefined || member.metadata !== undefined) return
+  try {
+    member.metadata = await serveMetadata(handleOf(number, options), (question) => metadata({ ...question, networkId }))
+  } catch (error) {
+    // The machines are connected all the same; it is tried again when everything is looked through.
+    options.logger.error('metadata.not-answered', { network: member.network.name, error })
+  }
 }
 
 /** What makes it another network when it changes; not who is where. */
@@ -247,6 +274,7 @@ function dhcpOptions(network: HostNetwork, options: VirtualSegmentsOptions) {
     subnet,
     prefixLength: prefixLengthOf(subnet),
     mtu,
+    metadataRouter: gateway,
     dns: { server: gateway, domain, isForwarding: uplink !== 'none' },
     // Who can get nowhere through the router needs no route there, which would hide that of another card.
     ...(uplink === 'none' ? {} : { gateway }),

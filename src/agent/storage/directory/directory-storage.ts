@@ -12,6 +12,7 @@ import type { Storage, StorageUsage, VolumeRequest } from '../storage.ts'
 import { createCallGate } from './call-gate.ts'
 import { claimFolder, readHighestClaim } from './claims.ts'
 import { isErrno, syncPath } from './durable-files.ts'
+import { createGuestStateCalls } from './guest-state.ts'
 import { ensureImageCopy, refuseWithoutSpace } from './image-copies.ts'
 import { createImageCalls } from './image-store.ts'
 import { createLayerCalls } from './layers.ts'
@@ -77,6 +78,7 @@ export function createDirectoryStorage(options: DirectoryStorageOptions): Storag
     ...createLayerCalls(place, call),
     ...createImageCalls(place, call),
     ...createBaseCalls(place, call),
+    ...createGuestStateCalls(place, call),
     listVolumes: () => call('listVolumes', () => listVolumes(place.volumesFolder)),
     claimVolume: (volumeId, ownership) =>
       call('claimVolume', async () => {
