@@ -11,6 +11,7 @@ const sentences: Readonly<Record<string, string>> = {
   'test:unit': 'all tests that need no machine; one file: node_modules/.bin/node --test FILE',
   scenario: 'the scenarios of scenarios/',
   e2e: 'tests with real machines, one after the other; needs root',
+  'e2e:moves': 'kills each program that takes part in a move at each of its steps: one machine runs on',
   bench: 'measures: npm run bench -- --list',
   soak: 'drills of mixed kind in a row, hundreds of them, and a look at what they left: npm run soak -- --drills 500',
   'soak:load': 'every processor busy for an hour, and no host may be fenced: npm run soak:load -- --minutes 60',
