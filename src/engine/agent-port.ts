@@ -1,6 +1,11 @@
 /** What the engine asks of agents, fence devices and chance. The controller connects it to the network; the simulator to simulated hosts. */
 import type { Inventory } from '../model/agent-protocol/agent-contract.ts'
-import type { Departing, DepartureReport, DepartureTarget } from '../model/agent-protocol/migration-orders.ts'
+import type {
+  ArrivalEnd,
+  Departing,
+  DepartureReport,
+  DepartureTarget,
+} from '../model/agent-protocol/migration-orders.ts'
 import type { HostSpec } from '../model/host.ts'
 import type { HostCommandReport } from '../model/host-command.ts'
 import type { HostId, ImageId, SessionId, StorageId, TaskId, VmId, VolumeId } from '../model/ids.ts'
@@ -71,7 +76,7 @@ export type AgentPort = {
     },
   ): Promise<void>
   /** Answers when it runs there. */
-  completeArrival(host: HostSpec, order: MachineOrderHead): Promise<{ readonly resumedAtMs: number | null }>
+  completeArrival(host: HostSpec, order: MachineOrderHead): Promise<ArrivalEnd>
   /** Begins an administrator's command there, unless this run was begun before; tells how it stands. */
   runHostCommand(
     host: HostSpec,

@@ -93,11 +93,11 @@ export function fakeMoves({ hosts, reach, held, become }: MoveFakes): Pick<Agent
     completeArrival: (spec, { vmId, authority, epoch }) =>
       reach({ spec, call: 'completeArrival', authority }, (host) => {
         const machine = held(host, vmId, epoch)
-        if (machine.phase === 'running') return { resumedAtMs: 1 }
+        if (machine.phase === 'running') return { resumedAtMs: 1, lost: null }
         if (!machine.isWhole) throw new DialtoneError('wrong-state', 'it did not arrive here')
         machine.isArriving = false
         become(host, vmId, 'running')
-        return { resumedAtMs: 1 }
+        return { resumedAtMs: 1, lost: null }
       }),
   }
 }

@@ -3,7 +3,12 @@
  * stopped or released by order.
  */
 import type { Duplex } from 'node:stream'
-import type { Departing, DepartureReport, DepartureTarget } from '../../model/agent-protocol/migration-orders.ts'
+import type {
+  ArrivalEnd,
+  Departing,
+  DepartureReport,
+  DepartureTarget,
+} from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
@@ -83,7 +88,7 @@ export type MachineKeeper = {
   /** Under a new epoch; resolves when a process waits for it. */
   expectArrival(order: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number }): Promise<void>
   takeStream(callerId: HostId | undefined): Promise<Duplex>
-  completeArrival(): Promise<number | null>
+  completeArrival(): Promise<ArrivalEnd>
 }
 
 /**

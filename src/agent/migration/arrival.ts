@@ -3,11 +3,11 @@
  * this host's, and runs, only by the leader's word, which follows the change of its owner in the store.
  */
 import type { Duplex } from 'node:stream'
-import type { Departing } from '../../model/agent-protocol/migration-orders.ts'
+import type { ArrivalEnd, Departing } from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
-import type { IncomingMachine } from '../hypervisor/hypervisor.ts'
+import type { IncomingMachine, RunningMachine } from '../hypervisor/hypervisor.ts'
 import {
   become,
   enqueue,
@@ -19,7 +19,7 @@ import {
 } from '../machines/keeping.ts'
 import { assertLicensed, claimDisks, guard } from '../machines/launch-machine.ts'
 import { plugCards, prepareTaps } from '../machines/machine-cards.ts'
-import { beginLife, forgetFailures } from '../machines/machine-life.ts'
+import { beginLife, forgetFailures, recoverDead } from '../machines/machine-life.ts'
 import { tapNameOf } from '../machines/machine-names.ts'
 import { currentLayerOf } from '../recovery/capture-image.ts'
 import { findImage } from '../recovery/keep-image.ts'
@@ -27,6 +27,9 @@ import { bootDisksOf, diskOf, openBootDisks, openDisk, shapeOf } from '../recove
 
 /** By the time of the leader's word all has come; this is only for what is still on its way through the processes. */
 const loadedWithinMs = 5_000
+
+/** Between the last word of a process and the news of its end. */
+const endIsToldWithinMs = 250
 
 export type ArrivalWish = { readonly sourceHostId: HostId; readonly departing: Departing }
 
@@ -40,7 +43,7 @@ export async function expectArrival(
     become(keeping, 'starting', 'a process waits for it to be sent here')
     const ready = enqueue(keeping, () => prepare(keeping, { ...order, machine }))
     ready.catch(() => undefined)
-    keeping.arrival = { epoch, sourceHostId, ready, isStreamTaken: false, resumedAtMs: null }
+    keeping.arrival = { epoch, sourceHostId, ready, isStreamTaken: false, end: null }
   }
   await keeping.arrival.ready
 }
@@ -54,24 +57,52 @@ export async function takeStream({ arrival, record }: Keeping, callerId: HostId 
   return stream
 }
 
-/** It is this host's now: claims its disks, plugs its card in, and lets it run. Resolves with the moment since which it does. */
-export function completeArrival(keeping: Keeping): Promise<number | null> {
+/**
+ * It is this host's now: claims its disks, plugs its card in, and lets it run. Where its memory did not come through after all, it is
+ * recovered like any machine whose process has died: nobody else may run it.
+ */
+export function completeArrival(keeping: Keeping): Promise<ArrivalEnd> {
   return enqueue(keeping, async () => {
     const { arrival, record } = keeping
-    const isThere = keeping.running !== undefined && record.confirmed
-    if (isThere) return arrival?.resumedAtMs ?? null
+    if (arrival?.end) return arrival.end
+    // An earlier agent has let it run.
+    if (arrival === undefined && keeping.running !== undefined && record.confirmed)
+      return { resumedAtMs: null, lost: null }
     if (arrival === undefined || keeping.isReleased || arrival.epoch !== record.epoch)
       throw new DialtoneError('wrong-state', `${record.machine.name} did not arrive here`)
-    const beganAtMs = keeping.ports.clock.bootTimeMs()
-    const { machine, loaded, resumedAtMs } = await arrival.ready
-    await inTime(keeping, loaded)
-    await takeOver(keeping)
-    await machine.resume()
-    const tookMs = keeping.ports.clock.bootTimeMs() - beganAtMs
-    arrival.resumedAtMs = await Promise.race([resumedAtMs, keeping.ports.clock.sleep(1_000).then(() => null)])
-    await beginLife(keeping, { kind: 'running', machine, tookMs, before: keeping.record })
-    return arrival.resumedAtMs
+    arrival.end = await letRun(keeping, await arrival.ready)
+    return arrival.end
   })
+}
+
+async function letRun(keeping: Keeping, { machine, loaded, resumedAtMs }: IncomingMachine): Promise<ArrivalEnd> {
+  const { clock } = keeping.ports
+  const beganAtMs = clock.bootTimeMs()
+  const why = await inTime(keeping, loaded).then(() => null, wordsOf)
+  await takeOver(keeping)
+  if (why !== null) return bringBack(keeping, machine, why)
+  try {
+    await machine.resume()
+  } catch (error) {
+    if (!(await hasEnded(keeping, machine))) throw error
+    return bringBack(keeping, machine, (await machine.exited).detail)
+  }
+  const tookMs = clock.bootTimeMs() - beganAtMs
+  const resumed = await Promise.race([resumedAtMs, clock.sleep(1_000).then(() => null)])
+  await beginLife(keeping, { kind: 'running', machine, tookMs, before: keeping.record })
+  return { resumedAtMs: resumed, lost: null }
+}
+
+async function bringBack(keeping: Keeping, machine: RunningMachine, why: string): Promise<ArrivalEnd> {
+  keeping.running = undefined
+  await machine.kill(reapWithinMs)
+  machine.detach()
+  await recoverDead(keeping, `its memory was lost on its way: ${why}`)
+  return { resumedAtMs: null, lost: why }
+}
+
+async function hasEnded({ ports }: Keeping, { exited }: RunningMachine): Promise<boolean> {
+  return Promise.race([exited.then(() => true), ports.clock.sleep(endIsToldWithinMs).then(() => false)])
 }
 
 async function prepare(
@@ -112,7 +143,7 @@ async function prepare(
     return incoming
   } catch (error) {
     await tidyAfterDeath(keeping)
-    become(keeping, 'failed', error instanceof Error ? error.message : String(error))
+    become(keeping, 'failed', wordsOf(error))
     throw error
   }
 }
@@ -120,7 +151,11 @@ async function prepare(
 /** What came before is not whole: it never runs, and the leader hears of it at once. */
 function noteLost(keeping: Keeping, epoch: number, error: unknown): void {
   if (keeping.orderedEpoch !== epoch || keeping.record.confirmed || keeping.isReleased) return
-  become(keeping, 'failed', error instanceof Error ? error.message : String(error))
+  become(keeping, 'failed', wordsOf(error))
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 async function takeOver(keeping: Keeping): Promise<void> {

@@ -18,9 +18,7 @@ export function migrationOrders(room: MachineRoom): Pick<Handlers<AgentContract>
       await room.expectArrival(body)
       return {}
     },
-    completeArrival: async ({ params, body }) => ({
-      resumedAtMs: await room.keeperFor(params.vmId, body).completeArrival(),
-    }),
+    completeArrival: ({ params, body }) => room.keeperFor(params.vmId, body).completeArrival(),
   }
 }
 

@@ -144,8 +144,10 @@ describe('a machine that comes', () => {
     await waits
   }
 
+  const streamOf = (host: MachineHost) => keeperOf(host, 2).takeStream(hostIdOf('bob'))
+
   async function sendIt(host: MachineHost) {
-    const stream = await keeperOf(host, 2).takeStream(hostIdOf('bob'))
+    const stream = await streamOf(host)
     stream.write('x\n')
     await host.clock.advance(50)
   }
@@ -191,19 +193,46 @@ describe('a machine that comes', () => {
     assert.deepEqual([host.living(), host.report(), host.records.size], [undefined, undefined, 0])
   })
 
-  test('whose stream breaks off is failed and never runs', async () => {
+  async function complete(host: MachineHost) {
+    host.renewLease()
+    const completing = keeperOf(host, 2).completeArrival()
+    completing.catch(() => undefined)
+    await host.clock.advance(10_000)
+    return completing
+  }
+
+  test('whose stream breaks off is failed, and never runs unless the leader has made it this host’s', async () => {
     const host = await createMachineHost()
     await expectIt(host)
     const stream = await keeperOf(host, 2).takeStream(hostIdOf('bob'))
     stream.destroy()
     await host.clock.advance(500)
     assert.equal(host.report()?.phase, 'failed')
-    const completing = keeperOf(host, 2).completeArrival()
-    completing.catch(() => undefined)
-    await host.clock.advance(10_000)
-    await assert.rejects(completing)
+    await host.pass(2_000)
     assert.equal(host.living(), undefined)
   })
+
+  for (const [what, lose] of [
+    ['did not come as a whole', async (host: MachineHost) => (await streamOf(host)).destroy()],
+    ['dies before it was let run', async (host: MachineHost) => sendIt(host).then(() => host.kill())],
+  ] as const) {
+    test(`that is this host’s and ${what} is brought back from its disks, and that is told`, async () => {
+      const host = await createMachineHost()
+      await expectIt(host)
+      await lose(host)
+      await host.clock.advance(500)
+      const { resumedAtMs, lost } = await complete(host)
+      assert.equal(resumedAtMs, null)
+      assert.match(lost ?? '', /./)
+      host.renewLease()
+      await host.pass(2_000)
+      assert.deepEqual(
+        [host.living()?.state, host.living()?.memory === 'x', host.report()?.phase],
+        ['running', false, 'running'],
+      )
+      assert.deepEqual(await complete(host), { resumedAtMs, lost })
+    })
+  }
 
   test('is released like any other, and nothing of it is left', async () => {
     const host = await createMachineHost()

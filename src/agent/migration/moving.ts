@@ -1,4 +1,5 @@
 /** What an agent keeps of a machine that leaves it, or comes to it, while it runs. In memory only: an agent that restarts knows of neither. */
+import type { ArrivalEnd } from '../../model/agent-protocol/migration-orders.ts'
 import type { HostId } from '../../model/ids.ts'
 import type { MigrationMethod } from '../../model/migration/vm-migration.ts'
 import type { IncomingMachine, RunningMachine } from '../hypervisor/hypervisor.ts'
@@ -24,5 +25,6 @@ export type Arrival = {
   readonly ready: Promise<IncomingMachine>
   /** The source has connected: there is one stream, and nobody else gets it. */
   isStreamTaken: boolean
-  resumedAtMs: number | null
+  /** Null until it was let run. */
+  end: ArrivalEnd | null
 }

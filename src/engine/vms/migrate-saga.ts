@@ -81,6 +81,14 @@ export function migrateSaga(leader: Leader, options: MigrateSagaOptions): Runnab
         timeoutMs: 24 * 3_600_000,
         run: ({ journal, task, signal }) => letSourceGo(tools, { journal, user: task.user, signal }),
       },
+      {
+        name: 'account',
+        message: 'tells what it was like',
+        timeoutMs: 10_000,
+        run: async ({ journal: { lost, summary } }) => {
+          if (typeof lost === 'string') throw new DialtoneError('hypervisor-failed', summary ?? lost)
+        },
+      },
     ],
   })
 }
@@ -180,8 +188,8 @@ async function move(
 }
 
 async function completed(tools: MoveTools, vmId: VmId, signal: AbortSignal): Promise<Partial<MigrationJournal>> {
-  const resumedAtMs = await completeMove(tools, { vmId, signal })
-  return { resumedAtMs, completedAtMs: tools.leader.clock.wallTime().getTime() }
+  const end = await completeMove(tools, { vmId, signal })
+  return { ...end, completedAtMs: tools.leader.clock.wallTime().getTime() }
 }
 
 /** Follows it until the destination has all of it. Whatever speaks against going on ends it here. */

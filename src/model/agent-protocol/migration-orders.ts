@@ -31,6 +31,14 @@ export const departureReportSchema = z.object({
 })
 export type DepartureReport = z.infer<typeof departureReportSchema>
 
+export const arrivalEndSchema = z.object({
+  /** Since when it runs at its destination, by that host's clock; null when nobody saw it. */
+  resumedAtMs: z.number().nullable(),
+  /** Why it is there without the memory that it had, and was recovered like any machine whose process died. */
+  lost: z.string().nullable(),
+})
+export type ArrivalEnd = z.infer<typeof arrivalEndSchema>
+
 export const departureTargetSchema = z.object({
   hostId: hostIdSchema,
   hostName: z.string(),
@@ -90,10 +98,11 @@ export const migrationOrders = {
     method: 'POST',
     path: '/agent/v1/machines/:vmId/arrival/complete',
     role: 'host',
-    summary: 'The machine that was sent is this host’s now: it runs. Answers when it does, and since when.',
+    summary:
+      'The machine that was sent is this host’s now: it runs. Answers when it does, since when, and what was lost.',
     params: vmParams,
     body: z.object(head),
-    response: z.object({ resumedAtMs: z.number().nullable() }),
+    response: arrivalEndSchema,
   },
 } as const satisfies Contract
 
