@@ -50,7 +50,7 @@ let stamps: FollowedStamps
 before(async () => {
   laboratory = await openLaboratory('e2e-kills', ['--hosts', '2', '--no-file-locks'])
   const disks = [{ sizeMiB: 64, format: 'raw' as const }]
-  const body = { name, template: 'tiny', ha: true, disks, extraCommandLine: stampArguments }
+  const body = { name, template: 'tiny', ha: true, memoryMiB: 256, disks, extraCommandLine: stampArguments }
   const { vm } = await laboratory.api.call('createVm', { body })
   await waitForAnswer({ address: vm.address, name }, { deadlineMs: 120_000 })
   stamps = await followStamps(stampDiskOf(laboratory, await look()))
@@ -72,6 +72,8 @@ async function killAt(moment: Moment, victim: Victim, t: TestContext): Promise<v
   const { answer } = await waitForAnswer({ address: vm.address, name }, { deadlineMs: patienceMs })
   const destination = vm.hostName === 'h1' ? 'h2' : 'h1'
   const killVictim = await aimAt(victim, vm, destination)
+  // Only what its guest outruns by much is followed by its memory.
+  if (moment === 'following') await load(vm, 'POST', '?mib=150&rate=0')
   let task: TaskView
   {
     await using move = await watchMove(laboratory, vm, destination)
@@ -82,6 +84,7 @@ async function killAt(moment: Moment, victim: Victim, t: TestContext): Promise<v
   const ended = await untilEnded(task.id)
   t.diagnostic(`the move ${ended.state}: ${ended.message}`)
   const settled = await untilSettled()
+  if (moment === 'following') await load(vm, 'DELETE')
   const { answer: later } = await waitForAnswer({ address: vm.address, name }, { deadlineMs: patienceMs })
   if (ended.state === 'succeeded') assert.equal(settled.hostName, destination)
   if (!mayLoseMemory(moment, victim)) assert.equal(later.bootId, answer.bootId, 'it goes on without a boot')
@@ -92,6 +95,7 @@ async function killAt(moment: Moment, victim: Victim, t: TestContext): Promise<v
 /** The one that has the memory is killed, or the only one that knows whose memory the other one's process holds. */
 function mayLoseMemory(moment: Moment, victim: Victim): boolean {
   const isFrom = (first: Moment) => moments.indexOf(moment) >= moments.indexOf(first)
+  if (moment === 'following') return victim !== 'the controller'
   if (victim === 'QEMU at its source') return !isFrom('switched')
   if (victim === 'QEMU at its destination') return isFrom('handed over')
   return victim === 'the agent of its destination' && (moment === 'handed over' || moment === 'switched')
@@ -157,6 +161,14 @@ async function patiently<T>(what: string, ask: () => Promise<T | undefined>): Pr
     assert.ok(performance.now() < givesUpAtMs, `${what} within ${patienceMs / 1000} s`)
     await delay(50)
   }
+}
+
+/** Has the guest write to its memory as fast as it can, or ends that. */
+async function load({ address }: VmView, method: 'POST' | 'DELETE', query = ''): Promise<void> {
+  await patiently('the guest takes the load', async () => {
+    const response = await fetch(`http://${address}/load${query}`, { method, signal: AbortSignal.timeout(5_000) })
+    return response.ok ? true : undefined
+  })
 }
 
 async function look(): Promise<VmView> {

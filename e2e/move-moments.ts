@@ -8,7 +8,15 @@ import { processesOf } from './machine-processes.ts'
 import type { OpenLaboratory } from './open-laboratory.ts'
 
 /** In their order. */
-export const moments = ['asked for', 'preparing', 'sending', 'handed over', 'switched', 'letting go'] as const
+export const moments = [
+  'asked for',
+  'preparing',
+  'sending',
+  'handed over',
+  'switched',
+  'following',
+  'letting go',
+] as const
 export type Moment = (typeof moments)[number]
 
 const patienceMs = 40_000
@@ -55,6 +63,7 @@ export async function watchMove(laboratory: OpenLaboratory, vm: VmView, destinat
     reach('asked for')
     if (steps.has('prepare')) reach('preparing')
     if (steps.has('move')) reach('sending')
+    if (steps.has('follow')) reach('following')
     if (steps.has('let-go')) reach('letting go')
   }
 

@@ -63,7 +63,10 @@ export type AgentPort = {
   injectFailure(host: HostSpec, order: MachineOrderHead & { readonly failure: InjectedFailure }): Promise<void>
   /** The orders of a move: see `model/agent-protocol/migration-orders.ts`. */
   prepareDeparture(host: HostSpec, order: MachineOrderHead): Promise<Departing>
-  depart(host: HostSpec, order: MachineOrderHead & { readonly target: DepartureTarget }): Promise<DepartureReport>
+  depart(
+    host: HostSpec,
+    order: MachineOrderHead & { readonly target: DepartureTarget; readonly canPostCopy: boolean },
+  ): Promise<DepartureReport>
   followDeparture(host: HostSpec, order: MachineOrderHead & { readonly waitMs: number }): Promise<DepartureReport>
   abandonDeparture(host: HostSpec, order: MachineOrderHead & { readonly isAloneHere: boolean }): Promise<void>
   /** Answers when a process waits for it. */
@@ -74,9 +77,10 @@ export type AgentPort = {
       readonly sourceHostId: HostId
       readonly departing: Departing
     },
-  ): Promise<void>
+  ): Promise<{ readonly canPostCopy: boolean }>
   /** Answers when it runs there. */
   completeArrival(host: HostSpec, order: MachineOrderHead): Promise<ArrivalEnd>
+  abandonArrival(host: HostSpec, order: MachineOrderHead & { readonly reason: string }): Promise<void>
   /** Begins an administrator's command there, unless this run was begun before; tells how it stands. */
   runHostCommand(
     host: HostSpec,

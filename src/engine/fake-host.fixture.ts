@@ -20,9 +20,15 @@ export type Machine = {
   /** Of a machine that leaves: how far it is, and whether it may go on by itself. */
   move: { state: DepartureReport['state']; looks: number; readonly targetId: HostId | undefined }
   isHandedOver: boolean
+  /** The rest of it follows. */
+  isOutrun: boolean
   /** Of one that comes: it waits for its memory, and whether that is whole. */
   isArriving: boolean
   isWhole: boolean
+  /** It may run before it is whole. */
+  isFollowed: boolean
+  /** Why what runs here has not the memory that it came with. */
+  lost: string | null
 }
 
 export type FakeHost = {
@@ -40,6 +46,8 @@ export type FakeHost = {
   isOff: boolean
   /** Starts fail on it. */
   failsStarts: boolean
+  /** Its machines change their memory faster than it can be sent. */
+  isOutrun: boolean
   configurationRevision: number
   /** As it was last told. */
   firewall: HostFirewall
@@ -69,6 +77,7 @@ export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): 
     isWithoutStorage: false,
     isOff: false,
     failsStarts: false,
+    isOutrun: false,
     configurationRevision: 0,
     firewall: openFirewall,
     highestKnownRevision: 0,
@@ -95,8 +104,11 @@ export function makeMachine(order: MachineOrder, epoch: number, phase: MachinePh
     image: null,
     move: { state: 'none', looks: 0, targetId: undefined },
     isHandedOver: false,
+    isOutrun: false,
     isArriving: false,
     isWhole: false,
+    isFollowed: false,
+    lost: null,
   }
 }
 

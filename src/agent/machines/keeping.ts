@@ -152,6 +152,13 @@ export async function tidyAfterDeath(keeping: Keeping): Promise<void> {
   ports.licences.unguard(vmId)
 }
 
+/** Ends a process whose memory is not whole and never will be. */
+export async function endTorn(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  keeping.running = undefined
+  await machine.kill(reapWithinMs)
+  machine.detach()
+}
+
 /** Does the work if the machine runs and is still in this phase when its turn comes. */
 export async function whenStill(
   keeping: Keeping,

@@ -3,12 +3,7 @@
  * stopped or released by order.
  */
 import type { Duplex } from 'node:stream'
-import type {
-  ArrivalEnd,
-  Departing,
-  DepartureReport,
-  DepartureTarget,
-} from '../../model/agent-protocol/migration-orders.ts'
+import type { ArrivalEnd, Departing, DepartureReport } from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
@@ -17,8 +12,14 @@ import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { Rung } from '../../model/recovery/recovery-policy.ts'
 import type { MachinePhase, MachineReport } from '../../model/vm.ts'
 import type { MachineState, RunningMachine } from '../hypervisor/hypervisor.ts'
-import { type ArrivalWish, completeArrival, expectArrival, takeStream } from '../migration/arrival.ts'
-import { abandonDeparture, depart, followDeparture, prepareDeparture } from '../migration/departure.ts'
+import { type ArrivalWish, abandonArrival, completeArrival, expectArrival, takeStream } from '../migration/arrival.ts'
+import {
+  abandonDeparture,
+  type DepartureOrder,
+  depart,
+  followDeparture,
+  prepareDeparture,
+} from '../migration/departure.ts'
 import { captureForClones } from '../recovery/capture-for-clones.ts'
 import { currentLayerOf } from '../recovery/capture-image.ts'
 import { injectFailure } from '../recovery/inject-failure.ts'
@@ -82,13 +83,16 @@ export type MachineKeeper = {
   /** Makes it fail, for a drill. */
   injectFailure(failure: InjectedFailure): Promise<void>
   prepareDeparture(): Promise<Departing>
-  depart(target: DepartureTarget): DepartureReport
+  depart(order: DepartureOrder): DepartureReport
   followDeparture(waitMs: number): Promise<DepartureReport>
   abandonDeparture(isAloneHere: boolean): Promise<void>
-  /** Under a new epoch; resolves when a process waits for it. */
-  expectArrival(order: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number }): Promise<void>
+  /** Under a new epoch; resolves when a process waits for it, and tells what that one can. */
+  expectArrival(
+    order: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number },
+  ): Promise<{ readonly canPostCopy: boolean }>
   takeStream(callerId: HostId | undefined): Promise<Duplex>
   completeArrival(): Promise<ArrivalEnd>
+  abandonArrival(why: string): Promise<void>
 }
 
 /**
@@ -122,7 +126,7 @@ export function createMachineKeeper(
     recover: async (rung) => recoverByHand(keeping, rung),
     injectFailure: (failure) => injectFailure(keeping, failure),
     prepareDeparture: () => prepareDeparture(keeping),
-    depart: (target) => depart(keeping, target),
+    depart: (order) => depart(keeping, order),
     followDeparture: (waitMs) => followDeparture(keeping, waitMs),
     abandonDeparture: (isAloneHere) => abandonDeparture(keeping, isAloneHere),
     expectArrival: (order) => {
@@ -131,6 +135,7 @@ export function createMachineKeeper(
     },
     takeStream: (callerId) => takeStream(keeping, callerId),
     completeArrival: () => completeArrival(keeping),
+    abandonArrival: (why) => abandonArrival(keeping, why),
     async applyLicence() {
       if (isApplying) return
       isApplying = true

@@ -3,6 +3,7 @@ import { DialtoneError } from '../../model/dialtone-error.ts'
 import { type SessionId, type VmId, vmIdSchema } from '../../model/ids.ts'
 import type { MachineOrder, OrderAuthority } from '../../model/machine-order.ts'
 import type { MachineReport } from '../../model/vm.ts'
+import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { ArrivalWish } from '../migration/arrival.ts'
 import { removeLayersOf, removeLeftLayers } from '../recovery/remove-left-layers.ts'
 import { createStandbyRoom, type StandbyRoom } from '../recovery/standby-room.ts'
@@ -22,14 +23,14 @@ export type MachineRoom = {
   readonly standbys: StandbyRoom
   highestEpoch(): number
   start(machine: MachineOrder, order: { readonly authority: OrderAuthority; readonly epoch: number }): MachineReport
-  /** This machine is going to be sent here. Resolves when a process waits for it. */
+  /** This machine is going to be sent here. Resolves when a process waits for it, and tells what that one can. */
   expectArrival(
     order: ArrivalWish & {
       readonly authority: OrderAuthority
       readonly epoch: number
       readonly machine: MachineOrder
     },
-  ): Promise<void>
+  ): Promise<{ readonly canPostCopy: boolean }>
   /** The machine whose order this is for; throws `session-void`, `stale-epoch` or `not-found`. */
   keeperFor(vmId: VmId, order: { readonly authority: OrderAuthority; readonly epoch: number }): MachineKeeper
   keeper(vmId: VmId): MachineKeeper | undefined
@@ -75,9 +76,7 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
       if (isNew) keeper.start(machine, order.epoch)
       return keeper.report()
     },
-    async expectArrival(order) {
-      await keeperOfOrder(order.machine, order).keeper.expectArrival(order)
-    },
+    expectArrival: async (order) => keeperOfOrder(order.machine, order).keeper.expectArrival(order),
     keeperFor(vmId, { authority, epoch }) {
       checkAuthority(authority)
       const keeper = keepers.get(vmId)
@@ -236,10 +235,17 @@ async function adoptOne(
   }
   const keeper = createMachineKeeper(record, ports, { spare: standbys.spareOf(vmId) })
   keepers.set(vmId, keeper)
-  if (running !== undefined) return keeper.adopt(running)
+  const isTorn = running !== undefined && record.handedOverTo === null && (await lacksMemory(running))
+  if (running !== undefined && !isTorn) return keeper.adopt(running)
+  running?.detach()
   // A process that could not be reached is not a process that is gone: only an empty cgroup says so.
   await ports.cgroups.kill(vmId, reapWithinMs)
   if (record.wanted === 'running' && record.handedOverTo === null) keeper.restartOnTheSpot()
+}
+
+/** The rest of it was on its way when the earlier agent ended, by whom it came. One that doesn't answer is believed to be whole. */
+async function lacksMemory(running: RunningMachine): Promise<boolean> {
+  return (await running.arrivalState().catch(() => 'none' as const)) === 'torn'
 }
 
 function newRecord(machine: MachineOrder, epoch: number, bootId: string): MachineRecord {

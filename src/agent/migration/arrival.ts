@@ -10,6 +10,7 @@ import type { MachineOrder } from '../../model/machine-order.ts'
 import type { IncomingMachine, RunningMachine } from '../hypervisor/hypervisor.ts'
 import {
   become,
+  endTorn,
   enqueue,
   type Keeping,
   lifeOf,
@@ -19,7 +20,7 @@ import {
 } from '../machines/keeping.ts'
 import { assertLicensed, claimDisks, guard } from '../machines/launch-machine.ts'
 import { plugCards, prepareTaps } from '../machines/machine-cards.ts'
-import { beginLife, forgetFailures, recoverDead } from '../machines/machine-life.ts'
+import { beginLife, forgetFailures, inBackground, recoverDead } from '../machines/machine-life.ts'
 import { tapNameOf } from '../machines/machine-names.ts'
 import { currentLayerOf } from '../recovery/capture-image.ts'
 import { findImage } from '../recovery/keep-image.ts'
@@ -33,11 +34,11 @@ const endIsToldWithinMs = 250
 
 export type ArrivalWish = { readonly sourceHostId: HostId; readonly departing: Departing }
 
-/** Resolves when a process waits for it. Asking again for the same epoch is the same. */
+/** Resolves when a process waits for it, and tells what that one can. Asking again for the same epoch is the same. */
 export async function expectArrival(
   keeping: Keeping,
   order: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number },
-): Promise<void> {
+): Promise<{ readonly canPostCopy: boolean }> {
   const { machine, epoch, sourceHostId } = order
   if (keeping.arrival?.epoch !== epoch) {
     become(keeping, 'starting', 'a process waits for it to be sent here')
@@ -45,7 +46,8 @@ export async function expectArrival(
     ready.catch(() => undefined)
     keeping.arrival = { epoch, sourceHostId, ready, isStreamTaken: false, end: null }
   }
-  await keeping.arrival.ready
+  const { canPostCopy } = await keeping.arrival.ready
+  return { canPostCopy }
 }
 
 /** For the source, once. */
@@ -67,7 +69,7 @@ export function completeArrival(keeping: Keeping): Promise<ArrivalEnd> {
     if (arrival?.end) return arrival.end
     // An earlier agent has let it run.
     if (arrival === undefined && keeping.running !== undefined && record.confirmed)
-      return { resumedAtMs: null, lost: null }
+      return { resumedAtMs: null, isWhole: true, lost: null }
     if (arrival === undefined || keeping.isReleased || arrival.epoch !== record.epoch)
       throw new DialtoneError('wrong-state', `${record.machine.name} did not arrive here`)
     arrival.end = await letRun(keeping, await arrival.ready)
@@ -75,7 +77,8 @@ export function completeArrival(keeping: Keeping): Promise<ArrivalEnd> {
   })
 }
 
-async function letRun(keeping: Keeping, { machine, loaded, resumedAtMs }: IncomingMachine): Promise<ArrivalEnd> {
+async function letRun(keeping: Keeping, arriving: IncomingMachine): Promise<ArrivalEnd> {
+  const { machine, loaded, resumedAtMs } = arriving
   const { clock } = keeping.ports
   const beganAtMs = clock.bootTimeMs()
   const why = await inTime(keeping, loaded).then(() => null, wordsOf)
@@ -88,17 +91,46 @@ async function letRun(keeping: Keeping, { machine, loaded, resumedAtMs }: Incomi
     return bringBack(keeping, machine, (await machine.exited).detail)
   }
   const tookMs = clock.bootTimeMs() - beganAtMs
+  followRest(keeping, arriving)
   const resumed = await Promise.race([resumedAtMs, clock.sleep(1_000).then(() => null)])
   await beginLife(keeping, { kind: 'running', machine, tookMs, before: keeping.record })
-  return { resumedAtMs: resumed, lost: null }
+  return { resumedAtMs: resumed, isWhole: false, lost: null }
+}
+
+/** Until all of its memory is here no image of it can be captured; if the rest never comes, it ends here and is recovered. */
+function followRest(keeping: Keeping, { machine, whole }: IncomingMachine): void {
+  keeping.image.isCapturing = true
+  const note = (changes: Partial<ArrivalEnd>) => {
+    keeping.image.isCapturing = false
+    const { arrival } = keeping
+    if (arrival?.end) arrival.end = { ...arrival.end, ...changes }
+  }
+  const settled = whole.then(
+    () => enqueue(keeping, async () => note({ isWhole: true })),
+    (error: unknown) => enqueue(keeping, () => giveUpRest(keeping, machine, wordsOf(error))).then(() => note({})),
+  )
+  inBackground(keeping, () => settled)
+}
+
+/** What of it has not come will not come any more. Nothing is done about one that is whole. */
+export function abandonArrival(keeping: Keeping, why: string): Promise<void> {
+  return enqueue(keeping, async () => {
+    const { arrival, running } = keeping
+    if (arrival?.end?.isWhole === false && running !== undefined) await giveUpRest(keeping, running, why)
+  })
+}
+
+async function giveUpRest(keeping: Keeping, machine: RunningMachine, why: string): Promise<void> {
+  const { arrival } = keeping
+  if (machine !== keeping.running || keeping.isReleased || !arrival?.end || arrival.end.lost !== null) return
+  arrival.end = await bringBack(keeping, machine, why)
 }
 
 async function bringBack(keeping: Keeping, machine: RunningMachine, why: string): Promise<ArrivalEnd> {
-  keeping.running = undefined
-  await machine.kill(reapWithinMs)
-  machine.detach()
+  await endTorn(keeping, machine)
+  keeping.image.isCapturing = false
   await recoverDead(keeping, `its memory was lost on its way: ${why}`)
-  return { resumedAtMs: null, lost: why }
+  return { resumedAtMs: null, isWhole: false, lost: why }
 }
 
 async function hasEnded({ ports }: Keeping, { exited }: RunningMachine): Promise<boolean> {

@@ -8,14 +8,15 @@ import type { MachineRoom } from '../machines/machine-room.ts'
 export function migrationOrders(room: MachineRoom): Pick<Handlers<AgentContract>, keyof typeof rows> {
   return {
     prepareDeparture: ({ params, body }) => room.keeperFor(params.vmId, body).prepareDeparture(),
-    depart: ({ params, body }) => room.keeperFor(params.vmId, body).depart(body.target),
+    depart: ({ params, body }) => room.keeperFor(params.vmId, body).depart(body),
     followDeparture: ({ params, body }) => room.keeperFor(params.vmId, body).followDeparture(body.waitMs),
     async abandonDeparture({ params, body }) {
       await room.keeperFor(params.vmId, body).abandonDeparture(body.isAloneHere)
       return {}
     },
-    async expectArrival({ body }) {
-      await room.expectArrival(body)
+    expectArrival: ({ body }) => room.expectArrival(body),
+    async abandonArrival({ params, body }) {
+      await room.keeperFor(params.vmId, body).abandonArrival(body.reason)
       return {}
     },
     completeArrival: ({ params, body }) => room.keeperFor(params.vmId, body).completeArrival(),

@@ -6,6 +6,7 @@ import { hostIdOf } from '../../model/cluster-state.fixture.ts'
 import { createMachineHost, type MachineHost, sampleOrder, webId } from '../machines/machine-host.fixture.ts'
 
 const target = { hostId: hostIdOf('bob'), hostName: 'bob', address: '10.0.0.2', port: 7443 }
+const leaving = { target, canPostCopy: true }
 
 /** The other host: takes the line, and answers it or not. */
 function otherEnd(answer: 'loaded' | 'nothing'): Duplex {
@@ -27,13 +28,13 @@ const keeperOf = (host: MachineHost, epoch: number) => host.room.keeperFor(webId
 async function depart(host: MachineHost, answer: 'loaded' | 'nothing') {
   host.openStream = async () => otherEnd(answer)
   await keeperOf(host, 1).prepareDeparture()
-  keeperOf(host, 1).depart(target)
+  keeperOf(host, 1).depart(leaving)
   await host.clock.advance(1_000)
   return keeperOf(host, 1).followDeparture(0)
 }
 
-async function startRunning(): Promise<MachineHost> {
-  const host = await createMachineHost()
+async function startRunning(guests: Parameters<typeof createMachineHost>[1] = {}): Promise<MachineHost> {
+  const host = await createMachineHost(undefined, guests)
   await host.start(1)
   await host.clock.advance(200)
   assert.equal(host.report()?.phase, 'running')
@@ -60,7 +61,7 @@ describe('a machine that leaves', () => {
     }
     host.openStream = async () => stream
     await keeperOf(host, 1).prepareDeparture()
-    keeperOf(host, 1).depart(target)
+    keeperOf(host, 1).depart(leaving)
     await host.clock.advance(1_000)
     assert.deepEqual(seen, ['bob'])
   })
@@ -107,7 +108,7 @@ describe('a machine that leaves', () => {
   test('runs on at once when nobody can be reached, and may leave later', async () => {
     const host = await startRunning()
     await keeperOf(host, 1).prepareDeparture()
-    keeperOf(host, 1).depart(target)
+    keeperOf(host, 1).depart(leaving)
     await host.clock.advance(500)
     assert.equal((await keeperOf(host, 1).followDeparture(0)).state, 'failed')
     assert.equal(host.living()?.state, 'running')
@@ -123,6 +124,36 @@ describe('a machine that leaves', () => {
     host.renewLease()
     await keeperOf(host, 1).abandonDeparture(true)
     assert.equal(host.living()?.state, 'running')
+  })
+
+  test('that its guest outruns may run elsewhere before all of it is sent, and then never runs here again', async () => {
+    const host = await startRunning({ isOutrunning: true, followMs: 300 })
+    host.openStream = async () => otherEnd('loaded')
+    await keeperOf(host, 1).prepareDeparture()
+    keeperOf(host, 1).depart(leaving)
+    await host.clock.advance(200)
+    const { state, method } = await keeperOf(host, 1).followDeparture(0)
+    assert.deepEqual([state, method, host.records.get(webId)?.handedOverTo], ['following', 'post-copy', 'bob'])
+    await host.clock.advance(1_000)
+    assert.equal((await keeperOf(host, 1).followDeparture(0)).state, 'sent')
+    assert.deepEqual([host.living()?.state, host.report()?.phase], ['paused', 'frozen'])
+  })
+
+  test('that may run elsewhere already and is called off is brought back from its disks: half of its memory is none', async () => {
+    const host = await startRunning({ isOutrunning: true, followMs: 60_000 })
+    const before = host.living()?.pid
+    host.openStream = async () => otherEnd('loaded')
+    await keeperOf(host, 1).prepareDeparture()
+    keeperOf(host, 1).depart(leaving)
+    await host.clock.advance(200)
+    host.renewLease()
+    const over = keeperOf(host, 1).abandonDeparture(true)
+    await host.clock.advance(1_000)
+    await over
+    host.renewLease()
+    await host.pass(1_000)
+    assert.notEqual(host.living()?.pid, before)
+    assert.deepEqual([host.living()?.state, host.report()?.phase], ['running', 'running'])
   })
 
   test('has no image captured of it meanwhile, and is not sent while one is being captured', async () => {
@@ -230,7 +261,54 @@ describe('a machine that comes', () => {
         [host.living()?.state, host.living()?.memory === 'x', host.report()?.phase],
         ['running', false, 'running'],
       )
-      assert.deepEqual(await complete(host), { resumedAtMs, lost })
+      assert.deepEqual(await complete(host), { resumedAtMs, isWhole: false, lost })
+    })
+  }
+
+  /** It may run before its memory is here, which the test then sends, or not. */
+  async function runWithoutMemory(host: MachineHost): Promise<Duplex> {
+    await expectIt(host)
+    const stream = await streamOf(host)
+    stream.write('devices\n')
+    await host.clock.advance(50)
+    assert.deepEqual({ ...(await complete(host)), resumedAtMs: 1 }, { resumedAtMs: 1, isWhole: false, lost: null })
+    assert.equal(host.living()?.state, 'running')
+    return stream
+  }
+
+  test('may run before all of its memory is here, and is whole when that is', async () => {
+    const host = await createMachineHost()
+    const stream = await runWithoutMemory(host)
+    stream.write('x\n')
+    await host.clock.advance(50)
+    const { isWhole, lost } = await complete(host)
+    assert.deepEqual([isWhole, lost, host.living()?.memory, host.living()?.state], [true, null, 'x', 'running'])
+    await keeperOf(host, 2).abandonArrival('too late for that')
+    assert.equal(host.living()?.memory, 'x')
+  })
+
+  for (const [what, lose] of [
+    ['its stream breaks off', async (_host: MachineHost, stream: Duplex) => void stream.destroy()],
+    [
+      'the leader gives the rest up',
+      async (host: MachineHost) => keeperOf(host, 2).abandonArrival('its source is gone'),
+    ],
+    ['its agent ends', async (host: MachineHost) => host.restartAgent()],
+  ] as const) {
+    test(`that runs before all of its memory is here ends when ${what}, and is brought back from its disks`, async () => {
+      const host = await createMachineHost()
+      const stream = await runWithoutMemory(host)
+      const torn = host.living()?.pid
+      const losing = lose(host, stream)
+      await host.clock.advance(500)
+      await losing
+      host.renewLease()
+      await host.pass(2_000)
+      assert.notEqual(host.living()?.pid, torn)
+      assert.deepEqual(
+        [host.living()?.state, host.living()?.arrival, host.report()?.phase],
+        ['running', 'none', 'running'],
+      )
     })
   }
 

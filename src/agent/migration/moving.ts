@@ -7,13 +7,16 @@ import type { OutgoingMachine, SendProgress } from '../hypervisor/moving-machine
 
 export type Departure = {
   readonly machine: RunningMachine
-  state: 'prepared' | 'moving' | 'sent' | 'failed'
+  /** `following`: it may run at the other end, and the rest of its memory is on its way there. */
+  state: 'prepared' | 'moving' | 'following' | 'sent' | 'failed'
   method: MigrationMethod | null
   detail: string
   progress: SendProgress | undefined
   outgoing: OutgoingMachine | undefined
   stoppedAtMs: number | null
   isCalledOff: boolean
+  /** Resolves when the other end is to run it before it has all of it. */
+  readonly isFollowing: PromiseWithResolvers<void>
   /** Resolves when nothing of it goes on any more. */
   over: Promise<void>
 }

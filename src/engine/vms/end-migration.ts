@@ -69,9 +69,11 @@ function isGone(error: unknown): boolean {
   return error instanceof DialtoneError && !isUnreachable(error)
 }
 
-function isUnreachable(error: unknown): boolean {
+export function isUnreachable(error: unknown): boolean {
   return error instanceof DialtoneError && passing.includes(error.code)
 }
+
+const unseen = { resumedAtMs: null, isWhole: false } as const
 
 /** Lets it run at its destination, or finds out that this is in vain. */
 export async function completeMove(tools: MoveTools, { vmId, signal }: MoveOf): Promise<ArrivalEnd> {
@@ -81,9 +83,9 @@ export async function completeMove(tools: MoveTools, { vmId, signal }: MoveOf): 
     signal.throwIfAborted()
     const state = leader.index.state()
     const migration = state.vms.get(vmId)?.migration
-    if (migration === undefined) return { resumedAtMs: null, lost: null }
+    if (migration === undefined) return { resumedAtMs: null, isWhole: true, lost: null }
     const name = hostName(leader, migration.destinationHostId)
-    if (isDeadOn(leader, vmId, 'destination')) return { resumedAtMs: null, lost: `${name} died` }
+    if (isDeadOn(leader, vmId, 'destination')) return { ...unseen, lost: `${name} died` }
     try {
       const { host, head } = headFor(leader, vmId, 'destination')
       return await agents.completeArrival(host, head)
@@ -91,12 +93,12 @@ export async function completeMove(tools: MoveTools, { vmId, signal }: MoveOf): 
       leader.logger.warn('migration.not-completed', { vmId, error })
       const isOtherSession = state.hosts.get(migration.destinationHostId)?.status.session !== migration.session
       if (isOtherSession && isGone(error))
-        return { resumedAtMs: null, lost: `the agent of ${name} was restarted before it ran there` }
+        return { ...unseen, lost: `the agent of ${name} was restarted before it ran there` }
       if (!isUnreachable(error)) failures += 1
       if (failures >= completionsTried) {
         // What came can't be let run: it ends, and the machine is brought back like any other that died there.
         await untilLetGo(tools, { vmId, side: 'destination', signal })
-        return { resumedAtMs: null, lost: error instanceof Error ? error.message : String(error) }
+        return { ...unseen, lost: error instanceof Error ? error.message : String(error) }
       }
     }
     await leader.clock.sleep(askAgainMs, signal)
@@ -169,7 +171,7 @@ async function untilLetGo({ leader, agents }: MoveTools, { vmId, side, signal }:
   }
 }
 
-function isDeadOn(leader: Leader, vmId: VmId, side: Side['side']): boolean {
+export function isDeadOn(leader: Leader, vmId: VmId, side: Side['side']): boolean {
   const state = leader.index.state()
   const vm = state.vms.get(vmId)
   if (vm?.migration === undefined) return true

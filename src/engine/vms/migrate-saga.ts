@@ -16,6 +16,7 @@ import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
 import { keys } from '../state/keys.ts'
 import { defineSaga, type RunnableSaga, type StepContext } from '../tasks/saga.ts'
 import { completeMove, goBack, letSourceGo, type MoveTools } from './end-migration.ts'
+import { followMemory } from './follow-memory.ts'
 import { machineOrderOf } from './machine-order-of.ts'
 import { headFor, requireGoingOn } from './migration-facts.ts'
 import { type MigrationJournal, migrationJournalSchema } from './migration-journal.ts'
@@ -73,6 +74,13 @@ export function migrateSaga(leader: Leader, options: MigrateSagaOptions): Runnab
           const isDone = journal.completedAtMs !== undefined
           return isDone ? {} : completed(tools, journal.vmId, signal)
         },
+      },
+      {
+        name: 'follow',
+        isRepeated: true,
+        message: 'waits until the rest of its memory has followed it',
+        timeoutMs: 24 * 3_600_000,
+        run: ({ journal, signal }) => followMemory(tools, journal, signal),
       },
       {
         name: 'let-go',
@@ -162,8 +170,9 @@ async function prepare(
       const destination = headFor(leader, vmId, 'destination')
       const machine = { ...machineOrderOf(vm), start: 'boot' as const }
       const { sourceHostId } = migration
-      await agents.expectArrival(destination.host, { ...destination.head, machine, sourceHostId, departing })
-      return { departing }
+      const order = { ...destination.head, machine, sourceHostId, departing }
+      const { canPostCopy } = await agents.expectArrival(destination.host, order)
+      return { departing, canPostCopy }
     } catch (error) {
       // An image is being captured: that ends.
       if (!(error instanceof DialtoneError) || error.code !== 'in-use') throw error
@@ -188,15 +197,15 @@ async function move(
 }
 
 async function completed(tools: MoveTools, vmId: VmId, signal: AbortSignal): Promise<Partial<MigrationJournal>> {
-  const end = await completeMove(tools, { vmId, signal })
-  return { ...end, completedAtMs: tools.leader.clock.wallTime().getTime() }
+  const { resumedAtMs, lost } = await completeMove(tools, { vmId, signal })
+  return { resumedAtMs, lost, completedAtMs: tools.leader.clock.wallTime().getTime() }
 }
 
-/** Follows it until the destination has all of it. Whatever speaks against going on ends it here. */
+/** Follows it until it may run at its destination. Whatever speaks against going on ends it here. */
 async function send(
   leader: Leader,
   agents: AgentPort,
-  { journal: { vmId }, signal, progress }: StepContext<MigrationJournal>,
+  { journal: { vmId, canPostCopy = false }, signal, progress }: StepContext<MigrationJournal>,
 ): Promise<DepartureReport> {
   const { vm, migration } = requireGoingOn(leader, vmId)
   const destination = leader.index.state().hosts.get(migration.destinationHostId)?.spec
@@ -209,7 +218,7 @@ async function send(
     port: destination.port,
   }
   const first = headFor(leader, vmId, 'source')
-  let report = await agents.depart(first.host, { ...first.head, target })
+  let report = await agents.depart(first.host, { ...first.head, target, canPostCopy })
   while (report.state === 'moving') {
     signal.throwIfAborted()
     requireGoingOn(leader, vmId)
@@ -225,7 +234,7 @@ async function send(
     const leftMiB = Math.round(report.remainingBytes / 2 ** 20)
     progress(sentMiB / Math.max(1, sentMiB + leftMiB), `${sentMiB} MiB sent, ${leftMiB} MiB left`)
   }
-  if (report.state === 'sent') return report
+  if (report.state === 'sent' || report.state === 'following') return report
   const why = report.state === 'failed' ? report.detail : 'its agent was restarted meanwhile'
   throw new DialtoneError('hypervisor-failed', `${vm.spec.name} could not be moved: ${why}`)
 }

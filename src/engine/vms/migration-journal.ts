@@ -10,6 +10,8 @@ export const migrationJournalSchema = z.object({
   /** The user's word for why it moves. */
   reason: z.string().default('moved by request'),
   departing: departingSchema.optional(),
+  /** Both ends can let it run at its destination before all of its memory is there. */
+  canPostCopy: z.boolean().optional(),
   departure: departureReportSchema.optional(),
   beganAtMs: z.number().optional(),
   completedAtMs: z.number().optional(),

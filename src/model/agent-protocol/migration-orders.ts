@@ -18,8 +18,11 @@ export const departingSchema = z.object({
 export type Departing = z.infer<typeof departingSchema>
 
 export const departureReportSchema = z.object({
-  /** `none`: this agent knows of no departure, as one that was restarted. `sent`: the destination has all of it, and it stands still here. */
-  state: z.enum(['none', 'prepared', 'moving', 'sent', 'failed']),
+  /**
+   * `none`: this agent knows of no departure, as one that was restarted. `sent`: the destination has all of it, and it stands still here.
+   * `following`: it stands still here for good, may run there, and the rest of its memory is on its way.
+   */
+  state: z.enum(['none', 'prepared', 'moving', 'following', 'sent', 'failed']),
   method: migrationMethodSchema.nullable(),
   transferredBytes: z.number(),
   remainingBytes: z.number(),
@@ -34,6 +37,8 @@ export type DepartureReport = z.infer<typeof departureReportSchema>
 export const arrivalEndSchema = z.object({
   /** Since when it runs at its destination, by that host's clock; null when nobody saw it. */
   resumedAtMs: z.number().nullable(),
+  /** False while some of its memory is still on its way. */
+  isWhole: z.boolean(),
   /** Why it is there without the memory that it had, and was recovered like any machine whose process died. */
   lost: z.string().nullable(),
 })
@@ -63,7 +68,7 @@ export const migrationOrders = {
     role: 'host',
     summary: 'Begins to send the machine to the host that waits for it. Answers at once.',
     params: vmParams,
-    body: z.object({ ...head, target: departureTargetSchema }),
+    body: z.object({ ...head, target: departureTargetSchema, canPostCopy: z.boolean() }),
     response: departureReportSchema,
     status: 202,
   },
@@ -71,7 +76,7 @@ export const migrationOrders = {
     method: 'POST',
     path: '/agent/v1/machines/:vmId/departure/follow',
     role: 'host',
-    summary: 'How far it is: answers when it is over, or after this time.',
+    summary: 'How far it is: answers when it may run at its destination or is over, or after this time.',
     params: vmParams,
     body: z.object({ ...head, waitMs: z.number().int().min(0).max(10_000) }),
     response: departureReportSchema,
@@ -89,10 +94,10 @@ export const migrationOrders = {
     method: 'PUT',
     path: '/agent/v1/machines/:vmId/arrival',
     role: 'host',
-    summary: 'Makes a process that waits for this machine to be sent here. Answers when it waits.',
+    summary: 'Makes a process that waits for this machine to be sent here. Answers when it waits, and what it can.',
     params: vmParams,
     body: z.object({ ...head, machine: machineOrderSchema, sourceHostId: hostIdSchema, departing: departingSchema }),
-    response: z.object({}),
+    response: z.object({ canPostCopy: z.boolean() }),
   },
   completeArrival: {
     method: 'POST',
@@ -103,6 +108,15 @@ export const migrationOrders = {
     params: vmParams,
     body: z.object(head),
     response: arrivalEndSchema,
+  },
+  abandonArrival: {
+    method: 'POST',
+    path: '/agent/v1/machines/:vmId/arrival/abandon',
+    role: 'host',
+    summary: 'What of its memory has not come will not come any more: it is recovered here, unless all is there.',
+    params: vmParams,
+    body: z.object({ ...head, reason: z.string() }),
+    response: z.object({}),
   },
 } as const satisfies Contract
 

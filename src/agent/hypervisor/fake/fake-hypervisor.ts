@@ -78,6 +78,7 @@ function newMachine(world: FakeWorld, definition: MachineDefinition): FakeMachin
     isDeaf: false,
     isUnkillable: false,
     isLinkUp: true,
+    arrival: 'none',
     console: undefined,
     observers: new Set(),
   }

@@ -51,7 +51,13 @@ function holdSpare(world: FakeWorld, spare: FakeSpare, isLocking: boolean): Spar
       if (spare.exit !== undefined) throw new DialtoneError('hypervisor-failed', 'the waiting process is gone')
       const { pid, layers, memory, observers } = spare
       const definition = { ...shape, life, cgroupDirectory }
-      const switches = { isDeaf: false, isUnkillable: false, isLinkUp: true, console: undefined }
+      const switches = {
+        isDeaf: false,
+        isUnkillable: false,
+        isLinkUp: true,
+        arrival: 'none',
+        console: undefined,
+      } as const
       const machine: FakeMachine = {
         ...{ definition, pid, layers, memory, observers },
         ...{ ...switches, state: 'paused', exit: undefined },

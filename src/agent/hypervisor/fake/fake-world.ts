@@ -36,6 +36,7 @@ export type FakeMachine = FakeProcess & {
   /** Survives SIGKILL, as a process in uninterruptible I/O does. */
   isUnkillable: boolean
   isLinkUp: boolean
+  arrival: Awaited<ReturnType<RunningMachine['arrivalState']>>
   console: Duplex | undefined
 }
 
@@ -75,6 +76,10 @@ export type FakeWorldOptions = {
   readonly captureMs?: number
   /** From the beginning of a move until the machine stands still for it. */
   readonly sendMs?: number
+  /** Guests change their memory as fast as it is sent. */
+  readonly isOutrunning?: boolean
+  /** From when a machine may run at the other end of its move until the rest of its memory is there. */
+  readonly followMs?: number
   readonly bakeMs?: number
   /** From the power button to the end of the guest; `never` for guests that don't listen to it. */
   readonly powerOffMs?: number | 'never'
