@@ -3,30 +3,23 @@
  * store has changed its owner, everything is undone and it goes on at its source; after that, everything is finished, and the source never
  * runs it again.
  */
-import { admitMigration } from '../../control/admit-migration.ts'
-import { nextEpoch } from '../../control/next-epoch.ts'
 import type { DepartureReport } from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId, VmId } from '../../model/ids.ts'
 import { longestMoveMs } from '../../model/migration/migration-method.ts'
-import type { VmMigration } from '../../model/migration/vm-migration.ts'
 import type { AgentPort } from '../agent-port.ts'
-import type { HostTable } from '../hosts/host-table.ts'
-import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
-import { keys } from '../state/keys.ts'
+import type { Leader } from '../leader.ts'
 import { defineSaga, type RunnableSaga, type StepContext } from '../tasks/saga.ts'
 import { completeMove, goBack, letSourceGo, type MoveTools } from './end-migration.ts'
 import { followMemory } from './follow-memory.ts'
 import { machineOrderOf } from './machine-order-of.ts'
 import { headFor, requireGoingOn } from './migration-facts.ts'
 import { type MigrationJournal, migrationJournalSchema } from './migration-journal.ts'
+import { type OpenOptions, openMigration } from './open-migration.ts'
 import { switchOwner } from './switch-owner.ts'
 
-export type MigrateSagaOptions = {
+export type MigrateSagaOptions = OpenOptions & {
   readonly agents: AgentPort
-  readonly table: HostTable
-  startsOnHold(): string | undefined
-  epochFloor(): number
   /** Whether this host has heard of the security groups of this machine. */
   knowsFirewall(hostId: HostId, vmId: VmId): boolean
 }
@@ -48,8 +41,8 @@ export function migrateSaga(leader: Leader, options: MigrateSagaOptions): Runnab
         name: 'open',
         attempts: 4,
         message: 'chooses where to',
-        timeoutMs: 30_000,
-        run: (context) => open(leader, options, context),
+        timeoutMs: 24 * 3_600_000,
+        run: (context) => openMigration(leader, options, context),
         undo: ({ task, journal, signal }) => goBack(tools, { vmId: journal.vmId, taskId: task.id, signal }),
       },
       {
@@ -99,56 +92,6 @@ export function migrateSaga(leader: Leader, options: MigrateSagaOptions): Runnab
       },
     ],
   })
-}
-
-async function open(
-  leader: Leader,
-  { table, startsOnHold, epochFloor }: MigrateSagaOptions,
-  { journal, task }: StepContext<MigrationJournal>,
-): Promise<Partial<MigrationJournal>> {
-  const state = leader.index.state()
-  const vm = state.vms.get(journal.vmId)
-  if (vm === undefined) throw new DialtoneError('not-found', 'the VM was deleted')
-  const beganAtMs = leader.clock.wallTime().getTime()
-  if (vm.migration?.taskId === task.id) return { beganAtMs }
-  const conditions = [keys.vm(vm.spec.id), keys.vmPlacement(vm.spec.id), keys.vmMigration(vm.spec.id)]
-  const hold = startsOnHold()
-  if (hold !== undefined) throw new DialtoneError('wrong-state', hold)
-  const verdict = admitMigration(state, vm, journal.wishedHostId ?? undefined)
-  if (verdict.kind === 'refused') throw new DialtoneError(verdict.code, verdict.message, { detail: verdict.verdicts })
-  const { placement } = vm
-  const destination = state.hosts.get(verdict.destinationHostId)
-  const session = destination?.status.session
-  if (placement === undefined || destination === undefined || session === null || session === undefined)
-    throw new DialtoneError('conflict', `${vm.spec.name} was changed at the same time`)
-  // Above what the destination has let go of: there an earlier attempt's epoch is void.
-  const known = table.heartbeat(destination.spec.id)?.highestKnownEpoch ?? 0
-  const migration: VmMigration = {
-    taskId: task.id,
-    sourceHostId: placement.hostId,
-    sourceEpoch: placement.epoch,
-    destinationHostId: destination.spec.id,
-    epoch: Math.max(nextEpoch(vm), known + 1, epochFloor()),
-    session,
-    phase: 'moving',
-    startedAt: leader.clock.wallTime().toISOString(),
-    reason: journal.reason,
-  }
-  const source = state.hosts.get(placement.hostId)?.spec.name ?? placement.hostId
-  const event = leader.events.write({
-    kind: 'vm.migration-began',
-    subject: vm.spec.name,
-    message: `from ${source} to ${destination.spec.name}: ${journal.reason}; ${verdict.reason}`,
-    vmId: vm.spec.id,
-    hostId: destination.spec.id,
-    user: task.user,
-  })
-  const result = await commitAndSee(leader, {
-    conditions: [...conditions, keys.hostStatus(destination.spec.id)].map((key) => unchanged(leader, key)),
-    writes: [put(keys.vmMigration(vm.spec.id), migration), event],
-  })
-  if (result.kind === 'conflict') throw new DialtoneError('conflict', `${vm.spec.name} was changed at the same time`)
-  return { beganAtMs }
 }
 
 /** The source keeps it as it is and tells what it is; the destination makes the same. */

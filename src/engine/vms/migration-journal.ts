@@ -7,6 +7,8 @@ export const migrationJournalSchema = z.object({
   vmId: vmIdSchema,
   /** Where it was asked to go; null: wherever it fits best. */
   wishedHostId: hostIdSchema.nullable(),
+  /** Though it breaks the reserve. */
+  isForced: z.boolean().optional(),
   /** The user's word for why it moves. */
   reason: z.string().default('moved by request'),
   departing: departingSchema.optional(),
