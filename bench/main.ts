@@ -3,13 +3,14 @@ import { parseArgs } from 'node:util'
 import type { Bench } from './bench.ts'
 import { checkpoint } from './checkpoint.ts'
 import { clone } from './clone.ts'
+import { evacuate } from './evacuate.ts'
 import { failover } from './failover.ts'
 import { figureJson, figureRows } from './figure.ts'
 import { footprint } from './footprint.ts'
 import { migrate } from './migrate.ts'
 import { recover } from './recover.ts'
 
-const benches: readonly Bench[] = [recover, failover, clone, checkpoint, footprint, migrate]
+const benches: readonly Bench[] = [recover, failover, clone, checkpoint, footprint, migrate, evacuate]
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {

@@ -39,7 +39,8 @@ export function fakeMoves({ hosts, reach, held, become }: MoveFakes): Pick<Agent
     remainingBytes: 0,
     totalBytes: 2 ** 20,
     dirtyBytesPerSecond: 0,
-    stoppedAtMs: machine.move.state === 'sent' ? 0 : null,
+    stoppedAtMs: machine.isHandedOver ? 0 : null,
+    wasServing: machine.service === 'correct',
     detail: machine.move.state === 'failed' ? 'the stream broke off' : '',
   })
   /** It has all gone over if the other end is there to take it; or the rest follows, when its guest outruns it. */
@@ -116,7 +117,7 @@ export function fakeMoves({ hosts, reach, held, become }: MoveFakes): Pick<Agent
           become(host, vmId, 'running')
         }
         follow(vmId, machine)
-        return { resumedAtMs: 1, isWhole: machine.isWhole, lost: machine.lost }
+        return { resumedAtMs: 1, answeredAtMs: 2, isWhole: machine.isWhole, lost: machine.lost }
       }),
     abandonArrival: (spec, { vmId, authority, epoch, reason }) =>
       reach({ spec, call: 'abandonArrival', authority }, (host) => {

@@ -46,6 +46,8 @@ export type Keeping = {
   /** Who hears what the prober sees. */
   onProbe: ((change: ProbeChange) => void) | undefined
   service: ServiceState
+  /** When it was first seen to serve in this life, by the wall clock. */
+  servesSince: Date | undefined
   failure: Failure | undefined
   /** When it failed lately, but for failures on purpose. */
   failureTimesMs: readonly number[]
@@ -88,6 +90,7 @@ export function beginKeeping(
     prober: undefined,
     onProbe: undefined,
     service: 'unprobed',
+    servesSince: undefined,
     failure: undefined,
     failureTimesMs: [],
     earlierAttempts: [],

@@ -48,6 +48,7 @@ export function forgetFailures(keeping: Keeping): void {
   keeping.wantsOtherHost = false
   keeping.crashes = 0
   keeping.guestShutdown = false
+  keeping.servesSince = undefined
   keeping.departure = undefined
   keeping.image.isCapturing = false
 }

@@ -25,6 +25,7 @@ import { tapNameOf } from '../machines/machine-names.ts'
 import { currentLayerOf } from '../recovery/capture-image.ts'
 import { findImage } from '../recovery/keep-image.ts'
 import { bootDisksOf, diskOf, openBootDisks, openDisk, shapeOf } from '../recovery/machine-shape.ts'
+import type { Arrival } from './moving.ts'
 
 /** By the time of the leader's word all has come; this is only for what is still on its way through the processes. */
 const loadedWithinMs = 5_000
@@ -63,8 +64,8 @@ export async function takeStream({ arrival, record }: Keeping, callerId: HostId 
  * It is this host's now: claims its disks, plugs its card in, and lets it run. Where its memory did not come through after all, it is
  * recovered like any machine whose process has died: nobody else may run it.
  */
-export function completeArrival(keeping: Keeping): Promise<ArrivalEnd> {
-  return enqueue(keeping, async () => {
+export async function completeArrival(keeping: Keeping): Promise<ArrivalEnd> {
+  const end = await enqueue(keeping, async () => {
     const { arrival, record } = keeping
     if (arrival?.end) return arrival.end
     // An earlier agent has let it run.
@@ -75,9 +76,10 @@ export function completeArrival(keeping: Keeping): Promise<ArrivalEnd> {
     arrival.end = await letRun(keeping, await arrival.ready)
     return arrival.end
   })
+  return { ...end, answeredAtMs: keeping.servesSince?.getTime() ?? null }
 }
 
-async function letRun(keeping: Keeping, arriving: IncomingMachine): Promise<ArrivalEnd> {
+async function letRun(keeping: Keeping, arriving: IncomingMachine): Promise<NonNullable<Arrival['end']>> {
   const { machine, loaded, resumedAtMs } = arriving
   const { clock } = keeping.ports
   const beganAtMs = clock.bootTimeMs()
@@ -100,7 +102,7 @@ async function letRun(keeping: Keeping, arriving: IncomingMachine): Promise<Arri
 /** Until all of its memory is here no image of it can be captured; if the rest never comes, it ends here and is recovered. */
 function followRest(keeping: Keeping, { machine, whole }: IncomingMachine): void {
   keeping.image.isCapturing = true
-  const note = (changes: Partial<ArrivalEnd>) => {
+  const note = (changes: Partial<NonNullable<Arrival['end']>>) => {
     keeping.image.isCapturing = false
     const { arrival } = keeping
     if (arrival?.end) arrival.end = { ...arrival.end, ...changes }
@@ -126,7 +128,7 @@ async function giveUpRest(keeping: Keeping, machine: RunningMachine, why: string
   arrival.end = await bringBack(keeping, machine, why)
 }
 
-async function bringBack(keeping: Keeping, machine: RunningMachine, why: string): Promise<ArrivalEnd> {
+async function bringBack(keeping: Keeping, machine: RunningMachine, why: string): Promise<NonNullable<Arrival['end']>> {
   await endTorn(keeping, machine)
   keeping.image.isCapturing = false
   await recoverDead(keeping, `its memory was lost on its way: ${why}`)

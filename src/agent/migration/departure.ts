@@ -45,6 +45,7 @@ export function prepareDeparture(keeping: Keeping): Promise<Departing> {
       progress: undefined,
       outgoing: undefined,
       stoppedAtMs: null,
+      wasServing: false,
       isCalledOff: false,
       isFollowing: Promise.withResolvers(),
       over: Promise.resolve(),
@@ -124,6 +125,7 @@ export function reportDeparture({ departure }: Keeping): DepartureReport {
     totalBytes: progress?.totalBytes ?? 0,
     dirtyBytesPerSecond: progress?.dirtyBytesPerSecond ?? 0,
     stoppedAtMs: departure?.stoppedAtMs ?? null,
+    wasServing: departure?.wasServing ?? false,
     detail: departure?.detail ?? '',
   }
 }
@@ -236,6 +238,7 @@ function lossOf(stream: Duplex): Promise<never> {
 async function handOver(keeping: Keeping, departure: Departure, target: DepartureTarget): Promise<void> {
   if (keeping.isReleased || keeping.running !== departure.machine || keeping.phase !== 'running')
     throw new DialtoneError('wrong-state', `it is ${keeping.phase} meanwhile`)
+  departure.wasServing = keeping.service === 'correct'
   pauseWatch(keeping)
   await writeRecord(keeping, { handedOverTo: target.hostName })
   become(keeping, 'frozen', `stands still: ${target.hostName} takes it over`)

@@ -261,7 +261,7 @@ describe('a machine that comes', () => {
         [host.living()?.state, host.living()?.memory === 'x', host.report()?.phase],
         ['running', false, 'running'],
       )
-      assert.deepEqual(await complete(host), { resumedAtMs, isWhole: false, lost })
+      assert.equal((await complete(host)).lost, lost)
     })
   }
 
@@ -271,7 +271,8 @@ describe('a machine that comes', () => {
     const stream = await streamOf(host)
     stream.write('devices\n')
     await host.clock.advance(50)
-    assert.deepEqual({ ...(await complete(host)), resumedAtMs: 1 }, { resumedAtMs: 1, isWhole: false, lost: null })
+    const { isWhole, lost } = await complete(host)
+    assert.deepEqual([isWhole, lost], [false, null])
     assert.equal(host.living()?.state, 'running')
     return stream
   }

@@ -14,6 +14,7 @@ export type Departure = {
   progress: SendProgress | undefined
   outgoing: OutgoingMachine | undefined
   stoppedAtMs: number | null
+  wasServing: boolean
   isCalledOff: boolean
   /** Resolves when the other end is to run it before it has all of it. */
   readonly isFollowing: PromiseWithResolvers<void>
@@ -29,5 +30,5 @@ export type Arrival = {
   /** The source has connected: there is one stream, and nobody else gets it. */
   isStreamTaken: boolean
   /** Null until it was let run. */
-  end: ArrivalEnd | null
+  end: Omit<ArrivalEnd, 'answeredAtMs'> | null
 }

@@ -73,7 +73,7 @@ export function isUnreachable(error: unknown): boolean {
   return error instanceof DialtoneError && passing.includes(error.code)
 }
 
-const unseen = { resumedAtMs: null, isWhole: false } as const
+const unseen = { resumedAtMs: null, answeredAtMs: null, isWhole: false } as const
 
 /** Lets it run at its destination, or finds out that this is in vain. */
 export async function completeMove(tools: MoveTools, { vmId, signal }: MoveOf): Promise<ArrivalEnd> {
@@ -83,7 +83,7 @@ export async function completeMove(tools: MoveTools, { vmId, signal }: MoveOf): 
     signal.throwIfAborted()
     const state = leader.index.state()
     const migration = state.vms.get(vmId)?.migration
-    if (migration === undefined) return { resumedAtMs: null, isWhole: true, lost: null }
+    if (migration === undefined) return { ...unseen, isWhole: true, lost: null }
     const name = hostName(leader, migration.destinationHostId)
     if (isDeadOn(leader, vmId, 'destination')) return { ...unseen, lost: `${name} died` }
     try {

@@ -11,7 +11,7 @@ import type { AgentPort } from '../agent-port.ts'
 import type { Leader } from '../leader.ts'
 import { defineSaga, type RunnableSaga, type StepContext } from '../tasks/saga.ts'
 import { completeMove, goBack, letSourceGo, type MoveTools } from './end-migration.ts'
-import { followMemory } from './follow-memory.ts'
+import { followArrival } from './follow-arrival.ts'
 import { machineOrderOf } from './machine-order-of.ts'
 import { headFor, requireGoingOn } from './migration-facts.ts'
 import { type MigrationJournal, migrationJournalSchema } from './migration-journal.ts'
@@ -71,9 +71,9 @@ export function migrateSaga(leader: Leader, options: MigrateSagaOptions): Runnab
       {
         name: 'follow',
         isRepeated: true,
-        message: 'waits until the rest of its memory has followed it',
+        message: 'waits until all of it is there, and answers',
         timeoutMs: 24 * 3_600_000,
-        run: ({ journal, signal }) => followMemory(tools, journal, signal),
+        run: ({ journal, signal }) => followArrival(tools, journal, signal),
       },
       {
         name: 'let-go',

@@ -5,6 +5,8 @@ export type MoveFigures = {
   readonly totalMs: number | null
   /** Between the two events of QEMU, by the clocks of two hosts: a figure, and nothing is decided by it. */
   readonly pauseMs: number | null
+  /** From when it stood still until its probe got a correct answer at its destination, by the same clocks; null without a probe. */
+  readonly gapMs: number | null
   readonly sentBytes: number | null
   readonly method: string | null
   readonly lost: string | null
@@ -24,21 +26,28 @@ export function accountOf(
   return { summary, figures, isWhole: figures.lost === null }
 }
 
-function figuresOf({ departure, beganAtMs, completedAtMs, resumedAtMs, lost }: MigrationJournal): MoveFigures {
+function figuresOf(journal: MigrationJournal): MoveFigures {
+  const { departure, beganAtMs, completedAtMs, resumedAtMs, answeredAtMs, lost } = journal
   const stoppedAtMs = departure?.stoppedAtMs
-  const isTimed = stoppedAtMs !== null && stoppedAtMs !== undefined && resumedAtMs !== null && resumedAtMs !== undefined
   return {
     totalMs: beganAtMs === undefined || completedAtMs === undefined ? null : Math.round(completedAtMs - beganAtMs),
-    pauseMs: isTimed ? Math.round((resumedAtMs - stoppedAtMs) * 10) / 10 : null,
+    pauseMs: spanMs(stoppedAtMs, resumedAtMs),
+    gapMs: departure?.wasServing === true ? spanMs(stoppedAtMs, answeredAtMs) : null,
     sentBytes: departure?.transferredBytes ?? null,
     method: departure?.method ?? null,
     lost: lost ?? null,
   }
 }
 
-function describe({ totalMs, pauseMs, sentBytes, method }: MoveFigures): string {
+function spanMs(fromMs: number | null | undefined, untilMs: number | null | undefined): number | null {
+  const isKnown = fromMs !== null && fromMs !== undefined && untilMs !== null && untilMs !== undefined
+  return isKnown ? Math.round((untilMs - fromMs) * 10) / 10 : null
+}
+
+function describe({ totalMs, pauseMs, gapMs, sentBytes, method }: MoveFigures): string {
   if (totalMs === null) return ''
+  const gap = gapMs === null ? '' : ` and answered its probe again after ${Math.round(gapMs)} ms`
   const pause = pauseMs === null ? '' : `, it stood still for ${Math.round(pauseMs)} ms`
   const sent = sentBytes === null || method === null ? '' : `, ${Math.round(sentBytes / 2 ** 20)} MiB by ${method}`
-  return ` in ${totalMs} ms${pause}${sent}`
+  return ` in ${totalMs} ms${pause}${gap}${sent}`
 }

@@ -19,6 +19,8 @@ export const migrationJournalSchema = z.object({
   completedAtMs: z.number().optional(),
   /** By the clock of the destination. */
   resumedAtMs: z.number().nullable().optional(),
+  /** When its probe got the first correct answer there, by that clock. */
+  answeredAtMs: z.number().nullable().optional(),
   /** Why it is at its destination without the memory that it had. */
   lost: z.string().nullable().optional(),
   /** What the task says when it is done. */

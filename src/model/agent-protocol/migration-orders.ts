@@ -30,6 +30,8 @@ export const departureReportSchema = z.object({
   dirtyBytesPerSecond: z.number(),
   /** Since when it stands still here, by this host's clock. */
   stoppedAtMs: z.number().nullable(),
+  /** Its probe got correct answers until then. */
+  wasServing: z.boolean(),
   detail: z.string(),
 })
 export type DepartureReport = z.infer<typeof departureReportSchema>
@@ -37,6 +39,8 @@ export type DepartureReport = z.infer<typeof departureReportSchema>
 export const arrivalEndSchema = z.object({
   /** Since when it runs at its destination, by that host's clock; null when nobody saw it. */
   resumedAtMs: z.number().nullable(),
+  /** When its probe got the first correct answer there; null while it has none, or there is no probe. */
+  answeredAtMs: z.number().nullable(),
   /** False while some of its memory is still on its way. */
   isWhole: z.boolean(),
   /** Why it is there without the memory that it had, and was recovered like any machine whose process died. */

@@ -1,6 +1,7 @@
 /**
- * After a machine runs at its destination by post-copy: the rest of its memory is waited for. If it will never come, the destination ends
- * what runs there and recovers it: half a memory is none.
+ * After a machine runs at its destination: by post-copy the rest of its memory is waited for, and if that will never come, the destination
+ * ends what runs there and recovers it: half a memory is none. Where a probe runs, its first answer there is waited for, too, a moment long:
+ * that is what clients see of the move, and until then nothing else is done on either host that could wait.
  */
 import { isAnswering } from '../../model/cluster-state.ts'
 import type { VmId } from '../../model/ids.ts'
@@ -9,18 +10,21 @@ import { isDeadOn, isUnreachable, type MoveTools } from './end-migration.ts'
 import { headFor, hostName } from './migration-facts.ts'
 import type { MigrationJournal } from './migration-journal.ts'
 
-const askAgainMs = 100
+const askAgainMs = 50
+/** It answers within a tenth of that; one that does not is not waited for. */
+const answersWithinMs = 1_000
 
 /** Resolves when all of it is there, or is known to be lost. */
-export async function followMemory(
+export async function followArrival(
   tools: MoveTools,
   { vmId, departure, lost }: MigrationJournal,
   signal: AbortSignal,
 ): Promise<Partial<MigrationJournal>> {
   const { leader, agents } = tools
-  if (departure?.method !== 'post-copy' || typeof lost === 'string') return {}
+  if (departure === undefined || typeof lost === 'string') return {}
   const memoryMiB = leader.index.state().vms.get(vmId)?.spec.memoryMiB ?? 0
-  const givesUpAtMs = leader.clock.bootTimeMs() + longestMoveMs(memoryMiB)
+  const beganAtMs = leader.clock.bootTimeMs()
+  const hasLasted = (spanMs: number) => leader.clock.bootTimeMs() - beganAtMs >= spanMs
   for (;;) {
     signal.throwIfAborted()
     const migration = leader.index.state().vms.get(vmId)?.migration
@@ -31,9 +35,11 @@ export async function followMemory(
       const { host, head } = headFor(leader, vmId, 'destination')
       const end = await agents.completeArrival(host, head)
       if (end.lost !== null) return { lost: end.lost }
-      if (end.isWhole) return { departure: await lastReport(tools, vmId, departure) }
-      const reason = leader.clock.bootTimeMs() > givesUpAtMs ? 'it took too long' : whySourceIsGone(tools, vmId)
-      if (reason !== undefined) await agents.abandonArrival(host, { ...head, reason })
+      const { isWhole, answeredAtMs } = end
+      const isAnswered = !departure.wasServing || answeredAtMs !== null || hasLasted(answersWithinMs)
+      if (isWhole && isAnswered) return { answeredAtMs, departure: await lastReport(tools, vmId, departure) }
+      const reason = hasLasted(longestMoveMs(memoryMiB)) ? 'it took too long' : whySourceIsGone(tools, vmId)
+      if (reason !== undefined && !isWhole) await agents.abandonArrival(host, { ...head, reason })
     } catch (error) {
       leader.logger.warn('migration.not-followed', { vmId, error })
       if (!isUnreachable(error)) return { lost: error instanceof Error ? error.message : String(error) }
@@ -56,6 +62,7 @@ async function lastReport(
   vmId: VmId,
   departure: NonNullable<MigrationJournal['departure']>,
 ): Promise<MigrationJournal['departure']> {
+  if (departure.method !== 'post-copy') return departure
   try {
     const { host, head } = headFor(leader, vmId, 'source')
     const { transferredBytes } = await agents.followDeparture(host, { ...head, waitMs: 0 })
