@@ -225,6 +225,7 @@ export const neverSeen: HostRecord['status'] = {
   cpuModel: null,
   firewall: 'none',
   firewallDetail: '',
+  networkFaults: {},
   storageIds: [],
   fencing: null,
   proof: null,
