@@ -11,6 +11,8 @@ import { type Figure, figuresWithPeers } from './figure.ts'
 const machines = 12
 const memoryMiB = 128
 const host = 'h1'
+/** So many clients at the pace of one would take the processors from the machines. */
+const echoEveryMs = 50
 
 /** How many move at the same time. */
 const cases: Readonly<Record<string, number>> = { 'parallel-2': 2, 'parallel-4': 4 }
@@ -39,7 +41,7 @@ async function measure(
     gaps.push(worstGapMs)
     singles.push(oneByOneMs)
   }
-  const conditions = `${machines} machines of ${memoryMiB} MiB, three hosts on one machine, one echo over one connection at a time on each`
+  const conditions = `${machines} machines of ${memoryMiB} MiB, three hosts on one machine, an echo every ${echoEveryMs} ms over one connection to each`
   const base = { bench: 'evacuate', case: name, unit: 'ms', conditions } as const
   return [
     ...figuresWithPeers({ ...base, figure: 'total', samples: totals }, new Map([['one by one', singles]])),
@@ -48,7 +50,7 @@ async function measure(
 }
 
 async function leave({ api, untilTaskEnds }: OpenLaboratory, vms: readonly VmView[], parallel: number) {
-  const connections = await Promise.all(vms.map(({ address }) => keepConnection(address)))
+  const connections = await Promise.all(vms.map(({ address }) => keepConnection(address, echoEveryMs)))
   const beganAtMs = performance.now()
   const { task } = await api.call('beginMaintenance', { params: { host }, body: { parallel } })
   await untilTaskEnds(task.id)
