@@ -26,6 +26,7 @@ export async function watchMove(laboratory: OpenLaboratory, vm: VmView, destinat
   const ending = new AbortController()
   const reached = new Map(moments.map((moment) => [moment, Promise.withResolvers<void>()]))
   const reach = (moment: Moment) => reached.get(moment)?.resolve()
+  let newest = 'nothing of it was seen'
   const handingOver = await watchLog(
     join(laboratory.folder, 'hosts', vm.hostName ?? '', 'log', 'agent.log'),
     (line) => {
@@ -38,7 +39,7 @@ export async function watchMove(laboratory: OpenLaboratory, vm: VmView, destinat
     /** Resolves when the move is there; rejects when it has gone by another way, or takes too long. */
     async until(moment: Moment): Promise<void> {
       const late = Promise.withResolvers<never>()
-      const timer = setTimeout(() => late.reject(new Error(`the move was never seen ${moment}`)), patienceMs)
+      const timer = setTimeout(() => late.reject(new Error(`the move was never seen ${moment}: ${newest}`)), patienceMs)
       await Promise.race([reached.get(moment)?.promise, late.promise]).finally(() => clearTimeout(timer))
       // A process waits for it there a moment after that was asked for.
       while (moment === 'preparing' && !(await processesOf(laboratory, vm.id)).has(destination));
@@ -69,7 +70,9 @@ export async function watchMove(laboratory: OpenLaboratory, vm: VmView, destinat
 
   function stepsUnderWay(object: unknown): ReadonlySet<string> | undefined {
     const task = taskViewSchema.safeParse(object).data
-    if (task?.kind !== 'vm.migrate' || task.vmId !== vm.id || task.endedAt !== null) return undefined
+    if (task?.kind !== 'vm.migrate' || task.vmId !== vm.id) return undefined
+    newest = `${task.state}, ${task.message}`
+    if (task.endedAt !== null) return undefined
     return new Set(task.steps.filter(({ state }) => state === 'running').map(({ name }) => name))
   }
 }
