@@ -92,13 +92,12 @@ async function killAt(moment: Moment, victim: Victim, t: TestContext): Promise<v
   assert.deepEqual(await stamps.violations(), [])
 }
 
-/** The one that has the memory is killed, or the only one that knows whose memory the other one's process holds. */
+/** The one that has the memory is killed, or one without whom the rest of it never comes. */
 function mayLoseMemory(moment: Moment, victim: Victim): boolean {
   const isFrom = (first: Moment) => moments.indexOf(moment) >= moments.indexOf(first)
   if (moment === 'following') return victim !== 'the controller'
   if (victim === 'QEMU at its source') return !isFrom('switched')
-  if (victim === 'QEMU at its destination') return isFrom('handed over')
-  return victim === 'the agent of its destination' && (moment === 'handed over' || moment === 'switched')
+  return victim === 'QEMU at its destination' && isFrom('handed over')
 }
 
 /** What kills it. Found beforehand, as far as it can be: on a busy machine that takes longer than a step of a move. */

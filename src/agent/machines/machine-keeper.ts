@@ -12,7 +12,14 @@ import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { Rung } from '../../model/recovery/recovery-policy.ts'
 import type { MachinePhase, MachineReport } from '../../model/vm.ts'
 import type { MachineState, RunningMachine } from '../hypervisor/hypervisor.ts'
-import { type ArrivalWish, abandonArrival, completeArrival, expectArrival, takeStream } from '../migration/arrival.ts'
+import {
+  type ArrivalWish,
+  abandonArrival,
+  adoptArrival,
+  completeArrival,
+  expectArrival,
+  takeStream,
+} from '../migration/arrival.ts'
 import {
   abandonDeparture,
   type DepartureOrder,
@@ -63,6 +70,8 @@ export type MachineKeeper = {
   start(machine: MachineOrder, epoch: number): void
   /** Takes over a process that an earlier agent started. */
   adopt(running: RunningMachine): Promise<void>
+  /** Takes over a process to which a machine came under an earlier agent, and that waits for the leader's word. */
+  adoptArrival(running: RunningMachine): Promise<void>
   /** Starts it again under the next incarnation: its process died while no agent was there. */
   restartOnTheSpot(): void
   shutDown(): Promise<void>
@@ -114,6 +123,7 @@ export function createMachineKeeper(
     running: () => keeping.running,
     start: (machine, epoch) => start(keeping, machine, epoch),
     adopt: (running) => enqueue(keeping, () => adopt(keeping, running)),
+    adoptArrival: (running) => enqueue(keeping, () => adoptArrival(keeping, running)),
     restartOnTheSpot: () =>
       inBackground(keeping, () => enqueue(keeping, () => recoverDead(keeping, 'it was dead when the agent came back'))),
     shutDown: () => enqueue(keeping, () => shutDown(keeping)),

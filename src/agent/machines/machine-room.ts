@@ -222,6 +222,11 @@ async function adoptOne(
       ports.logger.error('machine.not-adopted', { vmId, error })
       return undefined
     })
+  if (!record.confirmed && running !== undefined && record.isArriving && (await isAllHere(running))) {
+    const keeper = createMachineKeeper(record, ports, { spare: standbys.spareOf(vmId) })
+    keepers.set(vmId, keeper)
+    return keeper.adoptArrival(running)
+  }
   if (!record.confirmed) {
     // Its vCPUs never ran and its order belonged to an earlier session: the leader will order anew.
     await ports.cgroups.kill(vmId, reapWithinMs)
@@ -243,6 +248,11 @@ async function adoptOne(
   if (record.wanted === 'running' && record.handedOverTo === null) keeper.restartOnTheSpot()
 }
 
+/** It came while the earlier agent was there. The leader may have made it this host's already: nobody else has its memory then. */
+async function isAllHere(running: RunningMachine): Promise<boolean> {
+  return (await running.arrivalState().catch(() => 'none' as const)) === 'whole'
+}
+
 /** The rest of it was on its way when the earlier agent ended, by whom it came. One that doesn't answer is believed to be whole. */
 async function lacksMemory(running: RunningMachine): Promise<boolean> {
   return (await running.arrivalState().catch(() => 'none' as const)) === 'torn'
@@ -255,6 +265,7 @@ function newRecord(machine: MachineOrder, epoch: number, bootId: string): Machin
     incarnation: 0,
     bootId,
     confirmed: false,
+    isArriving: false,
     wanted: 'running',
     isPaused: false,
     process: 'none',

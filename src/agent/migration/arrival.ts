@@ -25,7 +25,7 @@ import { tapNameOf } from '../machines/machine-names.ts'
 import { currentLayerOf } from '../recovery/capture-image.ts'
 import { findImage } from '../recovery/keep-image.ts'
 import { bootDisksOf, diskOf, openBootDisks, openDisk, shapeOf } from '../recovery/machine-shape.ts'
-import type { Arrival } from './moving.ts'
+import type { Arrival, WaitingMachine } from './moving.ts'
 
 /** By the time of the leader's word all has come; this is only for what is still on its way through the processes. */
 const loadedWithinMs = 5_000
@@ -56,8 +56,24 @@ export async function takeStream({ arrival, record }: Keeping, callerId: HostId 
   if (arrival === undefined || callerId === undefined || arrival.sourceHostId !== callerId || arrival.isStreamTaken)
     throw new DialtoneError('forbidden', `${record.machine.name} is not expected from ${callerId ?? 'there'}`)
   const { stream } = await arrival.ready
+  if (stream === undefined) throw new DialtoneError('forbidden', `${record.machine.name} has come already`)
   arrival.isStreamTaken = true
   return stream
+}
+
+/** What an earlier agent was sent as a whole: the leader's word is waited for, since it may be this host's already. */
+export async function adoptArrival(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  const { ports, record } = keeping
+  keeping.running = machine
+  await guard(record.machine, ports.cgroups.directory(keeping.vmId), ports)
+  const resumed = Promise.withResolvers<number>()
+  machine.onEvent((event) => {
+    if (event.kind === 'state' && event.state === 'running') resumed.resolve(ports.clock.wallTime().getTime())
+  })
+  const isHere = { loaded: Promise.resolve(), whole: Promise.resolve(), resumedAtMs: resumed.promise }
+  const ready = Promise.resolve({ machine, canPostCopy: false, ...isHere })
+  keeping.arrival = { epoch: record.epoch, sourceHostId: null, ready, isStreamTaken: true, end: null }
+  become(keeping, 'starting', 'all of it has come, and it waits for the leader’s word')
 }
 
 /**
@@ -79,7 +95,7 @@ export async function completeArrival(keeping: Keeping): Promise<ArrivalEnd> {
   return { ...end, answeredAtMs: keeping.servesSince?.getTime() ?? null }
 }
 
-async function letRun(keeping: Keeping, arriving: IncomingMachine): Promise<NonNullable<Arrival['end']>> {
+async function letRun(keeping: Keeping, arriving: WaitingMachine): Promise<NonNullable<Arrival['end']>> {
   const { machine, loaded, resumedAtMs } = arriving
   const { clock } = keeping.ports
   const beganAtMs = clock.bootTimeMs()
@@ -100,7 +116,7 @@ async function letRun(keeping: Keeping, arriving: IncomingMachine): Promise<NonN
 }
 
 /** Until all of its memory is here no image of it can be captured; if the rest never comes, it ends here and is recovered. */
-function followRest(keeping: Keeping, { machine, whole }: IncomingMachine): void {
+function followRest(keeping: Keeping, { machine, whole }: WaitingMachine): void {
   keeping.image.isCapturing = true
   const note = (changes: Partial<NonNullable<Arrival['end']>>) => {
     keeping.image.isCapturing = false
@@ -151,9 +167,10 @@ async function prepare(
     const process = await ports.records.makeProcessDirectory(vmId, Buffer.from(ports.randomBytes(4)).toString('hex'))
     const usual = tapNameOf(machine.number)
     const tapName = keeping.spare.tapName() === usual ? tapNameOf(machine.number, 'b') : usual
-    const record = { machine, epoch, incarnation: 0, confirmed: false, wanted: 'running', isPaused: false } as const
+    const record = { machine, epoch, incarnation: 0, confirmed: false, isArriving: true } as const
+    const wish = { wanted: 'running', isPaused: false } as const
     const from = { process, tapName, startedBy: departing.startedBy, imageId: null, handedOverTo: null } as const
-    await writeRecord(keeping, { ...record, ...from, layers: await layersOf(keeping, machine) })
+    await writeRecord(keeping, { ...record, ...wish, ...from, layers: await layersOf(keeping, machine) })
     const cgroupDirectory = await ports.cgroups.make(vmId)
     await guard(machine, cgroupDirectory, ports)
     await prepareTaps(machine, tapName, ports)

@@ -313,6 +313,30 @@ describe('a machine that comes', () => {
     })
   }
 
+  test('that was here as a whole when its agent ended waits under the next one, and goes on with its memory at the leader’s word', async () => {
+    const host = await createMachineHost()
+    await expectIt(host)
+    await sendIt(host)
+    const pid = host.living()?.pid
+    await host.restartAgent()
+    host.renewLease()
+    await host.pass(1_000)
+    assert.deepEqual([host.living()?.pid, host.living()?.state, host.report()?.phase], [pid, 'paused', 'starting'])
+    const { lost } = await complete(host)
+    assert.deepEqual([lost, host.living()?.pid, host.living()?.memory], [null, pid, 'x'])
+    assert.deepEqual([host.living()?.state, host.report()?.phase], ['running', 'running'])
+  })
+
+  test('that was here as a whole when its agent ended, and is let go, leaves nothing', async () => {
+    const host = await createMachineHost()
+    await expectIt(host)
+    await sendIt(host)
+    await host.restartAgent()
+    await host.release(2)
+    await host.clock.advance(500)
+    assert.deepEqual([host.living(), host.records.size, host.isGuarded()], [undefined, 0, false])
+  })
+
   test('is released like any other, and nothing of it is left', async () => {
     const host = await createMachineHost()
     await expectIt(host)

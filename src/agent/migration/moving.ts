@@ -1,4 +1,5 @@
 /** What an agent keeps of a machine that leaves it, or comes to it, while it runs. In memory only: an agent that restarts knows of neither. */
+import type { Duplex } from 'node:stream'
 import type { ArrivalEnd } from '../../model/agent-protocol/migration-orders.ts'
 import type { HostId } from '../../model/ids.ts'
 import type { MigrationMethod } from '../../model/migration/vm-migration.ts'
@@ -22,11 +23,15 @@ export type Departure = {
   over: Promise<void>
 }
 
+/** Its stream is there under the agent that began it. */
+export type WaitingMachine = Omit<IncomingMachine, 'stream'> & { readonly stream?: Duplex }
+
 export type Arrival = {
   readonly epoch: number
-  readonly sourceHostId: HostId
+  /** Who may connect; null: it came under an earlier agent. */
+  readonly sourceHostId: HostId | null
   /** Resolves when a process waits. */
-  readonly ready: Promise<IncomingMachine>
+  readonly ready: Promise<WaitingMachine>
   /** The source has connected: there is one stream, and nobody else gets it. */
   isStreamTaken: boolean
   /** Null until it was let run. */
