@@ -47,7 +47,7 @@ export function prepareDeparture(keeping: Keeping): Promise<Departing> {
       stoppedAtMs: null,
       wasServing: false,
       isCalledOff: false,
-      isFollowing: Promise.withResolvers(),
+      mayRunThere: Promise.withResolvers(),
       over: Promise.resolve(),
     }
     const { volumeIds } = await running.plugged()
@@ -76,9 +76,9 @@ export function depart(keeping: Keeping, order: DepartureOrder): DepartureReport
 export async function followDeparture(keeping: Keeping, waitMs: number): Promise<DepartureReport> {
   const { departure, ports } = keeping
   const timer = new AbortController()
-  const { over, isFollowing } = departure ?? {}
+  const { over, mayRunThere } = departure ?? {}
   if (departure?.state === 'moving')
-    await Promise.race([over, isFollowing?.promise, ports.clock.sleep(waitMs, timer.signal)])
+    await Promise.race([over, mayRunThere?.promise, ports.clock.sleep(waitMs, timer.signal)])
   timer.abort()
   return reportDeparture(keeping)
 }
@@ -153,13 +153,12 @@ async function send(keeping: Keeping, departure: Departure, { target, canPostCop
     await enqueue(keeping, () => handOver(keeping, departure, target))
     departure.stoppedAtMs = departure.outgoing.stoppedAtMs() ?? null
     await inTime(keeping, departure.outgoing.finish(), memoryMiB)
-    if (departure.method === 'post-copy') {
-      departure.state = 'following'
-      departure.isFollowing.resolve()
-      await inTime(keeping, departure.outgoing.followed(), memoryMiB)
-    }
-    departure.progress = await departure.outgoing.progress().catch(() => departure.progress)
+    departure.state = departure.method === 'post-copy' ? 'following' : 'sent'
+    // It stands still until the leader knows: whatever else is to be found out comes afterwards.
+    departure.mayRunThere.resolve()
+    if (departure.state === 'following') await inTime(keeping, departure.outgoing.followed(), memoryMiB)
     departure.state = 'sent'
+    departure.progress = await departure.outgoing.progress().catch(() => departure.progress)
   } finally {
     if (departure.state !== 'sent') stream.destroy()
   }

@@ -17,8 +17,8 @@ export type Departure = {
   stoppedAtMs: number | null
   wasServing: boolean
   isCalledOff: boolean
-  /** Resolves when the other end is to run it before it has all of it. */
-  readonly isFollowing: PromiseWithResolvers<void>
+  /** Resolves when the other end has what it needs to run it. */
+  readonly mayRunThere: PromiseWithResolvers<void>
   /** Resolves when nothing of it goes on any more. */
   over: Promise<void>
 }

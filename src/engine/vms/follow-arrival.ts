@@ -62,7 +62,6 @@ async function lastReport(
   vmId: VmId,
   departure: NonNullable<MigrationJournal['departure']>,
 ): Promise<MigrationJournal['departure']> {
-  if (departure.method !== 'post-copy') return departure
   try {
     const { host, head } = headFor(leader, vmId, 'source')
     const { transferredBytes } = await agents.followDeparture(host, { ...head, waitMs: 0 })

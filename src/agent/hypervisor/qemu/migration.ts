@@ -107,7 +107,7 @@ function unlessBusy(error: unknown): { readonly status?: MigrationStatus } {
 /** Stops what is under way. The machine runs on if it ran before; a finished or failed migration is left as it is. */
 export async function cancelMigration(line: QmpLine): Promise<void> {
   await line.execute('migrate_cancel', {}, commandTimeoutMs)
-  await waitForMigration(line, ['none', 'cancelled', 'completed', 'failed'], commandTimeoutMs)
+  await waitForMigration(line, ['none', 'cancelled', 'completed', 'failed', 'postcopy-paused'], commandTimeoutMs)
 }
 
 /**
