@@ -3,7 +3,7 @@
  * moment; then exactly one process of the machine is there, nothing is left over, and its disk shows one writer at a time. QEMU's file locks
  * are off, because all hosts share one kernel here and its locks would hide a mistake.
  *
- * `npm run e2e:moves` goes through every pair of step and victim; a few are part of `npm test`.
+ * `npm run e2e -- kill-while-moving --rounds 1` goes through every pair of step and victim; a few are part of `npm test`.
  */
 import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
@@ -26,7 +26,7 @@ const victims = [
 ] as const
 type Victim = (typeof victims)[number]
 
-const isThorough = process.env['CASES'] === 'all'
+const isThorough = process.env['ROUNDS'] !== undefined
 const rounds = Number(process.env['ROUNDS'] ?? 1)
 /** One of each victim, each at another moment. */
 const briefly: readonly (readonly [Moment, Victim])[] = [

@@ -17,6 +17,7 @@ import {
 import { joinStreams } from '../../transport/join-streams.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { OutgoingMachine } from '../hypervisor/moving-machine.ts'
+import { guardMachine } from '../machines/apply-licence.ts'
 import { become, endTorn, enqueue, type Keeping, writeRecord } from '../machines/keeping.ts'
 import { sharedStoragesOf } from '../machines/launch-machine.ts'
 import { recoverDead } from '../machines/machine-life.ts'
@@ -277,6 +278,8 @@ async function goOn(keeping: Keeping, machine: RunningMachine): Promise<void> {
     !record.machine.leased ||
     ports.licences.isLicensed(sharedStoragesOf(record.machine, ports), ports.clock.bootTimeMs())
   if (!isLicensed) return become(keeping, 'frozen', 'its move was called off, and it waits for a licence')
+  // It may have been frozen meanwhile: the watchdog hears first that it needs its licence again.
+  if (record.machine.leased) await guardMachine(keeping, false)
   await machine.resume()
   resumeWatch(keeping)
   become(keeping, 'running', '')

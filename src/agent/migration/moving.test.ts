@@ -94,6 +94,24 @@ describe('a machine that leaves', () => {
     assert.equal(host.records.get(webId)?.handedOverTo, null)
   })
 
+  test('that stood still and goes on needs its licence again, and the watchdog has heard so', async () => {
+    const host = await startRunning()
+    await depart(host, 'loaded')
+    await host.restartAgent()
+    assert.deepEqual(
+      host.watchdog?.machines.map(({ isFrozen }) => isFrozen),
+      [true],
+    )
+    host.renewLease()
+    await keeperOf(host, 1).abandonDeparture(true)
+    await host.clock.advance(100)
+    assert.equal(host.living()?.state, 'running')
+    assert.deepEqual(
+      host.watchdog?.machines.map(({ isFrozen }) => isFrozen),
+      [false],
+    )
+  })
+
   test('that was handed over and died is brought back here once it is alone', async () => {
     const host = await startRunning()
     await depart(host, 'loaded')

@@ -39,9 +39,25 @@ describe('a lease', () => {
   })
 })
 
+describe('the first word to the watchdog', () => {
+  test('names every machine that an earlier agent left, and nothing is told before it', async () => {
+    const { keeper, told } = open()
+    keeper.pillRead(sharedId, 1_000)
+    await keeper.tellWatchdog()
+    assert.equal(told.length, 0)
+    const others = [vmIdOf('web'), vmIdOf('db')].map((vmId) => [vmId, entry] as const)
+    await keeper.takeOver(new Map(others))
+    assert.deepEqual(
+      told.map(({ machines, pills }) => [machines.map(({ vmId }) => vmId), pills]),
+      [[others.map(([vmId]) => vmId), [sharedId]]],
+    )
+  })
+})
+
 describe('a pill', () => {
-  test('ends the licence at once, and the watchdog is told without delay', () => {
+  test('ends the licence at once, and the watchdog is told without delay', async () => {
     const { keeper, told, isLicensed } = open()
+    await keeper.takeOver(new Map())
     keeper.acknowledged(1_000)
     keeper.pillFreeRead(sharedId, 1_000)
     keeper.pillRead(sharedId, 1_100)

@@ -4,9 +4,16 @@
  */
 import type { StorageId, VmId } from '../../model/ids.ts'
 import type { Logger } from '../../model/logger.ts'
-import { judgeLicence, type LicenceVerdict, leaseEndsAtMs, licenceEndsAtMs } from '../../model/protection/licence.ts'
+import {
+  judgeLicence,
+  type LicenceFacts,
+  type LicenceVerdict,
+  leaseEndsAtMs,
+  licenceEndsAtMs,
+} from '../../model/protection/licence.ts'
 import type { Timings } from '../../model/timings.ts'
 import type { WatchdogLink } from '../watchdog/watchdog-link.ts'
+import type { WatchdogState } from '../watchdog/watchdog-message.ts'
 
 export type GuardEntry = {
   readonly storageIds: readonly StorageId[]
@@ -31,11 +38,16 @@ export type LicenceKeeper = {
   judge(storageIds: readonly StorageId[], nowMs: number): LicenceVerdict
   leaseEndsAtMs(): number
   hasPill(storageId: StorageId): boolean
+  /**
+   * An agent's first word to the watchdog: all that an earlier agent has left here. Before it nothing is told: the watchdog would take an
+   * agent that doesn't know its machines yet for one that has none, and guard nothing.
+   */
+  takeOver(entries: ReadonlyMap<VmId, GuardEntry>): Promise<void>
   /** Puts a machine under the watchdog's guard; resolves when the watchdog knows. Has to be done before its process starts. */
   guard(vmId: VmId, entry: GuardEntry): Promise<void>
   /** Takes it out again, after it has been reaped. */
   unguard(vmId: VmId): void
-  /** Tells the watchdog where things stand. To be called a few times a second, as a sign of life. */
+  /** Tells the watchdog where things stand, once the first word was spoken. To be called a few times a second, as a sign of life. */
   tellWatchdog(): Promise<void>
 }
 
@@ -53,16 +65,12 @@ export function createLicenceKeeper(options: {
   /** Slots that this host itself has cleared, until the leader has been heard since. */
   const cleared = new Map<StorageId, number | null>()
 
+  let hasSpoken = false
+
   const facts = () => ({ acknowledgedHeartbeatSentAtMs, pillFreeReadStartedAtMs: reads, pills: new Set(pills.keys()) })
-  const tellWatchdog = () =>
-    options.link.tell({
-      timings,
-      acknowledgedHeartbeatSentAtMs,
-      pillFreeReads: [...reads].map(([storageId, startedAtMs]) => ({ storageId, startedAtMs })),
-      pills: [...pills.keys()],
-      machines: [...guarded].map(([vmId, entry]) => ({ vmId, ...entry, storageIds: [...entry.storageIds] })),
-      agentPid: process.pid,
-    })
+  const tellWatchdog = async () => {
+    if (hasSpoken) await options.link.tell({ ...wordOf(facts(), guarded), timings })
+  }
   const tellSoon = () =>
     void tellWatchdog().catch((error: unknown) => options.logger.warn('watchdog.silent', { error }))
 
@@ -96,7 +104,13 @@ export function createLicenceKeeper(options: {
     judge: (storageIds, nowMs) => judgeLicence(facts(), { storageIds, nowMs }, timings),
     leaseEndsAtMs: () => leaseEndsAtMs(facts(), timings),
     hasPill: (storageId) => pills.has(storageId),
+    async takeOver(entries) {
+      for (const [vmId, entry] of entries) guarded.set(vmId, entry)
+      hasSpoken = true
+      await tellWatchdog()
+    },
     async guard(vmId, entry) {
+      hasSpoken = true
       const before = guarded.get(vmId)
       guarded.set(vmId, entry)
       try {
@@ -110,6 +124,19 @@ export function createLicenceKeeper(options: {
       if (guarded.delete(vmId)) tellSoon()
     },
     tellWatchdog,
+  }
+}
+
+function wordOf(
+  { acknowledgedHeartbeatSentAtMs, pillFreeReadStartedAtMs, pills }: LicenceFacts,
+  guarded: ReadonlyMap<VmId, GuardEntry>,
+): Omit<WatchdogState, 'sequence' | 'timings'> {
+  return {
+    acknowledgedHeartbeatSentAtMs,
+    pillFreeReads: [...pillFreeReadStartedAtMs].map(([storageId, startedAtMs]) => ({ storageId, startedAtMs })),
+    pills: [...pills],
+    machines: [...guarded].map(([vmId, entry]) => ({ vmId, ...entry, storageIds: [...entry.storageIds] })),
+    agentPid: process.pid,
   }
 }
 
