@@ -44,13 +44,15 @@ const everyPair = moments
 
 const name = 'mover'
 const patienceMs = 60_000
+/** Room for what only a guest that outruns its move by much changes. */
+const memoryMiB = isThorough ? 512 : 128
 let laboratory: OpenLaboratory
 let stamps: FollowedStamps
 
 before(async () => {
   laboratory = await openLaboratory('e2e-kills', ['--hosts', '2', '--no-file-locks'])
   const disks = [{ sizeMiB: 64, format: 'raw' as const }]
-  const body = { name, template: 'tiny', ha: true, memoryMiB: 256, disks, extraCommandLine: stampArguments }
+  const body = { name, template: 'tiny', ha: true, memoryMiB, disks, extraCommandLine: stampArguments }
   const { vm } = await laboratory.api.call('createVm', { body })
   await waitForAnswer({ address: vm.address, name }, { deadlineMs: 120_000 })
   stamps = await followStamps(stampDiskOf(laboratory, await look()))
@@ -73,7 +75,7 @@ async function killAt(moment: Moment, victim: Victim, t: TestContext): Promise<v
   const destination = vm.hostName === 'h1' ? 'h2' : 'h1'
   const killVictim = await aimAt(victim, vm, destination)
   // Only what its guest outruns by much is followed by its memory.
-  if (moment === 'following') await load(vm, 'POST', '?mib=150&rate=0')
+  if (moment === 'following') await load(vm, 'POST', '?mib=400&rate=0')
   let task: TaskView
   {
     await using move = await watchMove(laboratory, vm, destination)

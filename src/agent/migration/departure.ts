@@ -191,7 +191,7 @@ async function sendLive(
     const nowMs = ports.clock.bootTimeMs()
     if (progress !== undefined) departure.progress = progress
     const { transferredBytes, remainingBytes, passes } = departure.progress ?? noProgress
-    if (transferredBytes !== before) movedAtMs = nowMs
+    if (progress === undefined || transferredBytes !== before) movedAtMs = nowMs
     if (passes !== pass.number) {
       pass = { number: passes, leftBytes: remainingBytes, leftBeforeBytes: pass.leftBytes }
       await outgoing.allowPause(pauseLimitMs(passes))
@@ -212,7 +212,7 @@ async function sendLive(
 
 const noProgress = { transferredBytes: 0, remainingBytes: 0, passes: 0 } as const
 
-/** On a busy machine QEMU may answer late: whether its stream still moves is seen by the next answer. */
+/** On a busy machine QEMU may answer late: that says nothing of its stream, of which the next answer tells. */
 function unlessBusy(error: unknown): undefined {
   if (error instanceof DialtoneError && error.code === 'deadline-exceeded') return undefined
   throw error

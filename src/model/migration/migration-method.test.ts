@@ -39,7 +39,7 @@ describe('a move', () => {
   })
 
   test('that its guest outruns by much has the rest follow it, where that can be', () => {
-    const outrun = { ...progress, leftBytes: 150e6, leftBeforeBytes: 150e6 }
+    const outrun = { ...progress, leftBytes: 300e6, leftBeforeBytes: 300e6 }
     assert.equal(nextStep(outrun, options), 'post-copy')
     assert.equal(nextStep(outrun, { ...options, canPostCopy: false }), 'stop')
   })

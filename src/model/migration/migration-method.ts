@@ -52,8 +52,8 @@ const maximumPasses = 10
 const gettingNowhere = 0.75
 const stalledAfterMs = 5_000
 const leastFollowingBytesPerSecond = 16 * 2 ** 20
-/** Standing still for longer than this is worse than to depend on two hosts for a moment. */
-const longestPauseMs = 1_000
+/** Standing still for longer than this is worse than to depend on two hosts, and to wait for page after page, for a while. */
+const longestPauseMs = 2_000
 
 /** A guest that changes its memory as fast as it is sent is not slowed down: it stands still for the rest, or is followed by it. */
 export function nextStep(progress: MoveProgress, { memoryMiB, canPostCopy }: MoveOptions): MoveStep {
