@@ -30,8 +30,8 @@ export type FaultInjector = {
 type BrokenPromise = 'the hardware does nothing'
 
 const nothing: Heal = async () => undefined
-/** Long enough for the guest, which writes every few milliseconds, and for the storage's client to hand it on. */
-const untilWritesAreUnderWayMs = 150
+/** Long enough for a flush that was under way, on a storage that others use, too. */
+const catchWithinMs = 1_000
 /** A sector. */
 const leastWriteBytes = 512
 const attemptsToCatch = 10
@@ -58,15 +58,19 @@ export async function openFaultInjector(laboratory: OpenLaboratory): Promise<Fau
     return null
   }
 
-  /** The way to the storage ends in the moment in which a write has just gone into it. */
+  /** The way to the storage ends, and a write goes into it: answers still come, so that the guest goes on to the next one. */
   const catchWrite = async (host: string): Promise<Heal> => {
     for (let attempt = 1; ; attempt += 1) {
       const heal = await traffic.lose([{ from: host, to: storagePort, percent: 100 }])
-      await delay(untilWritesAreUnderWayMs)
-      // Half of the time it is a flush that waits, or a look at the slot.
-      if ((await unsentBytes(name, host)) >= leastWriteBytes || attempt === attemptsToCatch) return heal
+      const givesUpAtMs = performance.now() + catchWithinMs
+      while (performance.now() < givesUpAtMs) {
+        if ((await unsentBytes(name, host)) >= leastWriteBytes) return heal
+        await delay(20)
+      }
+      // It was a flush that got stuck, which nothing follows.
+      if (attempt === attemptsToCatch) return heal
       await heal()
-      await delay(untilWritesAreUnderWayMs)
+      await delay(catchWithinMs / 2)
     }
   }
 

@@ -15,6 +15,7 @@ function cloudWith(count: number) {
       epoch: 6,
       session: sessionIdOf('bob'),
       phase: 'moving' as const,
+      disks: [],
       startedAt: someTime,
       reason: 'asked for',
     }

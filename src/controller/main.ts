@@ -33,6 +33,7 @@ import { placementHandlers } from './handlers/placement-handlers.ts'
 import { planHandlers } from './handlers/plan-handlers.ts'
 import { recoveryHandlers } from './handlers/recovery-handlers.ts'
 import { vmHandlers } from './handlers/vm-handlers.ts'
+import { volumeHandlers } from './handlers/volume-handlers.ts'
 import { fenceAgents } from './run-fence-agent.ts'
 import { buildTemplateSaga, enterTemplate } from './templates/build-template-saga.ts'
 
@@ -85,6 +86,7 @@ const apiHandlers = {
   ...recoveryHandlers(context),
   ...ledgerHandlers(context),
   ...migrationHandlers(context),
+  ...volumeHandlers(context),
   ...placementHandlers(context),
   ...planHandlers(context),
   ...maintenanceHandlers(context),

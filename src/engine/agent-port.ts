@@ -2,10 +2,12 @@
 import type { Inventory } from '../model/agent-protocol/agent-contract.ts'
 import type {
   ArrivalEnd,
+  CopiedDisk,
   Departing,
   DepartureReport,
   DepartureTarget,
 } from '../model/agent-protocol/migration-orders.ts'
+import type { VolumeMirror } from '../model/agent-protocol/volume-orders.ts'
 import type { HostSpec } from '../model/host.ts'
 import type { HostCommandReport } from '../model/host-command.ts'
 import type { HostId, ImageId, SessionId, StorageId, TaskId, VmId, VolumeId } from '../model/ids.ts'
@@ -65,7 +67,11 @@ export type AgentPort = {
   prepareDeparture(host: HostSpec, order: MachineOrderHead): Promise<Departing>
   depart(
     host: HostSpec,
-    order: MachineOrderHead & { readonly target: DepartureTarget; readonly canPostCopy: boolean },
+    order: MachineOrderHead & {
+      readonly target: DepartureTarget
+      readonly copied: CopiedDisk[]
+      readonly canPostCopy: boolean
+    },
   ): Promise<DepartureReport>
   followDeparture(host: HostSpec, order: MachineOrderHead & { readonly waitMs: number }): Promise<DepartureReport>
   abandonDeparture(host: HostSpec, order: MachineOrderHead & { readonly isAloneHere: boolean }): Promise<void>
@@ -76,11 +82,19 @@ export type AgentPort = {
       readonly machine: MachineOrder
       readonly sourceHostId: HostId
       readonly departing: Departing
+      readonly copied: CopiedDisk[]
     },
   ): Promise<{ readonly canPostCopy: boolean }>
   /** Answers when it runs there. */
   completeArrival(host: HostSpec, order: MachineOrderHead): Promise<ArrivalEnd>
   abandonArrival(host: HostSpec, order: MachineOrderHead & { readonly reason: string }): Promise<void>
+  /** The orders of a volume that moves: see `model/agent-protocol/volume-orders.ts`. */
+  mirrorVolume(host: HostSpec, order: VolumeSwitch & { readonly isOnSameBase: boolean }): Promise<VolumeMirror>
+  holdVolume(host: HostSpec, order: VolumeSwitch): Promise<void>
+  switchVolume(host: HostSpec, order: VolumeSwitch): Promise<void>
+  keepVolume(host: HostSpec, order: VolumeSwitch): Promise<void>
+  /** Answers when the copy is durable. */
+  copyVolume(host: HostSpec, order: VolumeCopying): Promise<void>
   /** Begins an administrator's command there, unless this run was begun before; tells how it stands. */
   runHostCommand(
     host: HostSpec,
@@ -92,6 +106,19 @@ export type AgentPort = {
 }
 
 export type MachineOrderHead = { readonly vmId: VmId; readonly authority: OrderAuthority; readonly epoch: number }
+
+export type VolumeSwitch = MachineOrderHead & { readonly volumeId: VolumeId; readonly toStorageId: StorageId }
+
+export type VolumeCopying = {
+  readonly authority: OrderAuthority
+  readonly volumeId: VolumeId
+  readonly fromStorageId: StorageId
+  readonly toStorageId: StorageId
+  readonly format: DiskFormat
+  /** Of its machine. */
+  readonly number: number
+  readonly isOnSameBase: boolean
+}
 
 export type VolumeOrder = {
   readonly authority: OrderAuthority

@@ -6,10 +6,12 @@ import type { VmId } from '../model/ids.ts'
 import type { OrderAuthority } from '../model/machine-order.ts'
 import type { MachinePhase } from '../model/vm.ts'
 import type { AgentPort } from './agent-port.ts'
+import type { FakeDisks } from './fake-disks.fixture.ts'
 import { type FakeHost, isWriting, type Machine, makeMachine } from './fake-host.fixture.ts'
 
 export type MoveFakes = {
   readonly hosts: ReadonlyMap<string, FakeHost>
+  readonly disks: FakeDisks
   reach<T>(
     to: { readonly spec: HostSpec; readonly call: keyof AgentPort; readonly authority: OrderAuthority },
     effect: (host: FakeHost) => T,
@@ -31,7 +33,7 @@ type MoveOrders =
 const looksUntilSent = 3
 const looksUntilFollowed = 6
 
-export function fakeMoves({ hosts, reach, held, become }: MoveFakes): Pick<AgentPort, MoveOrders> {
+export function fakeMoves({ hosts, disks, reach, held, become }: MoveFakes): Pick<AgentPort, MoveOrders> {
   const report = (machine: Machine): DepartureReport => ({
     state: machine.move.state,
     method: machine.isOutrun ? 'post-copy' : 'precopy',
@@ -39,6 +41,7 @@ export function fakeMoves({ hosts, reach, held, become }: MoveFakes): Pick<Agent
     remainingBytes: 0,
     totalBytes: 2 ** 20,
     dirtyBytesPerSecond: 0,
+    disks: null,
     stoppedAtMs: machine.isHandedOver ? 0 : null,
     wasServing: machine.service === 'correct',
     detail: machine.move.state === 'failed' ? 'the stream broke off' : '',
@@ -51,6 +54,10 @@ export function fakeMoves({ hosts, reach, held, become }: MoveFakes): Pick<Agent
     if (arrival?.isArriving !== true || !isWriting(machine)) {
       machine.move.state = 'failed'
       return
+    }
+    for (const volumeId of machine.move.copied) {
+      const [from, to] = [machine, arrival].map(({ order }) => order.disks.find((disk) => disk.volumeId === volumeId))
+      if (from !== undefined && to !== undefined) disks.copy(volumeId, from.storageId, to.storageId)
     }
     arrival.isWhole = !host.isOutrun
     arrival.isFollowed = host.isOutrun
@@ -79,11 +86,17 @@ export function fakeMoves({ hosts, reach, held, become }: MoveFakes): Pick<Agent
         if (machine.move.state === 'none' || machine.move.state === 'failed') machine.move.state = 'prepared'
         return { plugged: [], startedBy: 'boot' }
       }),
-    depart: (spec, { vmId, authority, epoch, target }) =>
+    depart: (spec, { vmId, authority, epoch, target, copied }) =>
       reach({ spec, call: 'depart', authority }, (host) => {
         const machine = held(host, vmId, epoch)
         if (machine.move.state === 'none') throw new DialtoneError('wrong-state', 'its departure was not prepared here')
-        if (machine.move.state === 'prepared') machine.move = { state: 'moving', looks: 0, targetId: target.hostId }
+        if (machine.move.state === 'prepared')
+          machine.move = {
+            state: 'moving',
+            looks: 0,
+            targetId: target.hostId,
+            copied: copied.map(({ volumeId }) => volumeId),
+          }
         return report(machine)
       }),
     followDeparture: (spec, { vmId, authority, epoch }) =>
@@ -96,7 +109,7 @@ export function fakeMoves({ hosts, reach, held, become }: MoveFakes): Pick<Agent
       reach({ spec, call: 'abandonDeparture', authority }, (host) => {
         const machine = held(host, vmId, epoch)
         if (machine.isHandedOver && !isAloneHere) return
-        machine.move = { state: 'none', looks: 0, targetId: undefined }
+        machine.move = { state: 'none', looks: 0, targetId: undefined, copied: [] }
         machine.isHandedOver = false
         if (machine.phase === 'frozen') become(host, vmId, 'running')
       }),

@@ -4,8 +4,9 @@
  */
 import type { Duplex } from 'node:stream'
 import type { ArrivalEnd, Departing, DepartureReport } from '../../model/agent-protocol/migration-orders.ts'
+import type { VolumeMirror } from '../../model/agent-protocol/volume-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import type { HostId } from '../../model/ids.ts'
+import type { HostId, VolumeId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { InjectedFailure } from '../../model/recovery/drill.ts'
 import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
@@ -18,15 +19,17 @@ import {
   adoptArrival,
   completeArrival,
   expectArrival,
+  takeDiskStream,
   takeStream,
 } from '../migration/arrival.ts'
 import {
   abandonDeparture,
-  type DepartureOrder,
+  type DepartureWish,
   depart,
   followDeparture,
   prepareDeparture,
 } from '../migration/departure.ts'
+import { holdVolume, keepVolume, mirrorVolume, switchVolume, type VolumeTarget } from '../migration/switch-volume.ts'
 import { captureForClones } from '../recovery/capture-for-clones.ts'
 import { currentLayerOf } from '../recovery/capture-image.ts'
 import { injectFailure } from '../recovery/inject-failure.ts'
@@ -91,8 +94,12 @@ export type MachineKeeper = {
   recover(rung: Rung): Promise<void>
   /** Makes it fail, for a drill. */
   injectFailure(failure: InjectedFailure): Promise<void>
+  mirrorVolume(wish: VolumeTarget & { readonly isOnSameBase: boolean }): Promise<VolumeMirror>
+  holdVolume(target: VolumeTarget): Promise<void>
+  switchVolume(target: VolumeTarget): Promise<void>
+  keepVolume(target: VolumeTarget): Promise<void>
   prepareDeparture(): Promise<Departing>
-  depart(order: DepartureOrder): DepartureReport
+  depart(wish: DepartureWish): DepartureReport
   followDeparture(waitMs: number): Promise<DepartureReport>
   abandonDeparture(isAloneHere: boolean): Promise<void>
   /** Under a new epoch; resolves when a process waits for it, and tells what that one can. */
@@ -100,6 +107,7 @@ export type MachineKeeper = {
     order: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number },
   ): Promise<{ readonly canPostCopy: boolean }>
   takeStream(callerId: HostId | undefined): Promise<Duplex>
+  takeDiskStream(from: { readonly callerId: HostId | undefined; readonly volumeId: VolumeId }): Promise<Duplex>
   completeArrival(): Promise<ArrivalEnd>
   abandonArrival(why: string): Promise<void>
 }
@@ -135,8 +143,12 @@ export function createMachineKeeper(
     capture: (kind) => (kind === 'template' ? captureForClones(keeping) : captureRunning(keeping)),
     recover: async (rung) => recoverByHand(keeping, rung),
     injectFailure: (failure) => injectFailure(keeping, failure),
+    mirrorVolume: (wish) => mirrorVolume(keeping, wish),
+    holdVolume: (target) => holdVolume(keeping, target),
+    switchVolume: (target) => switchVolume(keeping, target),
+    keepVolume: (target) => keepVolume(keeping, target),
     prepareDeparture: () => prepareDeparture(keeping),
-    depart: (order) => depart(keeping, order),
+    depart: (wish) => depart(keeping, wish),
     followDeparture: (waitMs) => followDeparture(keeping, waitMs),
     abandonDeparture: (isAloneHere) => abandonDeparture(keeping, isAloneHere),
     expectArrival: (order) => {
@@ -144,6 +156,7 @@ export function createMachineKeeper(
       return expectArrival(keeping, order)
     },
     takeStream: (callerId) => takeStream(keeping, callerId),
+    takeDiskStream: (from) => takeDiskStream(keeping, from),
     completeArrival: () => completeArrival(keeping),
     abandonArrival: (why) => abandonArrival(keeping, why),
     async applyLicence() {

@@ -158,8 +158,11 @@ async function applyOne(vmId: VmId, keeper: MachineKeeper, { logger }: MachinePo
 function createClearing(ports: MachinePorts) {
   const underWay = new Map<VmId, Promise<void>>()
   const clearNow = async (vmId: VmId) => {
+    const isLeft = (await ports.cgroups.listPopulated()).some(({ name }) => name === vmId)
     await ports.cgroups.kill(vmId, reapWithinMs)
     await ports.records.remove(vmId)
+    // What it had sent to a disk may still be on its way there.
+    if (isLeft) await ports.clock.sleep(ports.licences.timings().drainMs)
   }
   return {
     underWay: (vmId: VmId) => underWay.get(vmId),

@@ -3,9 +3,9 @@
  * this host's, and runs, only by the leader's word, which follows the change of its owner in the store.
  */
 import type { Duplex } from 'node:stream'
-import type { ArrivalEnd, Departing } from '../../model/agent-protocol/migration-orders.ts'
+import type { ArrivalEnd, CopiedDisk, Departing } from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import type { HostId } from '../../model/ids.ts'
+import type { HostId, VolumeId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { IncomingMachine, RunningMachine } from '../hypervisor/hypervisor.ts'
 import {
@@ -24,6 +24,7 @@ import { beginLife, forgetFailures, inBackground, recoverDead } from '../machine
 import { tapNameOf } from '../machines/machine-names.ts'
 import { currentLayerOf } from '../recovery/capture-image.ts'
 import { findImage } from '../recovery/keep-image.ts'
+import { letImagesGo } from '../recovery/let-images-go.ts'
 import { bootDisksOf, diskOf, openBootDisks, openDisk, shapeOf } from '../recovery/machine-shape.ts'
 import type { Arrival, WaitingMachine } from './moving.ts'
 
@@ -33,19 +34,25 @@ const loadedWithinMs = 5_000
 /** Between the last word of a process and the news of its end. */
 const endIsToldWithinMs = 250
 
-export type ArrivalWish = { readonly sourceHostId: HostId; readonly departing: Departing }
+export type ArrivalWish = {
+  readonly sourceHostId: HostId
+  readonly departing: Departing
+  /** Disks that are filled from there. */
+  readonly copied: readonly CopiedDisk[]
+}
 
 /** Resolves when a process waits for it, and tells what that one can. Asking again for the same epoch is the same. */
 export async function expectArrival(
   keeping: Keeping,
   order: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number },
 ): Promise<{ readonly canPostCopy: boolean }> {
-  const { machine, epoch, sourceHostId } = order
+  const { machine, epoch, sourceHostId, copied } = order
   if (keeping.arrival?.epoch !== epoch) {
     become(keeping, 'starting', 'a process waits for it to be sent here')
     const ready = enqueue(keeping, () => prepare(keeping, { ...order, machine }))
     ready.catch(() => undefined)
-    keeping.arrival = { epoch, sourceHostId, ready, isStreamTaken: false, end: null }
+    const awaitedDisks = new Set(copied.map(({ volumeId }) => volumeId))
+    keeping.arrival = { epoch, sourceHostId, ready, isStreamTaken: false, copied, awaitedDisks, end: null }
   }
   const { canPostCopy } = await keeping.arrival.ready
   return { canPostCopy }
@@ -61,6 +68,19 @@ export async function takeStream({ arrival, record }: Keeping, callerId: HostId 
   return stream
 }
 
+/** One of its disks, for the source, once. */
+export async function takeDiskStream(
+  { arrival, record }: Keeping,
+  { callerId, volumeId }: { readonly callerId: HostId | undefined; readonly volumeId: VolumeId },
+): Promise<Duplex> {
+  const isExpected = arrival !== undefined && callerId !== undefined && arrival.sourceHostId === callerId
+  if (!isExpected || !arrival.awaitedDisks.delete(volumeId))
+    throw new DialtoneError('forbidden', `no disk of ${record.machine.name} is expected from ${callerId ?? 'there'}`)
+  const { diskStream } = await arrival.ready
+  if (diskStream === undefined) throw new DialtoneError('forbidden', `${record.machine.name} has come already`)
+  return diskStream(volumeId)
+}
+
 /** What an earlier agent was sent as a whole: the leader's word is waited for, since it may be this host's already. */
 export async function adoptArrival(keeping: Keeping, machine: RunningMachine): Promise<void> {
   const { ports, record } = keeping
@@ -72,7 +92,8 @@ export async function adoptArrival(keeping: Keeping, machine: RunningMachine): P
   })
   const isHere = { loaded: Promise.resolve(), whole: Promise.resolve(), resumedAtMs: resumed.promise }
   const ready = Promise.resolve({ machine, canPostCopy: false, ...isHere })
-  keeping.arrival = { epoch: record.epoch, sourceHostId: null, ready, isStreamTaken: true, end: null }
+  const disks = { copied: [], awaitedDisks: new Set<VolumeId>() }
+  keeping.arrival = { epoch: record.epoch, sourceHostId: null, ready, isStreamTaken: true, ...disks, end: null }
   become(keeping, 'starting', 'all of it has come, and it waits for the leader’s word')
 }
 
@@ -101,18 +122,29 @@ async function letRun(keeping: Keeping, arriving: WaitingMachine): Promise<NonNu
   const beganAtMs = clock.bootTimeMs()
   const why = await inTime(keeping, loaded).then(() => null, wordsOf)
   await takeOver(keeping)
-  if (why !== null) return bringBack(keeping, machine, why)
+  if (why !== null) return forgetImagesOfCopied(keeping).then(() => bringBack(keeping, machine, why))
   try {
     await machine.resume()
   } catch (error) {
     if (!(await hasEnded(keeping, machine))) throw error
+    await forgetImagesOfCopied(keeping)
     return bringBack(keeping, machine, (await machine.exited).detail)
   }
   const tookMs = clock.bootTimeMs() - beganAtMs
   followRest(keeping, arriving)
   const resumed = await Promise.race([resumedAtMs, clock.sleep(1_000).then(() => null)])
+  await forgetImagesOfCopied(keeping)
   await beginLife(keeping, { kind: 'running', machine, tookMs, before: keeping.record })
   return { resumedAtMs: resumed, isWhole: false, lost: null }
+}
+
+/** Images belong to the disks that they were captured with: a copy is another one. */
+async function forgetImagesOfCopied(keeping: Keeping): Promise<void> {
+  const copied = keeping.arrival?.copied ?? []
+  const isOfImages = bootDisksOf(keeping.record.machine).some((disk) =>
+    copied.some(({ volumeId }) => volumeId === disk.volumeId),
+  )
+  if (isOfImages) await letImagesGo(keeping)
 }
 
 /** Until all of its memory is here no image of it can be captured; if the rest never comes, it ends here and is recovered. */
@@ -157,7 +189,7 @@ async function hasEnded({ ports }: Keeping, { exited }: RunningMachine): Promise
 
 async function prepare(
   keeping: Keeping,
-  { machine, epoch, departing }: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number },
+  { machine, epoch, departing, copied }: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number },
 ): Promise<IncomingMachine> {
   const { ports, vmId } = keeping
   if (keeping.running !== undefined) await keeping.running.kill(reapWithinMs)
@@ -167,7 +199,9 @@ async function prepare(
     const process = await ports.records.makeProcessDirectory(vmId, Buffer.from(ports.randomBytes(4)).toString('hex'))
     const usual = tapNameOf(machine.number)
     const tapName = keeping.spare.tapName() === usual ? tapNameOf(machine.number, 'b') : usual
-    const record = { machine, epoch, incarnation: 0, confirmed: false, isArriving: true } as const
+    // The next agent would not know which disks came with it.
+    const isArriving = copied.length === 0
+    const record = { machine, epoch, incarnation: 0, confirmed: false, isArriving } as const
     const wish = { wanted: 'running', isPaused: false } as const
     const from = { process, tapName, startedBy: departing.startedBy, imageId: null, handedOverTo: null } as const
     await writeRecord(keeping, { ...record, ...wish, ...from, layers: await layersOf(keeping, machine) })
@@ -187,7 +221,8 @@ async function prepare(
       ports,
     )
     const plugged = await openPlugged(machine, departing, keeping)
-    const incoming = await ports.hypervisor.receive({ ...shape, life: lifeOf(keeping) }, plugged)
+    const volumeIds = copied.map(({ volumeId }) => volumeId)
+    const incoming = await ports.hypervisor.receive({ ...shape, life: lifeOf(keeping) }, { plugged, copied: volumeIds })
     keeping.running = incoming.machine
     incoming.loaded.catch((error: unknown) => noteLost(keeping, epoch, error))
     await findImage(keeping)

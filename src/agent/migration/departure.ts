@@ -4,7 +4,12 @@
  * it is alone here.
  */
 import type { Duplex } from 'node:stream'
-import type { Departing, DepartureReport, DepartureTarget } from '../../model/agent-protocol/migration-orders.ts'
+import type {
+  CopiedDisk,
+  Departing,
+  DepartureReport,
+  DepartureTarget,
+} from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { volumeIdSchema } from '../../model/ids.ts'
 import {
@@ -22,9 +27,18 @@ import { become, endTorn, enqueue, type Keeping, writeRecord } from '../machines
 import { sharedStoragesOf } from '../machines/launch-machine.ts'
 import { recoverDead } from '../machines/machine-life.ts'
 import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
+import { mirrorDisks } from './disk-mirrors.ts'
 import type { Departure } from './moving.ts'
 
 const lookEveryMs = 40
+
+/** `copied`: disks that go with it. */
+export type DepartureWish = {
+  readonly target: DepartureTarget
+  readonly copied: readonly CopiedDisk[]
+  /** The other end can let it run before all of its memory is there. */
+  readonly canPostCopy: boolean
+}
 
 /** Keeps it as it is: no image is captured and no disk comes or goes until it has left, or stays. */
 export function prepareDeparture(keeping: Keeping): Promise<Departing> {
@@ -36,7 +50,7 @@ export function prepareDeparture(keeping: Keeping): Promise<Departing> {
     if (departure !== undefined && departure.state !== 'failed' && departure.state !== 'prepared')
       throw new DialtoneError('in-use', `${name} is leaving already`)
     if (departure === undefined && image.isCapturing)
-      throw new DialtoneError('in-use', `an image of ${name} is being captured: try again in a moment`)
+      throw new DialtoneError('in-use', `an image of ${name} is being captured, or a disk moved: try again in a moment`)
     image.isCapturing = true
     keeping.departure = {
       machine: running,
@@ -45,6 +59,7 @@ export function prepareDeparture(keeping: Keeping): Promise<Departing> {
       detail: '',
       progress: undefined,
       outgoing: undefined,
+      mirrors: undefined,
       stoppedAtMs: null,
       wasServing: false,
       isCalledOff: false,
@@ -56,19 +71,13 @@ export function prepareDeparture(keeping: Keeping): Promise<Departing> {
   })
 }
 
-export type DepartureOrder = {
-  readonly target: DepartureTarget
-  /** The other end can let it run before all of its memory is there. */
-  readonly canPostCopy: boolean
-}
-
 /** Begins to send it. Doing it twice is once. */
-export function depart(keeping: Keeping, order: DepartureOrder): DepartureReport {
+export function depart(keeping: Keeping, wish: DepartureWish): DepartureReport {
   const { departure } = keeping
   if (departure === undefined) throw new DialtoneError('wrong-state', 'its departure was not prepared here')
   if (departure.state === 'prepared') {
     departure.state = 'moving'
-    departure.over = send(keeping, departure, order).catch((error: unknown) => fail(keeping, departure, error))
+    departure.over = send(keeping, departure, wish).catch((error: unknown) => fail(keeping, departure, error))
   }
   return reportDeparture(keeping)
 }
@@ -92,6 +101,7 @@ export async function abandonDeparture(keeping: Keeping, isAloneHere: boolean): 
   const { departure, ports } = keeping
   if (departure !== undefined && departure.state !== 'sent') {
     departure.isCalledOff = true
+    await departure.mirrors?.cancel()
     await departure.outgoing
       ?.cancel()
       .catch((error: unknown) => ports.logger.warn('departure.not-cancelled', { vmId: keeping.vmId, error }))
@@ -125,13 +135,15 @@ export function reportDeparture({ departure }: Keeping): DepartureReport {
     remainingBytes: progress?.remainingBytes ?? 0,
     totalBytes: progress?.totalBytes ?? 0,
     dirtyBytesPerSecond: progress?.dirtyBytesPerSecond ?? 0,
+    disks: departure?.mirrors?.progress() ?? null,
     stoppedAtMs: departure?.stoppedAtMs ?? null,
     wasServing: departure?.wasServing ?? false,
     detail: departure?.detail ?? '',
   }
 }
 
-async function send(keeping: Keeping, departure: Departure, { target, canPostCopy }: DepartureOrder): Promise<void> {
+async function send(keeping: Keeping, departure: Departure, wish: DepartureWish): Promise<void> {
+  const { target, copied, canPostCopy } = wish
   const { ports, vmId } = keeping
   const { machine } = departure
   const { hardware, memoryMiB } = keeping.record.machine
@@ -142,6 +154,10 @@ async function send(keeping: Keeping, departure: Departure, { target, canPostCop
   departure.method = chosen.method
   departure.detail = chosen.reason
   ports.logger.info('departure.began', { vmId, to: target.hostName, ...chosen })
+  const mirrors = await mirrorDisks(keeping, machine, { target, copied })
+  departure.mirrors = mirrors
+  if (departure.isCalledOff) throw calledOff()
+  await mirrors.ready
   const stream = await ports.openStreamTo(target, vmId)
   try {
     if (chosen.method === 'stop-and-copy') pauseWatch(keeping)
@@ -149,9 +165,10 @@ async function send(keeping: Keeping, departure: Departure, { target, canPostCop
     departure.outgoing = await machine.send({ pauseLimitMs: pauseLimitMs(0), isLive, canPostCopy })
     joinStreams(departure.outgoing.stream, stream)
     if (departure.isCalledOff) throw calledOff()
-    await Promise.race([sendLive(keeping, departure, { outgoing: departure.outgoing, canPostCopy }), lossOf(stream)])
+    const live = sendLive(keeping, departure, { outgoing: departure.outgoing, canPostCopy })
+    await Promise.race([live, lossOf(stream), mirrors.broken])
     if (departure.isCalledOff) throw calledOff()
-    await enqueue(keeping, () => handOver(keeping, departure, target))
+    await Promise.all([mirrors.finish(), enqueue(keeping, () => handOver(keeping, departure, target))])
     departure.stoppedAtMs = departure.outgoing.stoppedAtMs() ?? null
     await inTime(keeping, departure.outgoing.finish(), memoryMiB)
     departure.state = departure.method === 'post-copy' ? 'following' : 'sent'
@@ -257,6 +274,7 @@ async function fail(keeping: Keeping, departure: Departure, error: unknown): Pro
   const { ports, vmId } = keeping
   departure.detail = error instanceof Error ? error.message : String(error)
   ports.logger.warn('departure.failed', { vmId, error })
+  await departure.mirrors?.cancel()
   await departure.outgoing?.cancel().catch(() => undefined)
   departure.state = 'failed'
   // QEMU lets go on what it could not send; but the other host may have all of it, so it waits for the leader's word.
@@ -271,7 +289,7 @@ async function fail(keeping: Keeping, departure: Departure, error: unknown): Pro
 }
 
 /** Lets it run on here, if it is to run and may: what waits for a licence goes on with it. */
-async function goOn(keeping: Keeping, machine: RunningMachine): Promise<void> {
+export async function goOn(keeping: Keeping, machine: RunningMachine): Promise<void> {
   const { record, ports, phase } = keeping
   if (machine !== keeping.running || keeping.isReleased || (phase !== 'running' && phase !== 'frozen')) return
   const isLicensed =

@@ -30,5 +30,10 @@ export function neighbourHandlers(room: MachineRoom): Handlers<NeighbourContract
       if (keeper === undefined) throw new DialtoneError('not-found', `${params.vmId} is not expected here`)
       return keeper.takeStream(caller.hostId)
     },
+    async diskStream({ params: { vmId, volumeId } }, caller) {
+      const keeper = room.keeper(vmId)
+      if (keeper === undefined) throw new DialtoneError('not-found', `${vmId} is not expected here`)
+      return keeper.takeDiskStream({ callerId: caller.hostId, volumeId })
+    },
   }
 }

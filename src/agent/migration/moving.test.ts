@@ -6,7 +6,7 @@ import { hostIdOf } from '../../model/cluster-state.fixture.ts'
 import { createMachineHost, type MachineHost, sampleOrder, webId } from '../machines/machine-host.fixture.ts'
 
 const target = { hostId: hostIdOf('bob'), hostName: 'bob', address: '10.0.0.2', port: 7443 }
-const leaving = { target, canPostCopy: true }
+const leaving = { target, copied: [], canPostCopy: true }
 
 /** The other host: takes the line, and answers it or not. */
 function otherEnd(answer: 'loaded' | 'nothing'): Duplex {
@@ -185,6 +185,7 @@ describe('a machine that comes', () => {
   const expected = {
     sourceHostId: hostIdOf('bob'),
     departing: { plugged: [], startedBy: 'boot' as const },
+    copied: [],
   }
 
   async function expectIt(host: MachineHost, epoch = 2) {

@@ -14,6 +14,7 @@ import {
 import type { Timings } from '../../model/timings.ts'
 import type { WatchdogLink } from '../watchdog/watchdog-link.ts'
 import type { WatchdogState } from '../watchdog/watchdog-message.ts'
+import type { ClearedSlots } from './cleared-slots.ts'
 
 export type GuardEntry = {
   readonly storageIds: readonly StorageId[]
@@ -28,9 +29,10 @@ export type LicenceKeeper = {
   pillRead(storageId: StorageId, readAtMs: number): void
   /**
    * This host clears its own slot. Until an acknowledgement of a heartbeat that was sent after `finishedAtMs` has arrived, its slot counts
-   * for nothing: the write may have erased a pill that was put there meanwhile. Null while the write is under way.
+   * for nothing: the write may have erased a pill that was put there meanwhile. Null before the write; once it resolves, the agent that
+   * follows this one would know, too.
    */
-  ownSlotCleared(storageId: StorageId, finishedAtMs: number | null): void
+  ownSlotCleared(storageId: StorageId, finishedAtMs: number | null): Promise<void>
   setTimings(timings: Timings): void
   timings(): Timings
   /** Whether a machine on these shared storages may run at this moment. */
@@ -51,19 +53,23 @@ export type LicenceKeeper = {
   tellWatchdog(): Promise<void>
 }
 
-export function createLicenceKeeper(options: {
+export type LicenceKeeperOptions = {
   readonly link: WatchdogLink
   readonly logger: Logger
   readonly timings: Timings
-}): LicenceKeeper {
+  readonly clearedSlots: ClearedSlots
+  /** When an earlier agent's last order to clear a slot has had its effect at the latest. */
+  readonly earlierClearedByMs: number
+}
+
+export function createLicenceKeeper(options: LicenceKeeperOptions): LicenceKeeper {
   let timings = options.timings
   let acknowledgedHeartbeatSentAtMs: number | null = null
   const reads = new Map<StorageId, number>()
   /** When each pill was first read, on the host's clock. */
   const pills = new Map<StorageId, number | null>()
   const guarded = new Map<VmId, GuardEntry>()
-  /** Slots that this host itself has cleared, until the leader has been heard since. */
-  const cleared = new Map<StorageId, number | null>()
+  const cleared = openClearings(options)
 
   let hasSpoken = false
 
@@ -77,9 +83,8 @@ export function createLicenceKeeper(options: {
   return {
     acknowledged(sentAtMs) {
       acknowledgedHeartbeatSentAtMs = Math.max(sentAtMs, acknowledgedHeartbeatSentAtMs ?? sentAtMs)
-      settleBefore(cleared, sentAtMs)
-      const settled = settleBefore(pills, sentAtMs)
-      if (settled > 0) tellSoon()
+      cleared.settle(sentAtMs)
+      if (settleBefore(pills, sentAtMs).length > 0) tellSoon()
     },
     pillFreeRead(storageId, startedAtMs) {
       if (!pills.has(storageId) && !cleared.has(storageId)) reads.set(storageId, startedAtMs)
@@ -91,10 +96,11 @@ export function createLicenceKeeper(options: {
       reads.delete(storageId)
       tellSoon()
     },
-    ownSlotCleared(storageId, finishedAtMs) {
-      cleared.set(storageId, finishedAtMs)
+    async ownSlotCleared(storageId, finishedAtMs) {
+      const isKept = cleared.note(storageId, finishedAtMs)
       reads.delete(storageId)
       tellSoon()
+      await isKept
     },
     setTimings: (next) => {
       timings = next
@@ -127,6 +133,26 @@ export function createLicenceKeeper(options: {
   }
 }
 
+/** Slots that this host itself has cleared, this agent or an earlier one, until the leader has been heard since. */
+function openClearings({ clearedSlots, earlierClearedByMs, logger }: LicenceKeeperOptions) {
+  const cleared = new Map<StorageId, number | null>(
+    clearedSlots.left.map((storageId) => [storageId, earlierClearedByMs]),
+  )
+  return {
+    has: (storageId: StorageId) => cleared.has(storageId),
+    async note(storageId: StorageId, finishedAtMs: number | null) {
+      cleared.set(storageId, finishedAtMs)
+      if (finishedAtMs === null) await clearedSlots.add(storageId)
+    },
+    settle(sentAtMs: number) {
+      for (const storageId of settleBefore(cleared, sentAtMs))
+        clearedSlots
+          .remove(storageId)
+          .catch((error: unknown) => logger.warn('slot.clearing-not-forgotten', { storageId, error }))
+    },
+  }
+}
+
 function wordOf(
   { acknowledgedHeartbeatSentAtMs, pillFreeReadStartedAtMs, pills }: LicenceFacts,
   guarded: ReadonlyMap<VmId, GuardEntry>,
@@ -140,9 +166,9 @@ function wordOf(
   }
 }
 
-/** Takes out what was noted before this moment; null is a moment that hasn't come yet. Gives how many that were. */
-function settleBefore(noted: Map<StorageId, number | null>, sentAtMs: number): number {
-  const settled = [...noted].filter(([, atMs]) => atMs !== null && atMs < sentAtMs)
-  for (const [storageId] of settled) noted.delete(storageId)
-  return settled.length
+/** Takes out what was noted before this moment, and gives it; null is a moment that hasn't come yet. */
+function settleBefore(noted: Map<StorageId, number | null>, sentAtMs: number): readonly StorageId[] {
+  const settled = [...noted].flatMap(([storageId, atMs]) => (atMs !== null && atMs < sentAtMs ? [storageId] : []))
+  for (const storageId of settled) noted.delete(storageId)
+  return settled
 }

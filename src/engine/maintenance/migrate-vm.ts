@@ -3,7 +3,12 @@ import type { ClusterState, VmRecord } from '../../model/cluster-state.ts'
 import type { HostId, TaskId } from '../../model/ids.ts'
 import type { RunnableSaga } from '../tasks/saga.ts'
 
-export type MoveWish = { readonly toHostId: HostId | null; readonly user: string; readonly isForced: boolean }
+export type MoveWish = {
+  readonly toHostId: HostId | null
+  readonly storage?: string | undefined
+  readonly user: string
+  readonly isForced: boolean
+}
 
 export type MigrateVm = {
   /** What carries such tasks out. */
@@ -11,6 +16,7 @@ export type MigrateVm = {
   /** Why it can't be moved while it runs, wherever to; undefined when it can. */
   obstacle(cluster: ClusterState, vm: VmRecord): string | undefined
   /**
+   * `storage`: where disks go that have to be copied.
    * Begins the task `vm.migrate` of this VM, to that host or wherever it fits best; from then on it goes on by itself, through crashes of the
    * controller too. Throws `in-use` while an earlier one is under way. `isForced`: though it breaks the reserve.
    */

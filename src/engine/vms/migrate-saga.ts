@@ -15,6 +15,7 @@ import { followArrival } from './follow-arrival.ts'
 import { machineOrderOf } from './machine-order-of.ts'
 import { headFor, requireGoingOn } from './migration-facts.ts'
 import { type MigrationJournal, migrationJournalSchema } from './migration-journal.ts'
+import { atDestination, copiedDisksOf, longestCopyMs, makeCopies, untilPlacesAreClear } from './mirror-disks.ts'
 import { type OpenOptions, openMigration } from './open-migration.ts'
 import { switchOwner } from './switch-owner.ts'
 
@@ -42,8 +43,17 @@ export function migrateSaga(leader: Leader, options: MigrateSagaOptions): Runnab
         attempts: 4,
         message: 'chooses where to',
         timeoutMs: 24 * 3_600_000,
-        run: (context) => openMigration(leader, options, context),
+        run: async (context) => {
+          await untilPlacesAreClear(leader, context)
+          return openMigration(leader, options, context)
+        },
         undo: ({ task, journal, signal }) => goBack(tools, { vmId: journal.vmId, taskId: task.id, signal }),
+      },
+      {
+        name: 'make-disks',
+        message: 'makes the disks that go with it',
+        timeoutMs: 600_000,
+        run: (context) => makeCopies(leader, agents, context),
       },
       {
         name: 'prepare',
@@ -86,12 +96,15 @@ export function migrateSaga(leader: Leader, options: MigrateSagaOptions): Runnab
         name: 'account',
         message: 'tells what it was like',
         timeoutMs: 10_000,
-        run: async ({ journal: { lost, summary } }) => {
-          if (typeof lost === 'string') throw new DialtoneError('hypervisor-failed', summary ?? lost)
-        },
+        run: failIfLost,
       },
     ],
   })
+}
+
+/** It is where it was to go, and what was promised with that was not kept. */
+async function failIfLost({ journal: { lost, summary } }: StepContext<MigrationJournal>): Promise<void> {
+  if (typeof lost === 'string') throw new DialtoneError('hypervisor-failed', summary ?? lost)
 }
 
 /** The source keeps it as it is and tells what it is; the destination makes the same. */
@@ -111,9 +124,10 @@ async function prepare(
     try {
       const departing = await agents.prepareDeparture(source.host, source.head)
       const destination = headFor(leader, vmId, 'destination')
-      const machine = { ...machineOrderOf(vm), start: 'boot' as const }
+      const machine = { ...machineOrderOf(atDestination(vm, migration)), start: 'boot' as const }
+      const copied = copiedDisksOf(leader, migration)
       const { sourceHostId } = migration
-      const order = { ...destination.head, machine, sourceHostId, departing }
+      const order = { ...destination.head, machine, sourceHostId, departing, copied }
       const { canPostCopy } = await agents.expectArrival(destination.host, order)
       return { departing, canPostCopy }
     } catch (error) {
@@ -153,7 +167,7 @@ async function send(
   const { vm, migration } = requireGoingOn(leader, vmId)
   const destination = leader.index.state().hosts.get(migration.destinationHostId)?.spec
   if (destination === undefined) throw new DialtoneError('not-found', 'the destination is no host any more')
-  const givesUpAtMs = leader.clock.bootTimeMs() + 2 * longestMoveMs(vm.spec.memoryMiB)
+  const givesUpAtMs = leader.clock.bootTimeMs() + 2 * longestMoveMs(vm.spec.memoryMiB) + longestCopyMs(vm, migration)
   const target = {
     hostId: destination.id,
     hostName: destination.name,
@@ -161,7 +175,8 @@ async function send(
     port: destination.port,
   }
   const first = headFor(leader, vmId, 'source')
-  let report = await agents.depart(first.host, { ...first.head, target, canPostCopy })
+  const copied = copiedDisksOf(leader, migration)
+  let report = await agents.depart(first.host, { ...first.head, target, copied, canPostCopy })
   while (report.state === 'moving') {
     signal.throwIfAborted()
     requireGoingOn(leader, vmId)
@@ -173,13 +188,22 @@ async function send(
     const followed = agents.followDeparture(host, { ...head, waitMs: followMs })
     const either = AbortSignal.any([signal, answered.signal])
     report = await Promise.race([followed, untilNotGoingOn(leader, vmId, either)]).finally(() => answered.abort())
-    const sentMiB = Math.round(report.transferredBytes / 2 ** 20)
-    const leftMiB = Math.round(report.remainingBytes / 2 ** 20)
-    progress(sentMiB / Math.max(1, sentMiB + leftMiB), `${sentMiB} MiB sent, ${leftMiB} MiB left`)
+    const { fraction, message } = describeProgress(report)
+    progress(fraction, message)
   }
   if (report.state === 'sent' || report.state === 'following') return report
   const why = report.state === 'failed' ? report.detail : 'its agent was restarted meanwhile'
   throw new DialtoneError('hypervisor-failed', `${vm.spec.name} could not be moved: ${why}`)
+}
+
+function describeProgress(report: DepartureReport): { readonly fraction: number; readonly message: string } {
+  const { disks, transferredBytes, remainingBytes } = report
+  const inMiB = (bytes: number) => Math.round(bytes / 2 ** 20)
+  const copied = disks === null ? '' : `${inMiB(disks.copiedBytes)} of ${inMiB(disks.totalBytes)} MiB of its disks, `
+  const sent = transferredBytes + (disks?.copiedBytes ?? 0)
+  const all = transferredBytes + remainingBytes + (disks?.totalBytes ?? 0)
+  const message = `${copied}${inMiB(transferredBytes)} MiB sent, ${inMiB(remainingBytes)} MiB left`
+  return { fraction: sent / Math.max(1, all), message }
 }
 
 /** Rejects as soon as it is not to be moved any more, or nobody wants to know. */

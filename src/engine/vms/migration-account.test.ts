@@ -8,7 +8,7 @@ import type { MigrationJournal } from './migration-journal.ts'
 const hosts = { from: 'ada', to: 'bob' }
 const departure: DepartureReport = {
   ...{ state: 'sent', method: 'precopy', transferredBytes: 50 * 2 ** 20, remainingBytes: 0, totalBytes: 2 ** 28 },
-  ...{ dirtyBytesPerSecond: 0, stoppedAtMs: 2_000, wasServing: true, detail: '' },
+  ...{ dirtyBytesPerSecond: 0, disks: null, stoppedAtMs: 2_000, wasServing: true, detail: '' },
 }
 const journal: MigrationJournal = {
   ...{ vmId: vmIdOf('web'), wishedHostId: null, reason: 'asked for', departure },

@@ -9,6 +9,8 @@ export const migrationJournalSchema = z.object({
   wishedHostId: hostIdSchema.nullable(),
   /** Though it breaks the reserve. */
   isForced: z.boolean().optional(),
+  /** Where its disks go, if they have to: a name or id; left out, the destination's own storage. */
+  wishedStorage: z.string().optional(),
   /** The user's word for why it moves. */
   reason: z.string().default('moved by request'),
   departing: departingSchema.optional(),

@@ -1,5 +1,5 @@
 /** The first step of a move: where to, and by what right. From its record on both hosts own the machine. */
-import { admitMigration } from '../../control/admit-migration.ts'
+import { admitMigration, type MigrationVerdict } from '../../control/admit-migration.ts'
 import { whyMoveWaits } from '../../control/move-room.ts'
 import { nextEpoch } from '../../control/next-epoch.ts'
 import { refuseByReserve } from '../../control/placement/judge-reserve.ts'
@@ -14,6 +14,7 @@ import { keys } from '../state/keys.ts'
 import type { StepContext } from '../tasks/saga.ts'
 import { hostName } from './migration-facts.ts'
 import type { MigrationJournal } from './migration-journal.ts'
+import { copiesToMake, refuseUnclear, wishOf } from './mirror-disks.ts'
 
 export type OpenOptions = {
   readonly table: HostTable
@@ -53,18 +54,19 @@ function admit(
   state: ClusterState,
   vm: VmRecord,
   { journal, hold }: { readonly journal: MigrationJournal; readonly hold: string | undefined },
-): { readonly destinationHostId: HostId; readonly reason: string } {
+): Omit<Extract<MigrationVerdict, { readonly kind: 'admitted' }>, 'kind'> {
   if (hold !== undefined) throw new DialtoneError('wrong-state', hold)
-  const verdict = admitMigration(state, vm, journal.wishedHostId ?? undefined)
+  const verdict = admitMigration(state, vm, wishOf(journal))
   if (verdict.kind === 'refused') throw new DialtoneError(verdict.code, verdict.message, { detail: verdict.verdicts })
-  const { destinationHostId, reason } = verdict
+  refuseUnclear(state, verdict.copies)
+  const { destinationHostId, reason, copies } = verdict
   const broken = journal.isForced === true ? undefined : refuseByReserve(state, { vm, hostId: destinationHostId })
   if (broken !== undefined)
     throw new DialtoneError(
       'reserve-broken',
       `${vm.spec.name} can't be moved: ${broken}. Move it all the same with --force`,
     )
-  return { destinationHostId, reason }
+  return { destinationHostId, reason, copies }
 }
 
 /** False when something of what was decided from has changed meanwhile. */
@@ -76,6 +78,7 @@ async function write(
     vm,
     destinationHostId,
     reason,
+    copies,
   }: ReturnType<typeof admit> & {
     readonly context: StepContext<MigrationJournal>
     readonly vm: VmRecord
@@ -95,6 +98,7 @@ async function write(
     epoch: Math.max(nextEpoch(vm), known + 1, epochFloor()),
     session,
     phase: 'moving',
+    disks: [...copiesToMake(leader.index.state(), copies)],
     startedAt: leader.clock.wallTime().toISOString(),
     reason: journal.reason,
   }

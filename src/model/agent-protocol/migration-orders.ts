@@ -17,6 +17,10 @@ export const departingSchema = z.object({
 })
 export type Departing = z.infer<typeof departingSchema>
 
+/** A disk that goes with its machine. `isOnSameBase`: its copy lies on the same template. */
+export const copiedDiskSchema = z.object({ volumeId: volumeIdSchema, isOnSameBase: z.boolean() })
+export type CopiedDisk = z.infer<typeof copiedDiskSchema>
+
 export const departureReportSchema = z.object({
   /**
    * `none`: this agent knows of no departure, as one that was restarted. `sent`: the destination has all of it, and it stands still here.
@@ -28,6 +32,8 @@ export const departureReportSchema = z.object({
   remainingBytes: z.number(),
   totalBytes: z.number(),
   dirtyBytesPerSecond: z.number(),
+  /** Of the disks that go with it; null when none does. */
+  disks: z.object({ copiedBytes: z.number(), totalBytes: z.number() }).nullable(),
   /** Since when it stands still here, by this host's clock. */
   stoppedAtMs: z.number().nullable(),
   /** Its probe got correct answers until then. */
@@ -72,7 +78,12 @@ export const migrationOrders = {
     role: 'host',
     summary: 'Begins to send the machine to the host that waits for it. Answers at once.',
     params: vmParams,
-    body: z.object({ ...head, target: departureTargetSchema, canPostCopy: z.boolean() }),
+    body: z.object({
+      ...head,
+      target: departureTargetSchema,
+      copied: z.array(copiedDiskSchema).default([]),
+      canPostCopy: z.boolean(),
+    }),
     response: departureReportSchema,
     status: 202,
   },
@@ -100,7 +111,13 @@ export const migrationOrders = {
     role: 'host',
     summary: 'Makes a process that waits for this machine to be sent here. Answers when it waits, and what it can.',
     params: vmParams,
-    body: z.object({ ...head, machine: machineOrderSchema, sourceHostId: hostIdSchema, departing: departingSchema }),
+    body: z.object({
+      ...head,
+      machine: machineOrderSchema,
+      sourceHostId: hostIdSchema,
+      departing: departingSchema,
+      copied: z.array(copiedDiskSchema).default([]),
+    }),
     response: z.object({ canPostCopy: z.boolean() }),
   },
   completeArrival: {
@@ -132,6 +149,14 @@ export const neighbourContract = {
     role: 'host',
     summary: 'The memory and devices of a machine that moves, as raw bytes both ways.',
     params: vmParams,
+    stream: 'upgrade',
+  },
+  diskStream: {
+    method: 'GET',
+    path: '/neighbour/v1/machines/:vmId/disks/:volumeId/stream',
+    role: 'host',
+    summary: 'A disk of a machine that moves, as the two QEMUs speak of it (NBD).',
+    params: z.object({ vmId: vmIdSchema, volumeId: volumeIdSchema }),
     stream: 'upgrade',
   },
 } as const satisfies Contract

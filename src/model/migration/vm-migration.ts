@@ -5,6 +5,8 @@
 import { z } from 'zod'
 import { hostIdSchema, sessionIdSchema, taskIdSchema } from '../ids.ts'
 
+import { diskCopySchema } from './disk-copy.ts'
+
 /**
  * `precopy`: while it runs, and what changed meanwhile again. `stop-and-copy`: it stands still for the rest, or from the first byte on.
  * `post-copy`: it runs at its destination before all of its memory is there, and the rest follows: if a host is lost then, the memory is.
@@ -24,6 +26,8 @@ export const vmMigrationSchema = z.object({
   session: sessionIdSchema,
   /** `moving`: the source owns it. `switched`: the destination does, and the source never runs it again. */
   phase: z.enum(['moving', 'switched']),
+  /** Disks that go with it. The copies belong to this record until its owner has changed. */
+  disks: z.array(diskCopySchema).default([]),
   startedAt: z.iso.datetime(),
   reason: z.string(),
 })

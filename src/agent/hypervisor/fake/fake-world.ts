@@ -55,6 +55,8 @@ export type FakeOrder = {
     | 'detach-disk'
     | 'merge-layers'
     | 'send'
+    | 'mirror'
+    | 'switch-disk'
     | 'receive'
   readonly runDirectory: string
   readonly paths: readonly string[]
@@ -80,6 +82,8 @@ export type FakeWorldOptions = {
   readonly isOutrunning?: boolean
   /** From when a machine may run at the other end of its move until the rest of its memory is there. */
   readonly followMs?: number
+  /** From the beginning of a mirror until its copy has all of the disk. */
+  readonly mirrorMs?: number
   readonly bakeMs?: number
   /** From the power button to the end of the guest; `never` for guests that don't listen to it. */
   readonly powerOffMs?: number | 'never'
@@ -92,7 +96,7 @@ export type FakeWorld = {
   /** By run directory, with the dead ones until the next start there. */
   readonly machines: ReadonlyMap<string, FakeMachine>
   readonly spares: ReadonlyMap<string, FakeSpare>
-  /** What was captured and baked, by path: the memory of a guest. */
+  /** What was captured and baked, by path: the memory of a guest; and what is on a disk. */
   readonly files: Map<string, string>
   guests: FakeGuests
   put(machine: FakeMachine): void
