@@ -93,11 +93,13 @@ function moveOrders(client: AgentLine): MoveOrders {
     async abandonDeparture(host, { vmId, ...order }) {
       await client(host).call('abandonDeparture', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
     },
-    async expectArrival(host, { vmId, ...order }) {
-      await client(host).call('expectArrival', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
-    },
+    expectArrival: (host, { vmId, ...order }) =>
+      client(host).call('expectArrival', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
     completeArrival: (host, { vmId, ...order }) =>
       client(host).call('completeArrival', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
+    async abandonArrival(host, { vmId, ...order }) {
+      await client(host).call('abandonArrival', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
+    },
   }
 }
 

@@ -25,11 +25,17 @@ export type Machine = {
     readonly copied: readonly VolumeId[]
   }
   isHandedOver: boolean
+  /** The rest of it follows. */
+  isOutrun: boolean
   /** Of a disk that is copied to another storage: how often that was looked at. */
   copyLooks: number
   /** Of one that comes: it waits for its memory, and whether that is whole. */
   isArriving: boolean
   isWhole: boolean
+  /** It may run before it is whole. */
+  isFollowed: boolean
+  /** Why what runs here has not the memory that it came with. */
+  lost: string | null
 }
 
 export type FakeHost = {
@@ -49,6 +55,8 @@ export type FakeHost = {
   isOff: boolean
   /** Starts fail on it. */
   failsStarts: boolean
+  /** Its machines change their memory faster than it can be sent. */
+  isOutrun: boolean
   configurationRevision: number
   /** As it was last told. */
   firewall: HostFirewall
@@ -80,6 +88,7 @@ export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): 
     isWithoutStorage: false,
     isOff: false,
     failsStarts: false,
+    isOutrun: false,
     configurationRevision: 0,
     firewall: openFirewall,
     highestKnownRevision: 0,
@@ -107,9 +116,12 @@ export function makeMachine(order: MachineOrder, epoch: number, phase: MachinePh
     image: null,
     move: { state: 'none', looks: 0, targetId: undefined, copied: [] },
     isHandedOver: false,
+    isOutrun: false,
     copyLooks: 0,
     isArriving: false,
     isWhole: false,
+    isFollowed: false,
+    lost: null,
   }
 }
 

@@ -47,6 +47,8 @@ export type Keeping = {
   /** Who hears what the prober sees. */
   onProbe: ((change: ProbeChange) => void) | undefined
   service: ServiceState
+  /** When it was first seen to serve in this life, by the wall clock. */
+  servesSince: Date | undefined
   failure: Failure | undefined
   /** When it failed lately, but for failures on purpose. */
   failureTimesMs: readonly number[]
@@ -95,6 +97,7 @@ export function beginKeeping(
     prober: undefined,
     onProbe: undefined,
     service: 'unprobed',
+    servesSince: undefined,
     failure: undefined,
     failureTimesMs: [],
     earlierAttempts: [],
@@ -160,6 +163,13 @@ export async function tidyAfterDeath(keeping: Keeping): Promise<void> {
   await ports.records.removeProcessDirectory(record.process)
   await ports.cgroups.remove(vmId)
   ports.licences.unguard(vmId)
+}
+
+/** Ends a process whose memory is not whole and never will be. */
+export async function endTorn(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  keeping.running = undefined
+  await machine.kill(reapWithinMs)
+  machine.detach()
 }
 
 /** Does the work if the machine runs and is still in this phase when its turn comes. */

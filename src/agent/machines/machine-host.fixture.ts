@@ -16,6 +16,7 @@ import {
   type FakeMachine,
   type FakeSpare,
   type FakeWorld,
+  type FakeWorldOptions,
 } from '../hypervisor/fake/fake-world.ts'
 import type { Hypervisor, RunningMachine } from '../hypervisor/hypervisor.ts'
 import { createFakeNetwork, type FakeNetwork } from '../network/fake/fake-network.ts'
@@ -131,10 +132,14 @@ export function sampleOrder(changes: Partial<MachineOrder> = {}): MachineOrder {
 
 const licenceEveryMs = 80
 
-export async function createMachineHost(timings: Timings = defaultTimings): Promise<MachineHost> {
+export async function createMachineHost(
+  timings: Timings = defaultTimings,
+  guests: Pick<FakeWorldOptions, 'isOutrunning' | 'followMs'> = {},
+): Promise<MachineHost> {
   const clock = createVirtualClock(undefined, areFilesRead)
   const sleepOn = (delayMs: number) => clock.sleep(delayMs)
-  const world = createFakeWorld({ wait: sleepOn, wallTime: () => clock.wallTime(), writeFile: writeFileInFolder })
+  const wallTime = () => clock.wallTime()
+  const world = createFakeWorld({ wait: sleepOn, wallTime, writeFile: writeFileInFolder, ...guests })
   const storageWorld = createFakeStorageWorld({ shared: true, sleep: sleepOn, now: () => clock.wallTime() })
   const storage = storageWorld.storageOf('ada')
   for (const volumeId of [rootId, dataId])

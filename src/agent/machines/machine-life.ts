@@ -28,8 +28,8 @@ export async function startByOrder(keeping: Keeping, machine: MachineOrder, epoc
   endWatch(keeping)
   await tidyAfterDeath(keeping)
   forgetFailures(keeping)
-  const began = { incarnation: 0, confirmed: false, wanted: 'running', isPaused: false, handedOverTo: null } as const
-  await writeRecord(keeping, { machine, epoch, ...began })
+  const began = { incarnation: 0, confirmed: false, isArriving: false, wanted: 'running', isPaused: false } as const
+  await writeRecord(keeping, { machine, epoch, ...began, handedOverTo: null })
   if (machine.start === 'clone') return afterOrderedStart(keeping, await clone(keeping, 'ordered'))
   await findImage(keeping)
   if (machine.start === 'resume' && imageFor(keeping) !== undefined) {
@@ -50,6 +50,7 @@ export function forgetFailures(keeping: Keeping): void {
   keeping.wantsOtherHost = false
   keeping.crashes = 0
   keeping.guestShutdown = false
+  keeping.servesSince = undefined
   keeping.departure = undefined
   keeping.volumeMirror = undefined
   keeping.image.isCapturing = false

@@ -82,6 +82,7 @@ function newMachine(world: FakeWorld, definition: MachineDefinition): FakeMachin
     ignoresPowerButton: false,
     isLinkUp: true,
     discs: drivesOf(definition),
+    arrival: 'none',
     console: undefined,
     observers: new Set(),
   }

@@ -65,8 +65,9 @@ function holdSpare(world: FakeWorld, spare: FakeSpare, isLocking: boolean): Spar
         ignoresPowerButton: false,
         isLinkUp: true,
         discs: drivesOf(spare.shape),
+        arrival: 'none',
         console: undefined,
-      }
+      } as const
       const machine: FakeMachine = {
         ...{ definition, pid, layers, memory, observers },
         ...{ ...switches, state: 'paused', exit: undefined },

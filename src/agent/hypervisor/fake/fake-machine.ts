@@ -57,6 +57,10 @@ export function attachToFakeMachine(world: FakeWorld, machine: FakeMachine, isLo
       const atStart = new Set(machine.definition.disks.map(({ volumeId }) => volumeId))
       return { volumeIds: [...machine.layers.keys()].filter((volumeId) => !atStart.has(volumeId)), hasMemory: false }
     },
+    arrivalState: async () => {
+      answering()
+      return machine.arrival
+    },
     send: async (options) => {
       answering()
       world.refuse({ kind: 'send', runDirectory: machine.definition.runDirectory, paths: [] })

@@ -41,6 +41,7 @@ export type FakeMachine = FakeProcess & {
   isLinkUp: boolean
   /** What is in its drives; a machine without drives has none. */
   readonly discs: Map<number, string | null>
+  arrival: Awaited<ReturnType<RunningMachine['arrivalState']>>
   console: Duplex | undefined
 }
 
@@ -89,6 +90,10 @@ export type FakeWorldOptions = {
   readonly captureMs?: number
   /** From the beginning of a move until the machine stands still for it. */
   readonly sendMs?: number
+  /** Guests change their memory as fast as it is sent. */
+  readonly isOutrunning?: boolean
+  /** From when a machine may run at the other end of its move until the rest of its memory is there. */
+  readonly followMs?: number
   /** From the beginning of a mirror until its copy has all of the disk. */
   readonly mirrorMs?: number
   readonly bakeMs?: number
