@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import type { Bench } from './bench.ts'
 import { checkpoint } from './checkpoint.ts'
 import { clone } from './clone.ts'
+import { evacuate } from './evacuate.ts'
 import { failover } from './failover.ts'
 import { figureJson, figureRows } from './figure.ts'
 import { footprint } from './footprint.ts'
@@ -10,7 +11,7 @@ import { migrate } from './migrate.ts'
 import { migrateDisk } from './migrate-disk.ts'
 import { recover } from './recover.ts'
 
-const benches: readonly Bench[] = [recover, failover, clone, checkpoint, footprint, migrate, migrateDisk]
+const benches: readonly Bench[] = [recover, failover, clone, checkpoint, footprint, migrate, migrateDisk, evacuate]
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {

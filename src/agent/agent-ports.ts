@@ -23,6 +23,8 @@ export type AgentPorts = {
   readonly hostId: HostId
   readonly session: SessionId
   readonly bootId: string
+  /** Of the agent's own process. */
+  readonly pid: number
   readonly facts: HostFacts
   readonly clock: Clock
   readonly logger: Logger
@@ -36,6 +38,8 @@ export type AgentPorts = {
   readonly outcomes: RungOutcomes
   readonly hostCommands: HostCommands
   randomBytes(count: number): Uint8Array
+  /** Size and SHA-256 of a file of this host. */
+  hashFile(path: string): Promise<{ readonly bytes: number; readonly sha256: string }>
   openStreamTo(target: DepartureTarget, vmId: VmId): Promise<Duplex>
   openDiskStreamTo(target: DepartureTarget, disk: { readonly vmId: VmId; readonly volumeId: VolumeId }): Promise<Duplex>
   sendSignal(pid: number, signal: 'SIGKILL' | 'SIGSTOP'): void

@@ -57,6 +57,7 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
     link: ports.watchdog,
     logger: ports.logger,
     timings,
+    agentPid: ports.pid,
     clearedSlots: ports.clearedSlots,
     earlierClearedByMs: ports.clock.bootTimeMs() + timings.drainMs,
   })
@@ -131,6 +132,7 @@ function composeHeartbeat(
     configurationRevision: configuration?.revision ?? 0,
     highestKnownRevision: state.newest.revision,
     highestKnownEpoch: room.highestEpoch(),
+    highestKnownTerm: room.highestTerm(),
     storeIncarnation: state.newest.incarnation,
   }
 }

@@ -40,6 +40,7 @@ import { probeSegments } from './network/bridge/probe-segments.ts'
 import { guardNetwork } from './network/guarded-network.ts'
 import { checkOnce } from './probes/check-once.ts'
 import { openClearedSlots } from './protection/cleared-slots.ts'
+import { hashFile } from './recovery/hash-file.ts'
 import { openRungOutcomes } from './recovery/rung-outcomes.ts'
 import { createDirectoryStorage } from './storage/directory/directory-storage.ts'
 import { rememberedUuid } from './storage/directory/remembered-uuid.ts'
@@ -96,6 +97,7 @@ const agent = await startAgent({
   hostId: identity.hostId,
   session: makeId('ses', sessionIdSchema, randomBytes(8)),
   bootId: (await readFile(config.bootIdFile, 'utf8')).trim(),
+  pid: process.pid,
   facts,
   clock,
   logger,
@@ -128,6 +130,7 @@ const agent = await startAgent({
     cgroupDirectory: join(config.cgroupDirectory, 'commands'),
   }),
   randomBytes,
+  hashFile,
   openStreamTo: (target, vmId) => openStreamTo(target, vmId, { tls, clusterId: identity.clusterId }),
   openDiskStreamTo: (target, disk) => openDiskStreamTo(target, disk, { tls, clusterId: identity.clusterId }),
   sendSignal: (pid, signal) => void process.kill(pid, signal),

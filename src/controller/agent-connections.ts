@@ -2,10 +2,9 @@
 import { connect } from 'node:net'
 import type { AgentPort } from '../engine/agent-port.ts'
 import { type AgentContract, agentContract } from '../model/agent-protocol/agent-contract.ts'
-import type { migrationOrders } from '../model/agent-protocol/migration-orders.ts'
-import type { volumeOrders } from '../model/agent-protocol/volume-orders.ts'
 import type { HostSpec } from '../model/host.ts'
 import { type ContractClient, createContractClient } from '../transport/contract-client.ts'
+import { callAgents } from './call-agents.ts'
 import type { ControllerTls } from './first-start.ts'
 
 export type AgentConnections = AgentPort & {
@@ -13,15 +12,6 @@ export type AgentConnections = AgentPort & {
   client(host: HostSpec): ContractClient<AgentContract>
   close(): Promise<void>
 }
-
-/** Orders are answered at once; what takes long is reported by heartbeats. */
-const orderTimeoutMs = 5_000
-/** These wait for a machine to be reaped, or for a disk to be made. */
-const slowOrderTimeoutMs = 30_000
-const diskTimeoutMs = 600_000
-/** Of a stopped machine's disk, by a program. */
-const copyTimeoutMs = 4 * 3_600_000
-const pillTimeoutMs = 2_000
 
 export function connectToAgents(tls: ControllerTls, clusterId: string): AgentConnections {
   const clients = new Map<string, ContractClient<AgentContract>>()
@@ -41,122 +31,11 @@ export function connectToAgents(tls: ControllerTls, clusterId: string): AgentCon
 
   return {
     client,
-    async startMachine(host, { machine, ...order }) {
-      await client(host).call(
-        'startMachine',
-        { params: { vmId: machine.vmId }, body: { ...order, machine } },
-        { timeoutMs: orderTimeoutMs },
-      )
-    },
-    async stopMachine(host, { vmId, ...order }) {
-      await client(host).call('stopMachine', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
-    },
-    async changeMachine(host, { vmId, ...order }) {
-      await client(host).call('changeMachine', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
-    },
-    releaseMachine: (host, { vmId, ...order }) =>
-      client(host).call('releaseMachine', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
-    async createVolume(host, { volumeId, ...order }) {
-      await client(host).call('createVolume', { params: { volumeId }, body: order }, { timeoutMs: diskTimeoutMs })
-    },
-    async deleteVolume(host, { volumeId, ...order }) {
-      await client(host).call('deleteVolume', { params: { volumeId }, body: order }, { timeoutMs: diskTimeoutMs })
-    },
-    async writePill(host, { storageId, slot, ...order }) {
-      await client(host).call('writePill', { params: { storageId, slot }, body: order }, { timeoutMs: pillTimeoutMs })
-    },
-    async configureMachine(host, { vmId, ...order }) {
-      await client(host).call('configureMachine', { params: { vmId }, body: order }, { timeoutMs: orderTimeoutMs })
-    },
-    ...standbyOrders(client),
-    async captureMachine(host, { vmId, ...order }) {
-      const answer = await client(host).call(
-        'captureMachine',
-        { params: { vmId }, body: order },
-        { timeoutMs: diskTimeoutMs },
-      )
-      return answer.imageId
-    },
-    async recoverMachine(host, { vmId, ...order }) {
-      await client(host).call('recoverMachine', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
-    },
-    async injectFailure(host, { vmId, ...order }) {
-      await client(host).call('injectFailure', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
-    },
-    ...moveOrders(client),
-    ...volumeMoveOrders(client),
-    ...hostCalls(client),
+    ...callAgents(client),
     knock,
     async close() {
       await Promise.all([...clients.values()].map((one) => one.close()))
     },
-  }
-}
-
-function standbyOrders(client: AgentConnections['client']): Pick<AgentPort, 'keepStandby' | 'dropStandby'> {
-  return {
-    async keepStandby(host, { vmId, ...order }) {
-      await client(host).call('keepStandby', { params: { vmId }, body: order }, { timeoutMs: orderTimeoutMs })
-    },
-    async dropStandby(host, { vmId, ...order }) {
-      await client(host).call('dropStandby', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
-    },
-  }
-}
-
-type MoveOrders = Pick<AgentPort, keyof typeof migrationOrders>
-
-function moveOrders(client: AgentConnections['client']): MoveOrders {
-  return {
-    prepareDeparture: (host, { vmId, ...order }) =>
-      client(host).call('prepareDeparture', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
-    depart: (host, { vmId, ...order }) =>
-      client(host).call('depart', { params: { vmId }, body: order }, { timeoutMs: orderTimeoutMs }),
-    followDeparture: (host, { vmId, ...order }) =>
-      client(host).call('followDeparture', { params: { vmId }, body: order }, { timeoutMs: orderTimeoutMs }),
-    async abandonDeparture(host, { vmId, ...order }) {
-      await client(host).call('abandonDeparture', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
-    },
-    async expectArrival(host, { vmId, ...order }) {
-      await client(host).call('expectArrival', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
-    },
-    completeArrival: (host, { vmId, ...order }) =>
-      client(host).call('completeArrival', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
-  }
-}
-
-type VolumeMoveOrders = Pick<AgentPort, keyof typeof volumeOrders>
-
-function volumeMoveOrders(client: AgentConnections['client']): VolumeMoveOrders {
-  return {
-    mirrorVolume: (host, { vmId, volumeId, ...order }) =>
-      client(host).call('mirrorVolume', { params: { vmId, volumeId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
-    async holdVolume(host, { vmId, volumeId, ...order }) {
-      const asked = { params: { vmId, volumeId }, body: order }
-      await client(host).call('holdVolume', asked, { timeoutMs: slowOrderTimeoutMs })
-    },
-    async switchVolume(host, { vmId, volumeId, ...order }) {
-      const asked = { params: { vmId, volumeId }, body: order }
-      await client(host).call('switchVolume', asked, { timeoutMs: slowOrderTimeoutMs })
-    },
-    async keepVolume(host, { vmId, volumeId, ...order }) {
-      const asked = { params: { vmId, volumeId }, body: order }
-      await client(host).call('keepVolume', asked, { timeoutMs: slowOrderTimeoutMs })
-    },
-    async copyVolume(host, { volumeId, ...order }) {
-      await client(host).call('copyVolume', { params: { volumeId }, body: order }, { timeoutMs: copyTimeoutMs })
-    },
-  }
-}
-
-/** What is asked of a host as a whole. */
-function hostCalls(
-  client: (host: HostSpec) => ContractClient<AgentContract>,
-): Pick<AgentPort, 'inventory' | 'runHostCommand'> {
-  return {
-    inventory: (host) => client(host).call('inventory', {}, { timeoutMs: orderTimeoutMs }),
-    runHostCommand: (host, { runId, ...order }) =>
-      client(host).call('runHostCommand', { params: { runId }, body: order }, { timeoutMs: orderTimeoutMs }),
   }
 }
 

@@ -15,26 +15,12 @@ import { listen, makeServer } from '../transport/serve.ts'
 import { identifyByCertificate } from '../transport/tls-identity.ts'
 import { connectToAgents } from './agent-connections.ts'
 import { identifyByToken } from './authenticate.ts'
-import { cloneHandlers } from './clones/clone-handlers.ts'
 import { cloneVmSaga } from './clones/clone-vm-saga.ts'
 import { warmTemplateSaga } from './clones/warm-template-saga.ts'
 import { readControllerConfig } from './controller-config.ts'
 import { ensureAdministrator, ensureAuthority, ensureCluster, issueControllerTls } from './first-start.ts'
 import { agentHandlers } from './handlers/agent-handlers.ts'
-import { clusterHandlers } from './handlers/cluster-handlers.ts'
-import { drillHandlers } from './handlers/drill-handlers.ts'
-import { firewallHandlers } from './handlers/firewall-handlers.ts'
-import { hostHandlers } from './handlers/host-handlers.ts'
-import { ledgerHandlers } from './handlers/ledger-handlers.ts'
-import { maintenanceHandlers } from './handlers/maintenance-handlers.ts'
-import { migrationHandlers } from './handlers/migration-handlers.ts'
-import { networkHandlers } from './handlers/network-handlers.ts'
-import { placementHandlers } from './handlers/placement-handlers.ts'
-import { planHandlers } from './handlers/plan-handlers.ts'
-import { recoveryHandlers } from './handlers/recovery-handlers.ts'
-import { vmHandlers } from './handlers/vm-handlers.ts'
-import { volumeHandlers } from './handlers/volume-handlers.ts'
-import { imageHandlers } from './images/image-handlers.ts'
+import { apiHandlers } from './handlers/api-handlers.ts'
 import { imagePlaces } from './images/image-places.ts'
 import { importIsoSaga } from './images/import-iso-saga.ts'
 import { importTemplateSaga } from './images/import-template-saga.ts'
@@ -87,24 +73,9 @@ await listen(agentServer, config.agentListen)
 
 const isLoopback = config.apiListen.host === '::1' || config.apiListen.host.startsWith('127.')
 const apiServer = makeServer(isLoopback ? { logger } : { tls, logger })
-const apiHandlers = {
-  ...vmHandlers(context),
-  ...hostHandlers({ ...context, authorityPem: authority.certificatePem }),
-  ...clusterHandlers(context),
-  ...firewallHandlers(context),
-  ...cloneHandlers(context),
-  ...drillHandlers(context),
-  ...recoveryHandlers(context),
-  ...ledgerHandlers(context),
-  ...migrationHandlers(context),
-  ...volumeHandlers(context),
-  ...placementHandlers(context),
-  ...planHandlers(context),
-  ...maintenanceHandlers(context),
-  ...networkHandlers(context),
-  ...imageHandlers({ ...context, places }),
-}
-mountContract(apiServer, apiContract, apiHandlers, { identify: identifyByToken(store) })
+mountContract(apiServer, apiContract, apiHandlers({ ...context, places, authorityPem: authority.certificatePem }), {
+  identify: identifyByToken(store),
+})
 const port = await listen(apiServer, config.apiListen)
 // Written now: a process that always ends by SIGKILL would compile everything anew each time, and keep the compiler in memory.
 flushCompileCache()

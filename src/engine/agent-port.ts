@@ -1,6 +1,7 @@
 /** What the engine asks of agents, fence devices and chance. The controller connects it to the network; the simulator to simulated hosts. */
 import type { Inventory } from '../model/agent-protocol/agent-contract.ts'
 import type {
+  ArrivalEnd,
   CopiedDisk,
   Departing,
   DepartureReport,
@@ -66,7 +67,11 @@ export type AgentPort = {
   prepareDeparture(host: HostSpec, order: MachineOrderHead): Promise<Departing>
   depart(
     host: HostSpec,
-    order: MachineOrderHead & { readonly target: DepartureTarget; readonly copied: CopiedDisk[] },
+    order: MachineOrderHead & {
+      readonly target: DepartureTarget
+      readonly copied: CopiedDisk[]
+      readonly canPostCopy: boolean
+    },
   ): Promise<DepartureReport>
   followDeparture(host: HostSpec, order: MachineOrderHead & { readonly waitMs: number }): Promise<DepartureReport>
   abandonDeparture(host: HostSpec, order: MachineOrderHead & { readonly isAloneHere: boolean }): Promise<void>
@@ -79,9 +84,10 @@ export type AgentPort = {
       readonly departing: Departing
       readonly copied: CopiedDisk[]
     },
-  ): Promise<void>
+  ): Promise<{ readonly canPostCopy: boolean }>
   /** Answers when it runs there. */
-  completeArrival(host: HostSpec, order: MachineOrderHead): Promise<{ readonly resumedAtMs: number | null }>
+  completeArrival(host: HostSpec, order: MachineOrderHead): Promise<ArrivalEnd>
+  abandonArrival(host: HostSpec, order: MachineOrderHead & { readonly reason: string }): Promise<void>
   /** The orders of a volume that moves: see `model/agent-protocol/volume-orders.ts`. */
   mirrorVolume(host: HostSpec, order: VolumeSwitch & { readonly isOnSameBase: boolean }): Promise<VolumeMirror>
   holdVolume(host: HostSpec, order: VolumeSwitch): Promise<void>

@@ -25,11 +25,17 @@ export type Machine = {
     readonly copied: readonly VolumeId[]
   }
   isHandedOver: boolean
+  /** The rest of it follows. */
+  isOutrun: boolean
   /** Of a disk that is copied to another storage: how often that was looked at. */
   copyLooks: number
   /** Of one that comes: it waits for its memory, and whether that is whole. */
   isArriving: boolean
   isWhole: boolean
+  /** It may run before it is whole. */
+  isFollowed: boolean
+  /** Why what runs here has not the memory that it came with. */
+  lost: string | null
 }
 
 export type FakeHost = {
@@ -49,10 +55,13 @@ export type FakeHost = {
   isOff: boolean
   /** Starts fail on it. */
   failsStarts: boolean
+  /** Its machines change their memory faster than it can be sent. */
+  isOutrun: boolean
   configurationRevision: number
   /** As it was last told. */
   firewall: HostFirewall
   highestKnownRevision: number
+  highestKnownTerm: number
   storeIncarnation: string | null
   readonly machines: Map<VmId, Machine>
   /** Starts up to these epochs are void in this session. */
@@ -79,9 +88,11 @@ export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): 
     isWithoutStorage: false,
     isOff: false,
     failsStarts: false,
+    isOutrun: false,
     configurationRevision: 0,
     firewall: openFirewall,
     highestKnownRevision: 0,
+    highestKnownTerm: 0,
     storeIncarnation: null,
     machines: new Map(),
     released: new Map(),
@@ -105,9 +116,12 @@ export function makeMachine(order: MachineOrder, epoch: number, phase: MachinePh
     image: null,
     move: { state: 'none', looks: 0, targetId: undefined, copied: [] },
     isHandedOver: false,
+    isOutrun: false,
     copyLooks: 0,
     isArriving: false,
     isWhole: false,
+    isFollowed: false,
+    lost: null,
   }
 }
 
@@ -137,6 +151,7 @@ export function reportOf(vmId: VmId, machine: Machine): MachineReport {
     leased: order.leased,
     crashes: 0,
     wantsOtherHost,
+    isHandedOver: machine.isHandedOver,
     recovery: {
       configuration: configurationOf(order),
       service: phase === 'running' ? machine.service : 'unprobed',

@@ -27,23 +27,26 @@ type MoveOrders =
   | 'abandonDeparture'
   | 'expectArrival'
   | 'completeArrival'
+  | 'abandonArrival'
 
 /** How often its progress is asked for until it is through. */
 const looksUntilSent = 3
+const looksUntilFollowed = 6
 
 export function fakeMoves({ hosts, disks, reach, held, become }: MoveFakes): Pick<AgentPort, MoveOrders> {
   const report = (machine: Machine): DepartureReport => ({
     state: machine.move.state,
-    method: 'precopy',
+    method: machine.isOutrun ? 'post-copy' : 'precopy',
     transferredBytes: 2 ** 20,
     remainingBytes: 0,
     totalBytes: 2 ** 20,
     dirtyBytesPerSecond: 0,
     disks: null,
-    stoppedAtMs: machine.move.state === 'sent' ? 0 : null,
+    stoppedAtMs: machine.isHandedOver ? 0 : null,
+    wasServing: machine.service === 'correct',
     detail: machine.move.state === 'failed' ? 'the stream broke off' : '',
   })
-  /** It has all gone over if the other end is there to take it. */
+  /** It has all gone over if the other end is there to take it; or the rest follows, when its guest outruns it. */
   const step = (host: FakeHost, vmId: VmId, machine: Machine) => {
     if (machine.move.state !== 'moving' || (machine.move.looks += 1) < looksUntilSent) return
     const target = hosts.get(machine.move.targetId ?? '')
@@ -56,10 +59,24 @@ export function fakeMoves({ hosts, disks, reach, held, become }: MoveFakes): Pic
       const [from, to] = [machine, arrival].map(({ order }) => order.disks.find((disk) => disk.volumeId === volumeId))
       if (from !== undefined && to !== undefined) disks.copy(volumeId, from.storageId, to.storageId)
     }
-    arrival.isWhole = true
-    machine.move.state = 'sent'
+    arrival.isWhole = !host.isOutrun
+    arrival.isFollowed = host.isOutrun
+    machine.isOutrun = host.isOutrun
+    machine.move.state = host.isOutrun ? 'following' : 'sent'
     machine.isHandedOver = true
     become(host, vmId, 'frozen')
+  }
+  /** What follows a machine comes from where it stands still, a bit with each look. Where that is gone, its host finds out at once. */
+  const follow = (vmId: VmId, machine: Machine) => {
+    if (machine.isWhole || machine.lost !== null) return
+    const source = [...hosts.values()].find((host) => host.machines.get(vmId)?.isHandedOver === true)
+    const old = source?.machines.get(vmId)
+    if (source === undefined || source.isCut) return
+    if (source.isOff || old?.move.state !== 'following') machine.lost = 'the stream broke off'
+    else if ((old.move.looks += 1) >= looksUntilFollowed) {
+      machine.isWhole = true
+      old.move.state = 'sent'
+    }
   }
   return {
     prepareDeparture: (spec, { vmId, authority, epoch }) =>
@@ -100,17 +117,25 @@ export function fakeMoves({ hosts, disks, reach, held, become }: MoveFakes): Pic
       reach({ spec, call: 'expectArrival', authority }, (host) => {
         if (epoch <= (host.released.get(machine.vmId) ?? 0))
           throw new DialtoneError('stale-epoch', `${machine.name} was released here`)
-        if (host.machines.get(machine.vmId)?.epoch === epoch) return
+        if (host.machines.get(machine.vmId)?.epoch === epoch) return { canPostCopy: true }
         host.machines.set(machine.vmId, { ...makeMachine(machine, epoch, 'starting'), isArriving: true })
+        return { canPostCopy: true }
       }),
     completeArrival: (spec, { vmId, authority, epoch }) =>
       reach({ spec, call: 'completeArrival', authority }, (host) => {
         const machine = held(host, vmId, epoch)
-        if (machine.phase === 'running') return { resumedAtMs: 1 }
-        if (!machine.isWhole) throw new DialtoneError('wrong-state', 'it did not arrive here')
-        machine.isArriving = false
-        become(host, vmId, 'running')
-        return { resumedAtMs: 1 }
+        if (machine.phase !== 'running') {
+          if (!machine.isWhole && !machine.isFollowed) throw new DialtoneError('wrong-state', 'it did not arrive here')
+          machine.isArriving = false
+          become(host, vmId, 'running')
+        }
+        follow(vmId, machine)
+        return { resumedAtMs: 1, answeredAtMs: 2, isWhole: machine.isWhole, lost: machine.lost }
+      }),
+    abandonArrival: (spec, { vmId, authority, epoch, reason }) =>
+      reach({ spec, call: 'abandonArrival', authority }, (host) => {
+        const machine = held(host, vmId, epoch)
+        if (!machine.isWhole) machine.lost ??= reason
       }),
   }
 }

@@ -7,7 +7,7 @@ import { type HypervisorFixture, isDialtoneError, patienceMs, testWith, within }
 import type { MachineDefinition } from './hypervisor.ts'
 import { type } from './memory-image.contract.ts'
 
-const options = { pauseLimitMs: 100, isLive: true } as const
+const options = { pauseLimitMs: 100, isLive: true, canPostCopy: false } as const
 
 export function diskMirrorContract(name: string, makeFixture: () => Promise<HypervisorFixture>): void {
   const withFixture = testWith(makeFixture)

@@ -177,6 +177,11 @@ export type RunningMachine = {
   onEvent(listener: (event: MachineEvent) => void): void
   /** What it got while it ran: disks in the order of their ports, and whether memory. */
   plugged(): Promise<{ readonly volumeIds: readonly string[]; readonly hasMemory: boolean }>
+  /**
+   * How it came here from another process, as an agent that did not see it can tell: not at all, or it is not all here yet, or all is here.
+   * `torn`: it may run, but the rest of its memory was to follow, and nobody is there any more who brings it.
+   */
+  arrivalState(): Promise<'none' | 'awaited' | 'whole' | 'torn'>
   /** Begins to send it to another process while it runs. On failure it runs on. */
   send(options: SendOptions): Promise<OutgoingMachine>
   /** Forgets the machine without touching it: closes sockets and timers of this process. */
@@ -192,8 +197,15 @@ export type IncomingMachine = {
   readonly stream: Duplex
   /** Leads to one of its disks that are copied here: for a mirror at the machine's source. */
   diskStream(volumeId: string): Promise<Duplex>
-  /** Resolves when memory and devices are whole: from then on no disk is written from its source. Rejects when the stream broke off, and the process ends then. */
+  /** Whether it can run before all of its memory is here. */
+  readonly canPostCopy: boolean
+  /**
+   * Resolves when it has what it needs to run: from then on no disk is written from its source. Rejects when the stream broke off, and the
+   * process ends then.
+   */
   readonly loaded: Promise<void>
+  /** Resolves when all of its memory is here. Rejects when the rest of it will never come: what runs here stands still sooner or later. */
+  readonly whole: Promise<void>
   /** Resolves when its vCPUs run here, with the wall clock. */
   readonly resumedAtMs: Promise<number>
 }

@@ -6,7 +6,7 @@ import { type HypervisorFixture, isDialtoneError, patienceMs, testWith, within }
 import type { MachineDefinition } from './hypervisor.ts'
 import { type } from './memory-image.contract.ts'
 
-const options = { pauseLimitMs: 100, isLive: true } as const
+const options = { pauseLimitMs: 100, isLive: true, canPostCopy: true } as const
 
 export function movingMachineContract(name: string, makeFixture: () => Promise<HypervisorFixture>): void {
   const withFixture = testWith(makeFixture)
@@ -33,6 +33,37 @@ export function movingMachineContract(name: string, makeFixture: () => Promise<H
       })
     }
 
+    withFixture('runs at its destination before its memory is there, and that follows it', async (fixture) => {
+      const { source, definition } = await startTyping(fixture)
+      const { incoming } = await openDestination(fixture, definition)
+      assert.equal(incoming.canPostCopy, true)
+      const outgoing = await source.send(options)
+      joinStreams(outgoing.stream, incoming.stream)
+      await outgoing.postCopy(2 ** 26)
+      await within(outgoing.stopped)
+      await outgoing.finish()
+      await within(incoming.loaded)
+      assert.deepEqual([await source.state(), await incoming.machine.state()], ['paused', 'paused'])
+      await incoming.machine.resume()
+      await within(Promise.all([outgoing.followed(), incoming.whole]))
+      await source.kill(patienceMs)
+      assert.equal(await incoming.machine.arrivalState(), 'whole')
+      assert.equal(await type(incoming.machine, '?'), 'x')
+      await incoming.machine.kill(patienceMs)
+    })
+
+    withFixture('has lost its memory when its source dies before all of it has followed', async (fixture) => {
+      const { source, definition } = await startTyping(fixture)
+      const { incoming } = await openDestination(fixture, definition)
+      const outgoing = await source.send(options)
+      joinStreams(outgoing.stream, incoming.stream)
+      await outgoing.postCopy(2 ** 26)
+      await within(outgoing.stopped)
+      fixture.killFromOutside(source)
+      await assert.rejects(within(Promise.all([incoming.loaded, incoming.whole])), isDialtoneError('hypervisor-failed'))
+      await incoming.machine.kill(patienceMs)
+    })
+
     withFixture('is adopted at its destination by the next agent', async (fixture) => {
       const { source, definition } = await startTyping(fixture)
       const { incoming, shape } = await openDestination(fixture, definition)
@@ -44,6 +75,7 @@ export function movingMachineContract(name: string, makeFixture: () => Promise<H
       await incoming.machine.resume()
       incoming.machine.detach()
       const adopted = await fixture.nextAgent().adopt(shape.runDirectory, shape.cgroupDirectory)
+      assert.equal(await adopted?.arrivalState(), 'whole')
       assert.deepEqual([adopted?.pid, await adopted?.state()], [incoming.machine.pid, 'running'])
       await adopted?.kill(patienceMs)
     })

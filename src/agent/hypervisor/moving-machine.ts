@@ -9,6 +9,8 @@ export type SendOptions = {
   readonly pauseLimitMs: number
   /** False: it stands still before its first page is sent. */
   readonly isLive: boolean
+  /** The other end can take the rest of its memory while it runs there. */
+  readonly canPostCopy: boolean
 }
 
 export type SendProgress = {
@@ -32,8 +34,15 @@ export type OutgoingMachine = {
   allowPause(limitMs: number): Promise<void>
   /** Lets it stand still now, so that what is left only shrinks. */
   stop(): Promise<void>
-  /** Sends what is left. When it resolves, the other end has all of it; the machine stands still here and has let go of its disks. */
+  /** Lets it stand still now, and what is left follow after `finish`, at this speed. There is no way back from there. */
+  postCopy(bytesPerSecond: number): Promise<void>
+  /**
+   * Sends what is left, or after `postCopy` all but memory. When it resolves, the machine stands still here and has let go of its disks, and
+   * the other end has all of it, or is about to have what it needs to run.
+   */
   finish(): Promise<void>
+  /** Resolves when the other end has all of its memory: after `finish`, at once unless it is to follow. */
+  followed(): Promise<void>
   /** Calls it off, whatever has become of it. The machine is not let run by this: `resume` does. */
   cancel(): Promise<void>
 }

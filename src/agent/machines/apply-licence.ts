@@ -1,12 +1,14 @@
 /** What a machine's licence asks for: freeze when it is about to end, go on when it is back, die when a pill was read. */
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
+import { guardMachine } from './guard-machine.ts'
 import { become, enqueue, type Keeping, whenStill } from './keeping.ts'
 import { sharedStoragesOf } from './launch-machine.ts'
 import { release } from './machine-life.ts'
 
 export async function applyLicence(keeping: Keeping): Promise<void> {
   const { record, ports, phase } = keeping
-  if (!record.machine.leased || keeping.running === undefined) return
+  if (keeping.running === undefined) return
+  if (!record.machine.leased) return thawIfDue(keeping)
   // A release that could not reap it is tried again: what was released is not to live.
   if (keeping.isReleased) return release(keeping, 'its release was tried again')
   const verdict = ports.licences.judge(sharedStoragesOf(record.machine, ports), ports.clock.bootTimeMs())
@@ -14,16 +16,14 @@ export async function applyLicence(keeping: Keeping): Promise<void> {
   if (verdict.kind === 'freeze' && phase === 'running') {
     return enqueue(keeping, () => whenStill(keeping, 'running', (machine) => freeze(keeping, machine)))
   }
-  // What was handed over may run elsewhere by now: a licence alone doesn't let it go on.
-  if (verdict.kind === 'licensed' && phase === 'frozen' && record.handedOverTo === null) {
-    return enqueue(keeping, () => whenStill(keeping, 'frozen', (machine) => thaw(keeping, machine)))
-  }
+  if (verdict.kind === 'licensed') return thawIfDue(keeping)
 }
 
-/** Puts it under the watchdog's guard, as frozen or not; resolves when the watchdog knows. */
-export async function guardMachine({ vmId, record, ports }: Keeping, isFrozen: boolean): Promise<void> {
-  const storageIds = sharedStoragesOf(record.machine, ports)
-  await ports.licences.guard(vmId, { storageIds, cgroupDirectory: ports.cgroups.directory(vmId), isFrozen })
+/** What was handed over may run elsewhere by now: a licence alone doesn't let it go on. */
+async function thawIfDue(keeping: Keeping): Promise<void> {
+  const { record, ports, phase, thawsAtMs } = keeping
+  if (phase !== 'frozen' || record.handedOverTo !== null || ports.clock.bootTimeMs() < thawsAtMs) return
+  return enqueue(keeping, () => whenStill(keeping, 'frozen', (machine) => thaw(keeping, machine)))
 }
 
 /**

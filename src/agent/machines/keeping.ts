@@ -47,6 +47,8 @@ export type Keeping = {
   /** Who hears what the prober sees. */
   onProbe: ((change: ProbeChange) => void) | undefined
   service: ServiceState
+  /** When it was first seen to serve in this life, by the wall clock. */
+  servesSince: Date | undefined
   failure: Failure | undefined
   /** When it failed lately, but for failures on purpose. */
   failureTimesMs: readonly number[]
@@ -60,6 +62,8 @@ export type Keeping = {
   guestShutdown: boolean
   running: RunningMachine | undefined
   crashes: number
+  /** A frozen one is not let run before this. */
+  thawsAtMs: number
   /** The ladder's next rung is another host. */
   wantsOtherHost: boolean
   queue: Promise<unknown>
@@ -93,6 +97,7 @@ export function beginKeeping(
     prober: undefined,
     onProbe: undefined,
     service: 'unprobed',
+    servesSince: undefined,
     failure: undefined,
     failureTimesMs: [],
     earlierAttempts: [],
@@ -103,6 +108,7 @@ export function beginKeeping(
     guestShutdown: false,
     running: undefined,
     crashes: 0,
+    thawsAtMs: -Infinity,
     wantsOtherHost: false,
     queue: from.after,
     isReleased: false,
@@ -159,6 +165,13 @@ export async function tidyAfterDeath(keeping: Keeping): Promise<void> {
   ports.licences.unguard(vmId)
 }
 
+/** Ends a process whose memory is not whole and never will be. */
+export async function endTorn(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  keeping.running = undefined
+  await machine.kill(reapWithinMs)
+  machine.detach()
+}
+
 /** Does the work if the machine runs and is still in this phase when its turn comes. */
 export async function whenStill(
   keeping: Keeping,
@@ -181,6 +194,7 @@ export function reportOf(keeping: Keeping): MachineReport {
     guestShutdown: keeping.guestShutdown,
     leased: record.machine.leased,
     crashes: keeping.crashes,
+    isHandedOver: record.handedOverTo !== null,
     wantsOtherHost: keeping.wantsOtherHost,
     recovery: {
       configuration: configurationOf(record.machine),

@@ -16,12 +16,14 @@ import {
   type FakeMachine,
   type FakeSpare,
   type FakeWorld,
+  type FakeWorldOptions,
 } from '../hypervisor/fake/fake-world.ts'
 import type { Hypervisor, RunningMachine } from '../hypervisor/hypervisor.ts'
 import { createFakeNetwork, type FakeNetwork } from '../network/fake/fake-network.ts'
 import type { CheckAnswer } from '../probes/prober.ts'
 import { clearedSlotsInMemory } from '../protection/cleared-slots.fixture.ts'
 import { createLicenceKeeper, type LicenceKeeper } from '../protection/licence-keeper.ts'
+import { hashFile } from '../recovery/hash-file.ts'
 import { createRecoveryJournal } from '../recovery/recovery-journal.ts'
 import { createFakeStorageWorld, type FakeStorage, type FakeStorageWorld } from '../storage/fake/fake-storage.ts'
 import { createVirtualClock, type VirtualClock } from '../virtual-clock.fixture.ts'
@@ -130,10 +132,14 @@ export function sampleOrder(changes: Partial<MachineOrder> = {}): MachineOrder {
 
 const licenceEveryMs = 80
 
-export async function createMachineHost(timings: Timings = defaultTimings): Promise<MachineHost> {
+export async function createMachineHost(
+  timings: Timings = defaultTimings,
+  guests: Pick<FakeWorldOptions, 'isOutrunning' | 'followMs'> = {},
+): Promise<MachineHost> {
   const clock = createVirtualClock(undefined, areFilesRead)
   const sleepOn = (delayMs: number) => clock.sleep(delayMs)
-  const world = createFakeWorld({ wait: sleepOn, wallTime: () => clock.wallTime(), writeFile: writeFileInFolder })
+  const wallTime = () => clock.wallTime()
+  const world = createFakeWorld({ wait: sleepOn, wallTime, writeFile: writeFileInFolder, ...guests })
   const storageWorld = createFakeStorageWorld({ shared: true, sleep: sleepOn, now: () => clock.wallTime() })
   const storage = storageWorld.storageOf('ada')
   for (const volumeId of [rootId, dataId])
@@ -169,6 +175,7 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
       link,
       logger,
       timings,
+      agentPid: 1,
       clearedSlots: clearedSlotsInMemory(),
       earlierClearedByMs: 0,
     })
@@ -241,6 +248,7 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
         randomNumbers += 1
         return createHash('sha512').update(`random ${randomNumbers}`).digest().subarray(0, count)
       },
+      hashFile,
       openStreamTo: () => host.openStream(),
       openDiskStreamTo: () => host.openDiskStream(),
       sendSignal(pid, signalName) {

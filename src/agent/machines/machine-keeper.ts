@@ -3,7 +3,7 @@
  * stopped or released by order.
  */
 import type { Duplex } from 'node:stream'
-import type { Departing, DepartureReport } from '../../model/agent-protocol/migration-orders.ts'
+import type { ArrivalEnd, Departing, DepartureReport } from '../../model/agent-protocol/migration-orders.ts'
 import type { VolumeMirror } from '../../model/agent-protocol/volume-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId, VolumeId } from '../../model/ids.ts'
@@ -13,7 +13,15 @@ import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { Rung } from '../../model/recovery/recovery-policy.ts'
 import type { MachinePhase, MachineReport } from '../../model/vm.ts'
 import type { MachineState, RunningMachine } from '../hypervisor/hypervisor.ts'
-import { type ArrivalWish, completeArrival, expectArrival, takeDiskStream, takeStream } from '../migration/arrival.ts'
+import {
+  type ArrivalWish,
+  abandonArrival,
+  adoptArrival,
+  completeArrival,
+  expectArrival,
+  takeDiskStream,
+  takeStream,
+} from '../migration/arrival.ts'
 import {
   abandonDeparture,
   type DepartureWish,
@@ -29,8 +37,9 @@ import { bootDisksOf } from '../recovery/machine-shape.ts'
 import { captureRunning } from '../recovery/serve-after-start.ts'
 import type { SpareKeeper } from '../recovery/spare-keeper.ts'
 import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
-import { applyLicence, guardMachine } from './apply-licence.ts'
+import { applyLicence } from './apply-licence.ts'
 import { changeDisc, type DiscChange } from './change-disc.ts'
+import { guardMachine } from './guard-machine.ts'
 import {
   become,
   beginKeeping,
@@ -54,6 +63,7 @@ import {
 } from './machine-life.ts'
 import type { MachinePorts } from './machine-ports.ts'
 import type { MachineRecord } from './machine-record.ts'
+import { standStillForStorage } from './storage-error.ts'
 
 export type MachineKeeper = {
   report(): MachineReport
@@ -66,6 +76,8 @@ export type MachineKeeper = {
   start(machine: MachineOrder, epoch: number): void
   /** Takes over a process that an earlier agent started. */
   adopt(running: RunningMachine): Promise<void>
+  /** Takes over a process to which a machine came under an earlier agent, and that waits for the leader's word. */
+  adoptArrival(running: RunningMachine): Promise<void>
   /** Starts it again under the next incarnation: its process died while no agent was there. */
   restartOnTheSpot(): void
   shutDown(): Promise<void>
@@ -95,11 +107,14 @@ export type MachineKeeper = {
   depart(wish: DepartureWish): DepartureReport
   followDeparture(waitMs: number): Promise<DepartureReport>
   abandonDeparture(isAloneHere: boolean): Promise<void>
-  /** Under a new epoch; resolves when a process waits for it. */
-  expectArrival(order: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number }): Promise<void>
+  /** Under a new epoch; resolves when a process waits for it, and tells what that one can. */
+  expectArrival(
+    order: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number },
+  ): Promise<{ readonly canPostCopy: boolean }>
   takeStream(callerId: HostId | undefined): Promise<Duplex>
   takeDiskStream(from: { readonly callerId: HostId | undefined; readonly volumeId: VolumeId }): Promise<Duplex>
-  completeArrival(): Promise<number | null>
+  completeArrival(): Promise<ArrivalEnd>
+  abandonArrival(why: string): Promise<void>
 }
 
 /**
@@ -121,6 +136,7 @@ export function createMachineKeeper(
     running: () => keeping.running,
     start: (machine, epoch) => start(keeping, machine, epoch),
     adopt: (running) => enqueue(keeping, () => adopt(keeping, running)),
+    adoptArrival: (running) => enqueue(keeping, () => adoptArrival(keeping, running)),
     restartOnTheSpot: () =>
       inBackground(keeping, () => enqueue(keeping, () => recoverDead(keeping, 'it was dead when the agent came back'))),
     shutDown: () => enqueue(keeping, () => shutDown(keeping)),
@@ -148,6 +164,7 @@ export function createMachineKeeper(
     takeStream: (callerId) => takeStream(keeping, callerId),
     takeDiskStream: (from) => takeDiskStream(keeping, from),
     completeArrival: () => completeArrival(keeping),
+    abandonArrival: (why) => abandonArrival(keeping, why),
     async applyLicence() {
       if (isApplying) return
       isApplying = true
@@ -173,7 +190,7 @@ function beginOrder(keeping: Keeping, epoch: number): void {
 
 async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
   keeping.running = running
-  if (keeping.record.machine.leased) await guardMachine(keeping, false)
+  await guardMachine(keeping, false)
   // One that doesn't answer at the moment is there all the same: it is guarded, followed and can be killed.
   const state = await running.state().catch(() => 'running' as const)
   const phase = phaseOf(keeping, state)
@@ -182,8 +199,9 @@ async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
   if (phase === 'frozen' && !isHandedOver)
     inBackground(keeping, () => enqueue(keeping, () => settleStart(keeping, running)))
   become(keeping, phase, 're-adopted')
-  if (phase === 'frozen' && keeping.record.machine.leased) await guardMachine(keeping, true)
+  if (phase === 'frozen') await guardMachine(keeping, true)
   inBackground(keeping, () => goOnWith(keeping, running))
+  if (state === 'io-error') inBackground(keeping, () => enqueue(keeping, () => standStillForStorage(keeping, running)))
 }
 
 function phaseOf({ record }: Keeping, state: MachineState): MachinePhase {
@@ -233,6 +251,8 @@ async function shutDown(keeping: Keeping): Promise<void> {
   if (running === undefined) {
     // The leader takes a stop as a proof: also what an earlier attempt could not reap has to be gone.
     await tidyAfterDeath(keeping)
+    // Prepared for a recovery that nobody wants any more.
+    await keeping.spare.drop()
     return become(keeping, 'stopped', 'stopped by order')
   }
   if (keeping.phase === 'paused') await running.resume()

@@ -12,6 +12,7 @@ import { endWatch, hurryWatch } from '../recovery/watch-service.ts'
 import { become, enqueue, type Keeping, nowIso, reapWithinMs, tidyAfterDeath, writeRecord } from './keeping.ts'
 import { noteWriterDied, untilLanded } from './last-writes.ts'
 import { boot, clone, isWanted, resume, type Start, type StartOutcome, tidyEarlierProcess } from './machine-starts.ts'
+import { standStillForStorage } from './storage-error.ts'
 
 /** How long a restart on the spot waits for a licence before it looks again. */
 const licenceRetryMs = 100
@@ -27,8 +28,8 @@ export async function startByOrder(keeping: Keeping, machine: MachineOrder, epoc
   endWatch(keeping)
   await tidyAfterDeath(keeping)
   forgetFailures(keeping)
-  const began = { incarnation: 0, confirmed: false, wanted: 'running', isPaused: false, handedOverTo: null } as const
-  await writeRecord(keeping, { machine, epoch, ...began })
+  const began = { incarnation: 0, confirmed: false, isArriving: false, wanted: 'running', isPaused: false } as const
+  await writeRecord(keeping, { machine, epoch, ...began, handedOverTo: null })
   if (machine.start === 'clone') return afterOrderedStart(keeping, await clone(keeping, 'ordered'))
   await findImage(keeping)
   if (machine.start === 'resume' && imageFor(keeping) !== undefined) {
@@ -49,6 +50,7 @@ export function forgetFailures(keeping: Keeping): void {
   keeping.wantsOtherHost = false
   keeping.crashes = 0
   keeping.guestShutdown = false
+  keeping.servesSince = undefined
   keeping.departure = undefined
   keeping.volumeMirror = undefined
   keeping.image.isCapturing = false
@@ -172,6 +174,8 @@ export async function beginLife(
 
 function followToItsEnd(keeping: Keeping, machine: RunningMachine): void {
   machine.onEvent((event) => {
+    if (event.kind === 'state' && event.state === 'io-error')
+      inBackground(keeping, () => enqueue(keeping, () => standStillForStorage(keeping, machine)))
     const why = whyOf(event)
     if (machine !== keeping.running || why === undefined) return
     hurryWatch(keeping, why.detail)
@@ -196,6 +200,9 @@ function serviceFailed(keeping: Keeping, machine: RunningMachine, detail: string
 
 /** Begins the recovery of a machine whose process still lives. */
 async function failNow(keeping: Keeping, machine: RunningMachine, why: Why): Promise<void> {
+  // A guest that can't hear its power button any more is down for all that matters.
+  const isToBeDown = keeping.record.wanted === 'stopped' && keeping.phase === 'stopping'
+  if (isToBeDown && machine === keeping.running && !keeping.isReleased) return machine.kill(reapWithinMs)
   const isOver = machine !== keeping.running || keeping.isReleased || keeping.record.wanted === 'stopped'
   if (isOver || keeping.phase !== 'running') return
   beginFailure(keeping, why)

@@ -12,6 +12,7 @@ const record: MachineRecord = {
   incarnation: 1,
   bootId: 'boot-1',
   confirmed: true,
+  isArriving: false,
   wanted: 'running',
   isPaused: false,
   process: 'web-1',

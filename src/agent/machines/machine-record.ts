@@ -16,6 +16,8 @@ export const machineRecordSchema = z.object({
   bootId: z.string(),
   /** False until the vCPUs were let run once under this epoch: an unconfirmed start is void for the next session. */
   confirmed: z.boolean(),
+  /** It comes from another host while it runs: until it is confirmed, it waits for the leader's word, also through the next agent. */
+  isArriving: z.boolean().default(false),
   /** Name of the run directory of its process. */
   process: z.string().regex(/^[a-z0-9-]+$/),
   tapName: z.string(),

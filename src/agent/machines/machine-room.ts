@@ -3,6 +3,7 @@ import { DialtoneError } from '../../model/dialtone-error.ts'
 import { type SessionId, type VmId, vmIdSchema } from '../../model/ids.ts'
 import type { MachineOrder, OrderAuthority } from '../../model/machine-order.ts'
 import type { MachineReport } from '../../model/vm.ts'
+import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { ArrivalWish } from '../migration/arrival.ts'
 import { removeLayersOf, removeLeftLayers } from '../recovery/remove-left-layers.ts'
 import { createStandbyRoom, type StandbyRoom } from '../recovery/standby-room.ts'
@@ -24,15 +25,17 @@ export type MachineRoom = {
   /** What this host would take over. */
   readonly standbys: StandbyRoom
   highestEpoch(): number
+  /** The newest leader's term that an order came with; 0 before the first. */
+  highestTerm(): number
   start(machine: MachineOrder, order: { readonly authority: OrderAuthority; readonly epoch: number }): MachineReport
-  /** This machine is going to be sent here. Resolves when a process waits for it. */
+  /** This machine is going to be sent here. Resolves when a process waits for it, and tells what that one can. */
   expectArrival(
     order: ArrivalWish & {
       readonly authority: OrderAuthority
       readonly epoch: number
       readonly machine: MachineOrder
     },
-  ): Promise<void>
+  ): Promise<{ readonly canPostCopy: boolean }>
   /** The machine whose order this is for; throws `session-void`, `stale-epoch` or `not-found`. */
   keeperFor(vmId: VmId, order: { readonly authority: OrderAuthority; readonly epoch: number }): MachineKeeper
   keeper(vmId: VmId): MachineKeeper | undefined
@@ -51,7 +54,7 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
   const keepers = new Map<VmId, MachineKeeper>()
   /** Starts up to this epoch are void here, whatever order may still be under way. */
   const releasedUpTo = new Map<VmId, number>()
-  const checkAuthority = createAuthorityCheck(session)
+  const { check: checkAuthority, highestTerm } = createAuthorityCheck(session)
   const clearing = createClearing(ports)
   const standbys = createStandbyRoom(ports)
 
@@ -73,15 +76,14 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
     adoptAll: () => adoptAll(keepers, standbys, ports),
     orders: () => [...keepers.values()].map((keeper) => keeper.record().machine),
     reports: () => [...keepers.values()].map((keeper) => keeper.report()),
+    highestTerm,
     highestEpoch: () => Math.max(0, ...[...keepers.values()].map((keeper) => keeper.epoch()), ...releasedUpTo.values()),
     start(machine, order) {
       const { keeper, isNew } = keeperOfOrder(machine, order)
       if (isNew) keeper.start(machine, order.epoch)
       return keeper.report()
     },
-    async expectArrival(order) {
-      await keeperOfOrder(order.machine, order).keeper.expectArrival(order)
-    },
+    expectArrival: async (order) => keeperOfOrder(order.machine, order).keeper.expectArrival(order),
     keeperFor(vmId, { authority, epoch }) {
       checkAuthority(authority)
       const keeper = keepers.get(vmId)
@@ -213,9 +215,9 @@ async function endOldSpares(records: readonly MachineRecord[], ports: MachinePor
 }
 
 /** Orders count only for this session, and never of an older term than was heard of. */
-function createAuthorityCheck(session: SessionId): (authority: OrderAuthority) => void {
+function createAuthorityCheck(session: SessionId) {
   let highestTerm = 0
-  return (authority) => {
+  const check = (authority: OrderAuthority): void => {
     if (authority.session !== session) {
       throw new DialtoneError(
         'session-void',
@@ -230,6 +232,7 @@ function createAuthorityCheck(session: SessionId): (authority: OrderAuthority) =
     }
     highestTerm = authority.term
   }
+  return { check, highestTerm: () => highestTerm }
 }
 
 async function adoptOne(
@@ -244,6 +247,11 @@ async function adoptOne(
       ports.logger.error('machine.not-adopted', { vmId, error })
       return undefined
     })
+  if (!record.confirmed && running !== undefined && record.isArriving && (await isAllHere(running))) {
+    const keeper = createMachineKeeper(record, ports, { spare: standbys.spareOf(vmId) })
+    keepers.set(vmId, keeper)
+    return keeper.adoptArrival(running)
+  }
   if (!record.confirmed) {
     // Its vCPUs never ran and its order belonged to an earlier session: the leader will order anew.
     await ports.cgroups.kill(vmId, reapWithinMs)
@@ -258,10 +266,22 @@ async function adoptOne(
   }
   const keeper = createMachineKeeper(record, ports, { spare: standbys.spareOf(vmId) })
   keepers.set(vmId, keeper)
-  if (running !== undefined) return keeper.adopt(running)
+  const isTorn = running !== undefined && record.handedOverTo === null && (await lacksMemory(running))
+  if (running !== undefined && !isTorn) return keeper.adopt(running)
+  running?.detach()
   // A process that could not be reached is not a process that is gone: only an empty cgroup says so.
   await ports.cgroups.kill(vmId, reapWithinMs)
   if (record.wanted === 'running' && record.handedOverTo === null) keeper.restartOnTheSpot()
+}
+
+/** It came while the earlier agent was there. The leader may have made it this host's already: nobody else has its memory then. */
+async function isAllHere(running: RunningMachine): Promise<boolean> {
+  return (await running.arrivalState().catch(() => 'none' as const)) === 'whole'
+}
+
+/** The rest of it was on its way when the earlier agent ended, by whom it came. One that doesn't answer is believed to be whole. */
+async function lacksMemory(running: RunningMachine): Promise<boolean> {
+  return (await running.arrivalState().catch(() => 'none' as const)) === 'torn'
 }
 
 function newRecord(machine: MachineOrder, epoch: number, bootId: string): MachineRecord {
@@ -271,6 +291,7 @@ function newRecord(machine: MachineOrder, epoch: number, bootId: string): Machin
     incarnation: 0,
     bootId,
     confirmed: false,
+    isArriving: false,
     wanted: 'running',
     isPaused: false,
     process: 'none',

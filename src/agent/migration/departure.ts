@@ -13,22 +13,33 @@ import type {
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { unloggedMemory } from '../../model/guest.ts'
 import { volumeIdSchema } from '../../model/ids.ts'
-import { chooseMethod, longestMoveMs, nextStep, pauseLimitMs } from '../../model/migration/migration-method.ts'
+import {
+  chooseMethod,
+  followingBytesPerSecond,
+  longestMoveMs,
+  nextStep,
+  pauseLimitMs,
+} from '../../model/migration/migration-method.ts'
 import { joinStreams } from '../../transport/join-streams.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { OutgoingMachine } from '../hypervisor/moving-machine.ts'
-import { guardMachine } from '../machines/apply-licence.ts'
-import { become, enqueue, type Keeping, writeRecord } from '../machines/keeping.ts'
+import { guardMachine } from '../machines/guard-machine.ts'
+import { become, endTorn, enqueue, type Keeping, writeRecord } from '../machines/keeping.ts'
 import { sharedStoragesOf } from '../machines/launch-machine.ts'
 import { recoverDead } from '../machines/machine-life.ts'
 import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
 import { mirrorDisks } from './disk-mirrors.ts'
 import type { Departure } from './moving.ts'
 
-const lookEveryMs = 100
+const lookEveryMs = 40
 
 /** `copied`: disks that go with it. */
-export type DepartureWish = { readonly target: DepartureTarget; readonly copied: readonly CopiedDisk[] }
+export type DepartureWish = {
+  readonly target: DepartureTarget
+  readonly copied: readonly CopiedDisk[]
+  /** The other end can let it run before all of its memory is there. */
+  readonly canPostCopy: boolean
+}
 
 /** Keeps it as it is: no image is captured and no disk comes or goes until it has left, or stays. */
 export function prepareDeparture(keeping: Keeping): Promise<Departing> {
@@ -51,7 +62,9 @@ export function prepareDeparture(keeping: Keeping): Promise<Departing> {
       outgoing: undefined,
       mirrors: undefined,
       stoppedAtMs: null,
+      wasServing: false,
       isCalledOff: false,
+      mayRunThere: Promise.withResolvers(),
       over: Promise.resolve(),
     }
     const { volumeIds } = await running.plugged()
@@ -60,23 +73,23 @@ export function prepareDeparture(keeping: Keeping): Promise<Departing> {
 }
 
 /** Begins to send it. Doing it twice is once. */
-export function depart(keeping: Keeping, { target, copied }: DepartureWish): DepartureReport {
+export function depart(keeping: Keeping, wish: DepartureWish): DepartureReport {
   const { departure } = keeping
   if (departure === undefined) throw new DialtoneError('wrong-state', 'its departure was not prepared here')
   if (departure.state === 'prepared') {
     departure.state = 'moving'
-    departure.over = send(keeping, departure, { target, copied }).catch((error: unknown) =>
-      fail(keeping, departure, error),
-    )
+    departure.over = send(keeping, departure, wish).catch((error: unknown) => fail(keeping, departure, error))
   }
   return reportDeparture(keeping)
 }
 
-/** How far it is, when it is over or this time has passed. */
+/** How far it is: as soon as it may run at the other end or is over, or when this time has passed. */
 export async function followDeparture(keeping: Keeping, waitMs: number): Promise<DepartureReport> {
   const { departure, ports } = keeping
   const timer = new AbortController()
-  if (departure?.state === 'moving') await Promise.race([departure.over, ports.clock.sleep(waitMs, timer.signal)])
+  const { over, mayRunThere } = departure ?? {}
+  if (departure?.state === 'moving')
+    await Promise.race([over, mayRunThere?.promise, ports.clock.sleep(waitMs, timer.signal)])
   timer.abort()
   return reportDeparture(keeping)
 }
@@ -102,10 +115,16 @@ export async function abandonDeparture(keeping: Keeping, isAloneHere: boolean): 
     if (wasHandedOver) await writeRecord(keeping, { handedOverTo: null })
     endDeparture(keeping)
     const { running } = keeping
-    if (running !== undefined) return goOn(keeping, running)
+    if (running !== undefined && !(wasHandedOver && (await isGivenAway(running)))) return goOn(keeping, running)
+    if (running !== undefined) await endTorn(keeping, running)
     if (wasHandedOver && keeping.record.wanted === 'running')
-      await recoverDead(keeping, 'its process died while it was being moved')
+      await recoverDead(keeping, 'its memory was lost while it was being moved')
   })
+}
+
+/** Some of its memory may be at the other end only: QEMU never lets it go on. */
+async function isGivenAway(machine: RunningMachine): Promise<boolean> {
+  return (await machine.arrivalState().catch(() => 'none' as const)) === 'torn'
 }
 
 export function reportDeparture({ departure }: Keeping): DepartureReport {
@@ -119,11 +138,13 @@ export function reportDeparture({ departure }: Keeping): DepartureReport {
     dirtyBytesPerSecond: progress?.dirtyBytesPerSecond ?? 0,
     disks: departure?.mirrors?.progress() ?? null,
     stoppedAtMs: departure?.stoppedAtMs ?? null,
+    wasServing: departure?.wasServing ?? false,
     detail: departure?.detail ?? '',
   }
 }
 
-async function send(keeping: Keeping, departure: Departure, { target, copied }: DepartureWish): Promise<void> {
+async function send(keeping: Keeping, departure: Departure, wish: DepartureWish): Promise<void> {
+  const { target, copied, canPostCopy } = wish
   const { ports, vmId } = keeping
   const { machine } = departure
   const { hardware, memoryMiB, guest } = keeping.record.machine
@@ -147,29 +168,39 @@ async function send(keeping: Keeping, departure: Departure, { target, copied }: 
   const stream = await ports.openStreamTo(target, vmId)
   try {
     if (chosen.method === 'stop-and-copy') pauseWatch(keeping)
-    departure.outgoing = await machine.send({ pauseLimitMs: pauseLimitMs(0), isLive: chosen.method === 'precopy' })
+    const isLive = chosen.method === 'precopy'
+    departure.outgoing = await machine.send({ pauseLimitMs: pauseLimitMs(0), isLive, canPostCopy })
     joinStreams(departure.outgoing.stream, stream)
     if (departure.isCalledOff) throw calledOff()
-    await Promise.race([sendLive(keeping, departure, departure.outgoing), lossOf(stream), mirrors.broken])
+    const live = sendLive(keeping, departure, { outgoing: departure.outgoing, canPostCopy })
+    await Promise.race([live, lossOf(stream), mirrors.broken])
     if (departure.isCalledOff) throw calledOff()
     await Promise.all([mirrors.finish(), enqueue(keeping, () => handOver(keeping, departure, target))])
     departure.stoppedAtMs = departure.outgoing.stoppedAtMs() ?? null
-    await finish(keeping, departure.outgoing, memoryMiB)
-    departure.progress = await departure.outgoing.progress().catch(() => departure.progress)
+    await inTime(keeping, departure.outgoing.finish(), memoryMiB)
+    departure.state = departure.method === 'post-copy' ? 'following' : 'sent'
+    // It stands still until the leader knows: whatever else is to be found out comes afterwards.
+    departure.mayRunThere.resolve()
+    if (departure.state === 'following') await inTime(keeping, departure.outgoing.followed(), memoryMiB)
     departure.state = 'sent'
+    departure.progress = await departure.outgoing.progress().catch(() => departure.progress)
   } finally {
     if (departure.state !== 'sent') stream.destroy()
   }
 }
 
 /** Until it stands still with little left: helped along when its guest is faster, given up when nothing moves. */
-async function sendLive({ ports, record }: Keeping, departure: Departure, outgoing: OutgoingMachine): Promise<void> {
+async function sendLive(
+  { ports, record }: Keeping,
+  departure: Departure,
+  { outgoing, canPostCopy }: { readonly outgoing: OutgoingMachine; readonly canPostCopy: boolean },
+): Promise<void> {
   const { memoryMiB } = record.machine
   const beganAtMs = ports.clock.bootTimeMs()
   let movedAtMs = beganAtMs
   let isAsked = departure.method === 'stop-and-copy'
   let isStopped = false
-  let passesBefore = 0
+  let pass = { number: 0, leftBytes: 0, leftBeforeBytes: 0 }
   const stopped = outgoing.stopped.then(() => {
     isStopped = true
   })
@@ -179,24 +210,43 @@ async function sendLive({ ports, record }: Keeping, departure: Departure, outgoi
     await Promise.race([stopped, ports.clock.sleep(lookEveryMs, timer.signal)])
     timer.abort()
     if (isStopped) return
-    const before = departure.progress?.transferredBytes ?? -1
-    departure.progress = await outgoing.progress()
+    const before = departure.progress?.transferredBytes ?? 0
+    const progress = await outgoing.progress().catch(unlessBusy)
     const nowMs = ports.clock.bootTimeMs()
-    const { transferredBytes, passes } = departure.progress
-    if (transferredBytes !== before) movedAtMs = nowMs
-    const seen = { elapsedMs: nowMs - beganAtMs, stalledMs: nowMs - movedAtMs, passes, isStopped: isAsked }
-    const step = nextStep(seen, memoryMiB)
+    if (progress !== undefined) departure.progress = progress
+    const { transferredBytes, remainingBytes, passes } = departure.progress ?? noProgress
+    if (progress === undefined || transferredBytes !== before) movedAtMs = nowMs
+    if (passes !== pass.number) {
+      pass = { number: passes, leftBytes: remainingBytes, leftBeforeBytes: pass.leftBytes }
+      await outgoing.allowPause(pauseLimitMs(passes))
+    }
+    const elapsedMs = nowMs - beganAtMs
+    const speed = { stalledMs: nowMs - movedAtMs, bytesPerSecond: (transferredBytes * 1000) / Math.max(1, elapsedMs) }
+    const step = nextStep({ elapsedMs, ...speed, passes, ...pass, isStopped: isAsked }, { memoryMiB, canPostCopy })
     if (step === 'give-up')
       throw new DialtoneError('deadline-exceeded', 'nothing more of it reached the other host in time')
-    if (passes !== passesBefore) await outgoing.allowPause(pauseLimitMs(passes))
-    passesBefore = passes
-    if (step !== 'stop') continue
+    if (step === 'go-on') continue
     isAsked = true
-    departure.method = 'stop-and-copy'
-    departure.detail = 'its guest changes its memory faster than it can be sent, so it stands still for the rest'
-    await outgoing.stop()
+    departure.detail = outrun[step]
+    departure.method = step === 'stop' ? 'stop-and-copy' : 'post-copy'
+    const postCopy = () => outgoing.postCopy(followingBytesPerSecond(speed.bytesPerSecond))
+    await (step === 'stop' ? outgoing.stop() : postCopy())
   }
 }
+
+const noProgress = { transferredBytes: 0, remainingBytes: 0, passes: 0 } as const
+
+/** On a busy machine QEMU may answer late: that says nothing of its stream, of which the next answer tells. */
+function unlessBusy(error: unknown): undefined {
+  if (error instanceof DialtoneError && error.code === 'deadline-exceeded') return undefined
+  throw error
+}
+
+const outrun = {
+  stop: 'its guest changes its memory faster than it can be sent, so it stands still for the rest',
+  'post-copy':
+    'its guest changes its memory faster than it can be sent, so the rest follows while it runs at its destination',
+} as const
 
 /** Rejects when the other end closes: before all is sent nobody has a reason to. */
 function lossOf(stream: Duplex): Promise<never> {
@@ -212,18 +262,19 @@ function lossOf(stream: Duplex): Promise<never> {
 async function handOver(keeping: Keeping, departure: Departure, target: DepartureTarget): Promise<void> {
   if (keeping.isReleased || keeping.running !== departure.machine || keeping.phase !== 'running')
     throw new DialtoneError('wrong-state', `it is ${keeping.phase} meanwhile`)
+  departure.wasServing = keeping.service === 'correct'
   pauseWatch(keeping)
   await writeRecord(keeping, { handedOverTo: target.hostName })
   become(keeping, 'frozen', `stands still: ${target.hostName} takes it over`)
 }
 
-async function finish({ ports }: Keeping, outgoing: OutgoingMachine, memoryMiB: number): Promise<void> {
+async function inTime({ ports }: Keeping, work: Promise<void>, memoryMiB: number): Promise<void> {
   const timer = new AbortController()
   const late = ports.clock.sleep(longestMoveMs(memoryMiB), timer.signal).then(() => {
     if (!timer.signal.aborted) throw new DialtoneError('deadline-exceeded', 'the other host did not take it over')
   })
   late.catch(() => undefined)
-  await Promise.race([outgoing.finish(), late]).finally(() => timer.abort())
+  await Promise.race([work, late]).finally(() => timer.abort())
 }
 
 async function fail(keeping: Keeping, departure: Departure, error: unknown): Promise<void> {

@@ -45,7 +45,7 @@ describe('a disk that goes with its machine', () => {
     host.openDiskStream = async () => disk
     host.openStream = async () => memory
     await keeperOf(host, 1).prepareDeparture()
-    keeperOf(host, 1).depart({ target, copied: [{ volumeId: rootId, isOnSameBase: true }] })
+    keeperOf(host, 1).depart({ target, copied: [{ volumeId: rootId, isOnSameBase: true }], canPostCopy: false })
     await host.clock.advance(1_500)
     return keeperOf(host, 1).followDeparture(0)
   }
@@ -73,7 +73,7 @@ describe('a disk that goes with its machine', () => {
     const silent = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() })
     host.openDiskStream = async () => silent
     await keeperOf(host, 1).prepareDeparture()
-    keeperOf(host, 1).depart({ target, copied: [{ volumeId: rootId, isOnSameBase: true }] })
+    keeperOf(host, 1).depart({ target, copied: [{ volumeId: rootId, isOnSameBase: true }], canPostCopy: false })
     await host.clock.advance(500)
     await keeperOf(host, 1).abandonDeparture(false)
     assert.deepEqual([silent.destroyed, host.living()?.state], [true, 'running'])

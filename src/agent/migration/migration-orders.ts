@@ -14,13 +14,12 @@ export function migrationOrders(room: MachineRoom): Pick<Handlers<AgentContract>
       await room.keeperFor(params.vmId, body).abandonDeparture(body.isAloneHere)
       return {}
     },
-    async expectArrival({ body }) {
-      await room.expectArrival(body)
+    expectArrival: ({ body }) => room.expectArrival(body),
+    async abandonArrival({ params, body }) {
+      await room.keeperFor(params.vmId, body).abandonArrival(body.reason)
       return {}
     },
-    completeArrival: async ({ params, body }) => ({
-      resumedAtMs: await room.keeperFor(params.vmId, body).completeArrival(),
-    }),
+    completeArrival: ({ params, body }) => room.keeperFor(params.vmId, body).completeArrival(),
   }
 }
 

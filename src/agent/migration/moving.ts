@@ -1,5 +1,5 @@
 /** What an agent keeps of a machine that leaves it, or comes to it, while it runs. In memory only: an agent that restarts knows of neither. */
-import type { CopiedDisk } from '../../model/agent-protocol/migration-orders.ts'
+import type { ArrivalEnd, CopiedDisk } from '../../model/agent-protocol/migration-orders.ts'
 import type { HostId, VolumeId } from '../../model/ids.ts'
 import type { MigrationMethod } from '../../model/migration/vm-migration.ts'
 import type { MirrorProgress } from '../hypervisor/disk-mirror.ts'
@@ -21,7 +21,8 @@ export type DiskMirrors = {
 
 export type Departure = {
   readonly machine: RunningMachine
-  state: 'prepared' | 'moving' | 'sent' | 'failed'
+  /** `following`: it may run at the other end, and the rest of its memory is on its way there. */
+  state: 'prepared' | 'moving' | 'following' | 'sent' | 'failed'
   method: MigrationMethod | null
   detail: string
   progress: SendProgress | undefined
@@ -29,21 +30,30 @@ export type Departure = {
   /** The disks that go with it. */
   mirrors: DiskMirrors | undefined
   stoppedAtMs: number | null
+  wasServing: boolean
   isCalledOff: boolean
+  /** Resolves when the other end has what it needs to run it. */
+  readonly mayRunThere: PromiseWithResolvers<void>
   /** Resolves when nothing of it goes on any more. */
   over: Promise<void>
 }
 
+/** Its streams are there under the agent that began it. */
+export type WaitingMachine = Omit<IncomingMachine, 'stream' | 'diskStream'> &
+  Partial<Pick<IncomingMachine, 'stream' | 'diskStream'>>
+
 export type Arrival = {
   readonly epoch: number
-  readonly sourceHostId: HostId
+  /** Who may connect; null: it came under an earlier agent. */
+  readonly sourceHostId: HostId | null
   /** Resolves when a process waits. */
-  readonly ready: Promise<IncomingMachine>
+  readonly ready: Promise<WaitingMachine>
   /** The source has connected: there is one stream, and nobody else gets it. */
   isStreamTaken: boolean
+  /** Null until it was let run. */
+  end: Omit<ArrivalEnd, 'answeredAtMs'> | null
   /** Disks that are filled from the source. */
   readonly copied: readonly CopiedDisk[]
   /** Those of them that nobody has connected to yet. */
   readonly awaitedDisks: Set<VolumeId>
-  resumedAtMs: number | null
 }

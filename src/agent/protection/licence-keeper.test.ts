@@ -27,6 +27,7 @@ function open(cleared = new Set<StorageId>()) {
     timings,
     clearedSlots: clearedSlotsInMemory(cleared),
     earlierClearedByMs: 1_000,
+    agentPid: 1,
   })
   return { keeper, told, link, isLicensed: (nowMs: number) => keeper.isLicensed([sharedId], nowMs) }
 }

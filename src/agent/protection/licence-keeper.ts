@@ -57,12 +57,15 @@ export type LicenceKeeperOptions = {
   readonly link: WatchdogLink
   readonly logger: Logger
   readonly timings: Timings
+  /** The agent's own process, which the watchdog ends when it is stalled. */
+  readonly agentPid: number
   readonly clearedSlots: ClearedSlots
   /** When an earlier agent's last order to clear a slot has had its effect at the latest. */
   readonly earlierClearedByMs: number
 }
 
 export function createLicenceKeeper(options: LicenceKeeperOptions): LicenceKeeper {
+  const { agentPid } = options
   let timings = options.timings
   let acknowledgedHeartbeatSentAtMs: number | null = null
   const reads = new Map<StorageId, number>()
@@ -75,7 +78,7 @@ export function createLicenceKeeper(options: LicenceKeeperOptions): LicenceKeepe
 
   const facts = () => ({ acknowledgedHeartbeatSentAtMs, pillFreeReadStartedAtMs: reads, pills: new Set(pills.keys()) })
   const tellWatchdog = async () => {
-    if (hasSpoken) await options.link.tell({ ...wordOf(facts(), guarded), timings })
+    if (hasSpoken) await options.link.tell({ ...wordOf(facts(), guarded), timings, agentPid })
   }
   const tellSoon = () =>
     void tellWatchdog().catch((error: unknown) => options.logger.warn('watchdog.silent', { error }))
@@ -156,13 +159,12 @@ function openClearings({ clearedSlots, earlierClearedByMs, logger }: LicenceKeep
 function wordOf(
   { acknowledgedHeartbeatSentAtMs, pillFreeReadStartedAtMs, pills }: LicenceFacts,
   guarded: ReadonlyMap<VmId, GuardEntry>,
-): Omit<WatchdogState, 'sequence' | 'timings'> {
+): Omit<WatchdogState, 'sequence' | 'timings' | 'agentPid'> {
   return {
     acknowledgedHeartbeatSentAtMs,
     pillFreeReads: [...pillFreeReadStartedAtMs].map(([storageId, startedAtMs]) => ({ storageId, startedAtMs })),
     pills: [...pills],
     machines: [...guarded].map(([vmId, entry]) => ({ vmId, ...entry, storageIds: [...entry.storageIds] })),
-    agentPid: process.pid,
   }
 }
 

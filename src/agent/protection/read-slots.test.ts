@@ -31,6 +31,7 @@ function open(t: TestContext) {
     link,
     logger,
     timings,
+    agentPid: 1,
     clearedSlots: clearedSlotsInMemory(),
     earlierClearedByMs: 0,
   })

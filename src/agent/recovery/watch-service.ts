@@ -31,6 +31,7 @@ export function watchService(keeping: Keeping, listener: ServiceListener): void 
   }
   keeping.onProbe = (change) => {
     keeping.service = isCorrect(change) ? 'correct' : 'wrong'
+    if (keeping.service === 'correct') keeping.servesSince ??= change.at
     noteChange(ports, { vmId, prober: 'own', change })
     if (change.kind === 'service-failed') listener.onFailed(change.detail)
     // What was made to fail and never was seen as a failure is over.

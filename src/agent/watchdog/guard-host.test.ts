@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +7,8 @@ import { vmIdOf } from '../../model/cluster-state.fixture.ts'
 import { defaultTimings as timings } from '../../model/timings.ts'
 import { createVirtualClock } from '../virtual-clock.fixture.ts'
 import { createHostGuard } from './guard-host.ts'
+import type { HardwareWatchdog } from './hardware-watchdog.ts'
+import { machinesInCgroups } from './host-machines.ts'
 import type { WatchdogState } from './watchdog-message.ts'
 import { makeState } from './watchdog-state.fixture.ts'
 
@@ -18,18 +18,21 @@ function openHost(t: TestContext) {
   t.after(() => rmSync(machinesCgroup, { recursive: true }))
   const clock = createVirtualClock()
   const warnings: string[] = []
+  const killedAgents: number[] = []
   let pets = 0
   const guard = createHostGuard({
     clock,
     logger: { info: () => undefined, warn: (event) => warnings.push(event), error: () => undefined },
-    hardware: { pet: () => void (pets += 1) },
-    machinesCgroup,
+    hardware: { timeoutMs: timings.watchdogMs, isFinal: true, pet: () => void (pets += 1) },
+    machines: machinesInCgroups(machinesCgroup),
+    killAgent: (pid) => void killedAgents.push(pid),
   })
   const directory = (name: string) => join(machinesCgroup, vmIdOf(name))
   return {
     clock,
     guard,
     warnings,
+    killedAgents,
     machinesCgroup,
     populate(name: string, isPopulated = true) {
       mkdirSync(directory(name), { recursive: true })
@@ -113,40 +116,45 @@ describe('a machine', () => {
 })
 
 describe('an agent that is stalled', () => {
-  const startAgent = async (t: TestContext): Promise<ChildProcess & { readonly pid: number }> => {
-    const child = spawn('sleep', ['60'])
-    t.after(() => child.kill('SIGKILL'))
-    await once(child, 'spawn')
-    assert.ok(child.pid)
-    return Object.assign(child, { pid: child.pid })
-  }
-
   test('is killed once, so that its supervisor starts it anew, and the next one has its own time', async (t) => {
     const host = openHost(t)
-    const first = await startAgent(t)
-    host.guard.update(makeState({ machines: [], agentPid: first.pid }))
+    host.guard.update(makeState({ machines: [], agentPid: 17 }))
     await host.clock.advance(timings.agentStallMs)
     host.guard.look()
-    assert.deepEqual(host.warnings, [])
+    assert.deepEqual(host.killedAgents, [])
     await host.clock.advance(1)
-    const ended = once(first, 'exit')
     host.guard.look()
     host.guard.look()
-    assert.deepEqual(await ended, [null, 'SIGKILL'])
+    assert.deepEqual(host.killedAgents, [17])
     assert.deepEqual(host.warnings, ['watchdog.agent-stalled'])
-    const second = await startAgent(t)
-    host.guard.update(makeState({ machines: [], agentPid: second.pid }))
+    host.guard.update(makeState({ machines: [], agentPid: 18 }))
     host.guard.look()
-    assert.equal(second.exitCode, null)
+    assert.deepEqual(host.killedAgents, [17])
   })
 
   test('under the number of one that was killed before is killed as well', async (t) => {
     const host = openHost(t)
     for (const _life of ['first', 'second']) {
-      host.guard.update(makeState({ machines: [] }))
+      host.guard.update(makeState({ machines: [], agentPid: 17 }))
       await host.clock.advance(timings.agentStallMs + 1)
       host.guard.look()
     }
-    assert.deepEqual(host.warnings, ['watchdog.agent-stalled', 'watchdog.agent-stalled'])
+    assert.deepEqual(host.killedAgents, [17, 17])
   })
+})
+
+test('a host is hard-armed only by hardware that nobody can disarm and that resets it within W', () => {
+  const armedBy = (hardware: HardwareWatchdog | undefined) =>
+    createHostGuard({
+      clock: createVirtualClock(),
+      logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
+      hardware,
+      machines: { kill: () => undefined, isPopulated: () => false, holdsAny: () => false },
+      killAgent: () => undefined,
+    }).armed()
+  const pet = () => undefined
+  assert.equal(armedBy({ timeoutMs: timings.watchdogMs, isFinal: true, pet }), 'hard')
+  assert.equal(armedBy({ timeoutMs: timings.watchdogMs + 1, isFinal: true, pet }), 'none')
+  assert.equal(armedBy({ timeoutMs: timings.watchdogMs, isFinal: false, pet }), 'none')
+  assert.equal(armedBy(undefined), 'none')
 })

@@ -11,6 +11,7 @@ import { defaultTimings } from '../../model/timings.ts'
 import { readAgentConfig } from '../agent-config.ts'
 import { createHostGuard } from './guard-host.ts'
 import { armHardwareWatchdog } from './hardware-watchdog.ts'
+import { machinesInCgroups } from './host-machines.ts'
 import { type WatchdogAnswer, watchdogStateSchema } from './watchdog-message.ts'
 
 const { values } = parseArgs({ options: { config: { type: 'string' } } })
@@ -21,11 +22,9 @@ const guard = createHostGuard({
   clock: systemClock,
   logger,
   hardware,
-  machinesCgroup: join(config.cgroupDirectory, 'machines'),
+  machines: machinesInCgroups(join(config.cgroupDirectory, 'machines')),
+  killAgent,
 })
-/** A reset that comes later than W, or that can be called off, is none that a proof may count on. */
-const armed = (): WatchdogAnswer['armed'] =>
-  hardware?.isFinal === true && hardware.timeoutMs <= guard.timings().watchdogMs ? 'hard' : 'none'
 
 guard.look()
 const tick = () => {
@@ -39,7 +38,7 @@ await rm(config.watchdogSocket, { force: true })
 createServer((socket) => {
   socket.on('error', () => socket.destroy())
   const answer = (sequence: number) =>
-    socket.write(`${JSON.stringify({ sequence, armed: armed() } satisfies WatchdogAnswer)}\n`)
+    socket.write(`${JSON.stringify({ sequence, armed: guard.armed() } satisfies WatchdogAnswer)}\n`)
   // An agent that has just started learns at once how the host is armed.
   answer(0)
   createInterface({ input: socket }).on('line', (line) => {
@@ -51,7 +50,7 @@ createServer((socket) => {
   })
 }).listen(config.watchdogSocket)
 flushCompileCache()
-logger.info('watchdog.started', { armed: armed() })
+logger.info('watchdog.started', { armed: guard.armed() })
 
 /** The last line of an agent that was killed may be torn: that must not end this process too. */
 function parseState(line: string) {
@@ -59,5 +58,13 @@ function parseState(line: string) {
     return watchdogStateSchema.safeParse(JSON.parse(line))
   } catch {
     return watchdogStateSchema.safeParse(undefined)
+  }
+}
+
+function killAgent(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It is gone already, which is what was wanted.
   }
 }

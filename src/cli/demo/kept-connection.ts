@@ -8,11 +8,11 @@ export type KeptConnection = AsyncDisposable & {
 }
 
 const echoPort = 7
-const everyMs = 5
+const usuallyEveryMs = 5
 const lastEchoWithinMs = 5_000
 
-/** Sends a numbered line every 5 ms over the same connection, from when this resolves. */
-export async function keepConnection(address: string): Promise<KeptConnection> {
+/** Sends a numbered line again and again over the same connection, from when this resolves. */
+export async function keepConnection(address: string, everyMs = usuallyEveryMs): Promise<KeptConnection> {
   const socket = connect({ host: address, port: echoPort, noDelay: true })
   const sentAtMs: number[] = []
   let received = ''

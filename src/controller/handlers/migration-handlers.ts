@@ -22,7 +22,12 @@ export function migrationHandlers(context: ApiContext): Handlers<typeof migratio
           'reserve-broken',
           `${vm.spec.name} can't be moved: ${broken}. Move it all the same with --force`,
         )
-      const taskId = await migrate.begin(vm, { toHostId: toHostId ?? null, storage: body.storage, user: caller.name })
+      const taskId = await migrate.begin(vm, {
+        toHostId: toHostId ?? null,
+        storage: body.storage,
+        user: caller.name,
+        isForced: body.force,
+      })
       const task = leader.index.state().tasks.get(taskId)
       if (task === undefined) throw new DialtoneError('not-found', `the task ${taskId} is gone already`)
       return { vm: viewOfVm(context, vm.spec.id), task: viewOfTask(task) }

@@ -139,8 +139,8 @@ async function begin(
   const { vm } = move
   switch (move.kind) {
     case 'migrate':
-      // It may have changed since it was looked at: then it is looked at again.
-      await migrate.begin(vm, { toHostId: move.toHostId, user }).catch((error: unknown) => {
+      // It may have changed since it was looked at: then it is looked at again. A host in maintenance holds no reserve.
+      await migrate.begin(vm, { toHostId: move.toHostId, user, isForced: true }).catch((error: unknown) => {
         leader.logger.warn('maintenance.move-not-begun', { vmId: vm.spec.id, error })
         const why = error instanceof Error ? error.message : String(error)
         notBegun.set(vm.spec.id, [...(notBegun.get(vm.spec.id) ?? []), why])

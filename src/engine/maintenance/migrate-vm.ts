@@ -3,6 +3,13 @@ import type { ClusterState, VmRecord } from '../../model/cluster-state.ts'
 import type { HostId, TaskId } from '../../model/ids.ts'
 import type { RunnableSaga } from '../tasks/saga.ts'
 
+export type MoveWish = {
+  readonly toHostId: HostId | null
+  readonly storage?: string | undefined
+  readonly user: string
+  readonly isForced: boolean
+}
+
 export type MigrateVm = {
   /** What carries such tasks out. */
   readonly sagas: readonly RunnableSaga[]
@@ -11,12 +18,9 @@ export type MigrateVm = {
   /**
    * `storage`: where disks go that have to be copied.
    * Begins the task `vm.migrate` of this VM, to that host or wherever it fits best; from then on it goes on by itself, through crashes of the
-   * controller too. Throws `in-use` while an earlier one is under way.
+   * controller too. Throws `in-use` while an earlier one is under way. `isForced`: though it breaks the reserve.
    */
-  begin(
-    vm: VmRecord,
-    move: { readonly toHostId: HostId | null; readonly storage?: string | undefined; readonly user: string },
-  ): Promise<TaskId>
+  begin(vm: VmRecord, move: MoveWish): Promise<TaskId>
 }
 
 /** Kinds of tasks that move a machine. */

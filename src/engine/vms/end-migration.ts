@@ -2,6 +2,7 @@
  * The two ends of a move. Back: the destination has let go or is dead, then the source goes on. Forward: the destination runs it, and the
  * source has let go or is dead. Only then the record is closed, and everything else may decide on the machine again.
  */
+import type { ArrivalEnd } from '../../model/agent-protocol/migration-orders.ts'
 import { isAnswering } from '../../model/cluster-state.ts'
 import { DialtoneError, type ErrorCode } from '../../model/dialtone-error.ts'
 import type { TaskId, VmId } from '../../model/ids.ts'
@@ -10,6 +11,7 @@ import type { AgentPort } from '../agent-port.ts'
 import type { HostTable } from '../hosts/host-table.ts'
 import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
 import { keys } from '../state/keys.ts'
+import { accountOf } from './migration-account.ts'
 import { headFor, hostName } from './migration-facts.ts'
 import type { MigrationJournal } from './migration-journal.ts'
 import { discardCopies } from './mirror-disks.ts'
@@ -57,6 +59,7 @@ export async function goBack(
     if (isDone) break
     await leader.clock.sleep(askAgainMs, signal)
   }
+  await untilTakenBack(tools, { vmId, signal })
   const { spec, migration } = leader.index.state().vms.get(vmId) ?? {}
   if (spec === undefined || migration === undefined) return
   const message = `it stays on ${hostName(leader, migration.sourceHostId)}`
@@ -68,31 +71,36 @@ function isGone(error: unknown): boolean {
   return error instanceof DialtoneError && !isUnreachable(error)
 }
 
-function isUnreachable(error: unknown): boolean {
+export function isUnreachable(error: unknown): boolean {
   return error instanceof DialtoneError && passing.includes(error.code)
 }
 
-/** Since when it runs at its destination; null when it doesn't, or nobody knows. */
-export async function completeMove(tools: MoveTools, { vmId, signal }: MoveOf): Promise<number | null> {
+const unseen = { resumedAtMs: null, answeredAtMs: null, isWhole: false } as const
+
+/** Lets it run at its destination, or finds out that this is in vain. */
+export async function completeMove(tools: MoveTools, { vmId, signal }: MoveOf): Promise<ArrivalEnd> {
   const { leader, agents } = tools
   let failures = 0
   for (;;) {
     signal.throwIfAborted()
     const state = leader.index.state()
     const migration = state.vms.get(vmId)?.migration
-    if (migration === undefined || isDeadOn(leader, vmId, 'destination')) return null
-    // Another session has let it run already, or has nothing of it.
-    if (state.hosts.get(migration.destinationHostId)?.status.session !== migration.session) return null
+    if (migration === undefined) return { ...unseen, isWhole: true, lost: null }
+    const name = hostName(leader, migration.destinationHostId)
+    if (isDeadOn(leader, vmId, 'destination')) return { ...unseen, lost: `${name} died` }
     try {
       const { host, head } = headFor(leader, vmId, 'destination')
-      return (await agents.completeArrival(host, head)).resumedAtMs
+      return await agents.completeArrival(host, head)
     } catch (error) {
       leader.logger.warn('migration.not-completed', { vmId, error })
+      const isOtherSession = state.hosts.get(migration.destinationHostId)?.status.session !== migration.session
+      if (isOtherSession && isGone(error))
+        return { ...unseen, lost: `the agent of ${name} was restarted before it ran there` }
       if (!isUnreachable(error)) failures += 1
       if (failures >= completionsTried) {
         // What came can't be let run: it ends, and the machine is brought back like any other that died there.
         await untilLetGo(tools, { vmId, side: 'destination', signal })
-        return null
+        return { ...unseen, lost: error instanceof Error ? error.message : String(error) }
       }
     }
     await leader.clock.sleep(askAgainMs, signal)
@@ -114,46 +122,20 @@ export async function letSourceGo(
   await untilReported(tools, { vmId, signal })
   const { spec, migration } = leader.index.state().vms.get(vmId) ?? {}
   if (spec === undefined || migration === undefined) return {}
-  const figures = figuresOf(journal)
-  const from = hostName(leader, migration.sourceHostId)
-  const to = hostName(leader, migration.destinationHostId)
-  const summary = `moved from ${from} to ${to}${describe(figures)}`
+  const account = accountOf(journal, {
+    from: hostName(leader, migration.sourceHostId),
+    to: hostName(leader, migration.destinationHostId),
+  })
   await close(leader, vmId, {
-    kind: 'vm.migrated',
+    kind: account.isWhole ? 'vm.migrated' : 'vm.migration-lost-memory',
     subject: spec.name,
-    message: summary,
+    message: account.summary,
     vmId,
     hostId: migration.destinationHostId,
     ...(user === null ? {} : { user }),
-    detail: figures,
+    detail: account.figures,
   })
-  return { summary }
-}
-
-type MigrationFigures = {
-  readonly totalMs: number | null
-  readonly pauseMs: number | null
-  readonly sentBytes: number | null
-  readonly method: string | null
-}
-
-/** The pause is between the two events of QEMU, by the clocks of two hosts: a figure, and nothing is decided by it. */
-function figuresOf({ departure, beganAtMs, completedAtMs, resumedAtMs }: MigrationJournal): MigrationFigures {
-  const stoppedAtMs = departure?.stoppedAtMs
-  const isTimed = stoppedAtMs !== null && stoppedAtMs !== undefined && resumedAtMs !== null && resumedAtMs !== undefined
-  return {
-    totalMs: beganAtMs === undefined || completedAtMs === undefined ? null : Math.round(completedAtMs - beganAtMs),
-    pauseMs: isTimed ? Math.round((resumedAtMs - stoppedAtMs) * 10) / 10 : null,
-    sentBytes: departure?.transferredBytes ?? null,
-    method: departure?.method ?? null,
-  }
-}
-
-function describe({ totalMs, pauseMs, sentBytes, method }: MigrationFigures): string {
-  if (totalMs === null) return ''
-  const pause = pauseMs === null ? '' : `, it stood still for ${Math.round(pauseMs)} ms`
-  const sent = sentBytes === null || method === null ? '' : `, ${Math.round(sentBytes / 2 ** 20)} MiB by ${method}`
-  return ` in ${totalMs} ms${pause}${sent}`
+  return { summary: account.summary }
 }
 
 /** What both hosts said last is older than the move for a moment: nobody is to decide by that. */
@@ -164,6 +146,16 @@ async function untilReported({ leader, table }: MoveTools, { vmId, signal }: Mov
     const isGone = table.report(migration.sourceHostId, vmId)?.epoch !== migration.sourceEpoch
     const there = table.report(migration.destinationHostId, vmId)
     if (isGone && there?.epoch === migration.epoch && there.phase !== 'starting') return
+    await leader.clock.sleep(20, signal)
+  }
+}
+
+/** The source's last word may still be that it was handed over. */
+async function untilTakenBack({ leader, table }: MoveTools, { vmId, signal }: MoveOf): Promise<void> {
+  const givesUpAtMs = leader.clock.bootTimeMs() + reportedWithinMs
+  while (leader.clock.bootTimeMs() < givesUpAtMs) {
+    const migration = leader.index.state().vms.get(vmId)?.migration
+    if (migration === undefined || table.report(migration.sourceHostId, vmId)?.isHandedOver !== true) return
     await leader.clock.sleep(20, signal)
   }
 }
@@ -191,7 +183,7 @@ async function untilLetGo({ leader, agents }: MoveTools, { vmId, side, signal }:
   }
 }
 
-function isDeadOn(leader: Leader, vmId: VmId, side: Side['side']): boolean {
+export function isDeadOn(leader: Leader, vmId: VmId, side: Side['side']): boolean {
   const state = leader.index.state()
   const vm = state.vms.get(vmId)
   if (vm?.migration === undefined) return true

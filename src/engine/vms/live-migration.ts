@@ -16,7 +16,7 @@ export function createLiveMigration(leader: Leader, tasks: () => TaskRunner, opt
       const isOfHosts = verdict.kind === 'refused' && (verdict.code === 'no-host-fits' || verdict.code === 'in-use')
       return verdict.kind === 'admitted' || isOfHosts ? undefined : verdict.message
     },
-    async begin({ spec }, { toHostId, storage, user }) {
+    async begin({ spec }, { toHostId, storage, user, isForced }) {
       const { id: vmId, name: subject } = spec
       const underWay = [...leader.index.state().tasks.values()].some(
         (task) => task.kind === 'vm.migrate' && task.vmId === vmId && task.endedAt === null,
@@ -26,6 +26,7 @@ export function createLiveMigration(leader: Leader, tasks: () => TaskRunner, opt
         vmId,
         wishedHostId: toHostId,
         wishedStorage: storage,
+        isForced,
         reason: `moved by ${user}`,
       }
       const { task, write } = tasks().prepare({ kind: 'vm.migrate', subject, user, vmId, journal })

@@ -215,10 +215,17 @@ describe('vm.migrate', () => {
     })
   }
 
-  for (const lost of ['source', 'destination'] as const) {
+  for (const [lost, isOutrun] of [
+    ['source', false],
+    ['destination', false],
+    ['source', true],
+    ['destination', true],
+  ] as const) {
     for (const moment of ['depart', 'followDeparture', 'completeArrival'] as const) {
-      test(`whose ${lost} is lost at ${moment} ends with one machine, started elsewhere only on a proof`, async () => {
+      const how = isOutrun ? 'by post-copy ' : ''
+      test(`${how}whose ${lost} is lost at ${moment} ends with one machine, started elsewhere only on a proof`, async () => {
         const { cloud, vmId, home, other } = await startMoving(['ada', 'bob', 'cyd'])
+        cloud.agents.host(home).isOutrun = isOutrun
         const name = lost === 'source' ? home : other
         let isLost = false
         cloud.agents.intercept = (call, at) => {
@@ -241,6 +248,65 @@ describe('vm.migrate', () => {
     }
   }
 
+  describe('whose guest outruns it', () => {
+    async function startOutrun(hosts?: readonly string[]) {
+      const moving = await startMoving(hosts)
+      moving.cloud.agents.host(moving.home).isOutrun = true
+      return moving
+    }
+
+    test('runs at its destination first, and lets its source go only when all of its memory is there', async () => {
+      const { cloud, vmId, home, other } = await startOutrun()
+      const taskId = await move(cloud, vmId, other)
+      await cloud.clock.until('it runs there', () => cloud.agents.runningOn(vmId)[0] === other)
+      assert.deepEqual(
+        [cloud.agents.host(home).machines.has(vmId), cloud.vm(vmId)?.migration?.phase],
+        [true, 'switched'],
+      )
+      await letItEnd(cloud)
+      assert.equal(cloud.taskState(taskId), 'succeeded')
+      assert.equal(assertOneOwner(cloud, vmId), other)
+      assert.match(cloud.state().tasks.get(taskId)?.message ?? '', /by post-copy/)
+      await cloud[Symbol.asyncDispose]()
+    })
+
+    for (const mishap of mishaps) {
+      for (const call of orders) {
+        test(`and whose ${call} ${mishap} ends with exactly one machine that runs`, async () => {
+          const { cloud, vmId, other } = await startOutrun()
+          arrange(cloud, mishap, { call, code: 'host-unreachable' })
+          const taskId = await move(cloud, vmId, other)
+          await letItEnd(cloud)
+          const on = assertOneOwner(cloud, vmId)
+          if (cloud.taskState(taskId) === 'succeeded') assert.equal(on, other)
+          await cloud[Symbol.asyncDispose]()
+        })
+      }
+    }
+
+    for (const loss of ['is restarted', 'is cut off', 'loses its power'] as const) {
+      test(`and whose source ${loss} before all has followed runs at its destination, and its loss of memory is told`, async () => {
+        const { cloud, vmId, home, other } = await startOutrun(['ada', 'bob', 'cyd'])
+        const taskId = await move(cloud, vmId, other)
+        await cloud.clock.until('it runs there', () => cloud.agents.runningOn(vmId)[0] === other)
+        if (loss === 'is restarted') cloud.agents.restartAgent(home)
+        else if (loss === 'is cut off') cloud.agents.host(home).isCut = true
+        else cloud.agents.host(home).isOff = true
+        await cloud.clock.until('the move is over', () => isOver(cloud, vmId), 120_000)
+        assert.deepEqual(cloud.agents.twoWriters, [])
+        cloud.agents.host(home).isCut = false
+        if (loss === 'loses its power') cloud.agents.reboot(home)
+        await letItEnd(cloud)
+        assert.equal(assertOneOwner(cloud, vmId), other)
+        assert.equal(cloud.taskState(taskId), 'failed')
+        assert.match(cloud.state().tasks.get(taskId)?.message ?? '', /memory was lost/)
+        assert.ok((await cloud.events()).includes('vm.migration-lost-memory web'))
+        await cloud[Symbol.asyncDispose]()
+      })
+    }
+  })
+
+  const isOver = (cloud: Cloud, vmId: VmId) => cloud.vm(vmId)?.migration === undefined
   const settled = (cloud: Cloud, vmId: VmId) => cloud.vm(vmId)?.status?.state === 'running'
   function isSettledWithout(cloud: Cloud, vmId: VmId, name: string): boolean {
     const on = cloud.agents.runningOn(vmId)

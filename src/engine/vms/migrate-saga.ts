@@ -3,39 +3,24 @@
  * store has changed its owner, everything is undone and it goes on at its source; after that, everything is finished, and the source never
  * runs it again.
  */
-import { admitMigration } from '../../control/admit-migration.ts'
-import { nextEpoch } from '../../control/next-epoch.ts'
 import type { DepartureReport } from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId, VmId } from '../../model/ids.ts'
 import { longestMoveMs } from '../../model/migration/migration-method.ts'
-import type { VmMigration } from '../../model/migration/vm-migration.ts'
 import type { AgentPort } from '../agent-port.ts'
-import type { HostTable } from '../hosts/host-table.ts'
-import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
-import { keys } from '../state/keys.ts'
+import type { Leader } from '../leader.ts'
 import { defineSaga, type RunnableSaga, type StepContext } from '../tasks/saga.ts'
 import { completeMove, goBack, letSourceGo, type MoveTools } from './end-migration.ts'
+import { followArrival } from './follow-arrival.ts'
 import { machineOrderOf } from './machine-order-of.ts'
 import { headFor, requireGoingOn } from './migration-facts.ts'
 import { type MigrationJournal, migrationJournalSchema } from './migration-journal.ts'
-import {
-  atDestination,
-  copiedDisksOf,
-  copiesToMake,
-  longestCopyMs,
-  makeCopies,
-  refuseUnclear,
-  untilPlacesAreClear,
-  wishOf,
-} from './mirror-disks.ts'
+import { atDestination, copiedDisksOf, longestCopyMs, makeCopies, untilPlacesAreClear } from './mirror-disks.ts'
+import { type OpenOptions, openMigration } from './open-migration.ts'
 import { switchOwner } from './switch-owner.ts'
 
-export type MigrateSagaOptions = {
+export type MigrateSagaOptions = OpenOptions & {
   readonly agents: AgentPort
-  readonly table: HostTable
-  startsOnHold(): string | undefined
-  epochFloor(): number
   /** Whether this host has heard of the security groups of this machine. */
   knowsFirewall(hostId: HostId, vmId: VmId): boolean
 }
@@ -57,10 +42,10 @@ export function migrateSaga(leader: Leader, options: MigrateSagaOptions): Runnab
         name: 'open',
         attempts: 4,
         message: 'chooses where to',
-        timeoutMs: 30_000,
+        timeoutMs: 24 * 3_600_000,
         run: async (context) => {
           await untilPlacesAreClear(leader, context)
-          return open(leader, options, context)
+          return openMigration(leader, options, context)
         },
         undo: ({ task, journal, signal }) => goBack(tools, { vmId: journal.vmId, taskId: task.id, signal }),
       },
@@ -94,66 +79,32 @@ export function migrateSaga(leader: Leader, options: MigrateSagaOptions): Runnab
         },
       },
       {
+        name: 'follow',
+        isRepeated: true,
+        message: 'waits until all of it is there, and answers',
+        timeoutMs: 24 * 3_600_000,
+        run: ({ journal, signal }) => followArrival(tools, journal, signal),
+      },
+      {
         name: 'let-go',
         isRepeated: true,
         message: 'waits until its old host has let go of it',
         timeoutMs: 24 * 3_600_000,
         run: ({ journal, task, signal }) => letSourceGo(tools, { journal, user: task.user, signal }),
       },
+      {
+        name: 'account',
+        message: 'tells what it was like',
+        timeoutMs: 10_000,
+        run: failIfLost,
+      },
     ],
   })
 }
 
-async function open(
-  leader: Leader,
-  { table, startsOnHold, epochFloor }: MigrateSagaOptions,
-  { journal, task }: StepContext<MigrationJournal>,
-): Promise<Partial<MigrationJournal>> {
-  const state = leader.index.state()
-  const vm = state.vms.get(journal.vmId)
-  if (vm === undefined) throw new DialtoneError('not-found', 'the VM was deleted')
-  const beganAtMs = leader.clock.wallTime().getTime()
-  if (vm.migration?.taskId === task.id) return { beganAtMs }
-  const conditions = [keys.vm(vm.spec.id), keys.vmPlacement(vm.spec.id), keys.vmMigration(vm.spec.id)]
-  const hold = startsOnHold()
-  if (hold !== undefined) throw new DialtoneError('wrong-state', hold)
-  const verdict = admitMigration(state, vm, wishOf(journal))
-  if (verdict.kind === 'refused') throw new DialtoneError(verdict.code, verdict.message, { detail: verdict.verdicts })
-  refuseUnclear(state, verdict.copies)
-  const { placement } = vm
-  const destination = state.hosts.get(verdict.destinationHostId)
-  const session = destination?.status.session
-  if (placement === undefined || destination === undefined || session === null || session === undefined)
-    throw new DialtoneError('conflict', `${vm.spec.name} was changed at the same time`)
-  // Above what the destination has let go of: there an earlier attempt's epoch is void.
-  const known = table.heartbeat(destination.spec.id)?.highestKnownEpoch ?? 0
-  const migration: VmMigration = {
-    taskId: task.id,
-    sourceHostId: placement.hostId,
-    sourceEpoch: placement.epoch,
-    destinationHostId: destination.spec.id,
-    epoch: Math.max(nextEpoch(vm), known + 1, epochFloor()),
-    session,
-    phase: 'moving',
-    disks: [...copiesToMake(state, verdict.copies)],
-    startedAt: leader.clock.wallTime().toISOString(),
-    reason: journal.reason,
-  }
-  const source = state.hosts.get(placement.hostId)?.spec.name ?? placement.hostId
-  const event = leader.events.write({
-    kind: 'vm.migration-began',
-    subject: vm.spec.name,
-    message: `from ${source} to ${destination.spec.name}: ${journal.reason}; ${verdict.reason}`,
-    vmId: vm.spec.id,
-    hostId: destination.spec.id,
-    user: task.user,
-  })
-  const result = await commitAndSee(leader, {
-    conditions: [...conditions, keys.hostStatus(destination.spec.id)].map((key) => unchanged(leader, key)),
-    writes: [put(keys.vmMigration(vm.spec.id), migration), event],
-  })
-  if (result.kind === 'conflict') throw new DialtoneError('conflict', `${vm.spec.name} was changed at the same time`)
-  return { beganAtMs }
+/** It is where it was to go, and what was promised with that was not kept. */
+async function failIfLost({ journal: { lost, summary } }: StepContext<MigrationJournal>): Promise<void> {
+  if (typeof lost === 'string') throw new DialtoneError('hypervisor-failed', summary ?? lost)
 }
 
 /** The source keeps it as it is and tells what it is; the destination makes the same. */
@@ -176,8 +127,9 @@ async function prepare(
       const machine = { ...machineOrderOf(atDestination(vm, migration)), start: 'boot' as const }
       const copied = copiedDisksOf(leader, migration)
       const { sourceHostId } = migration
-      await agents.expectArrival(destination.host, { ...destination.head, machine, sourceHostId, departing, copied })
-      return { departing }
+      const order = { ...destination.head, machine, sourceHostId, departing, copied }
+      const { canPostCopy } = await agents.expectArrival(destination.host, order)
+      return { departing, canPostCopy }
     } catch (error) {
       // An image is being captured: that ends.
       if (!(error instanceof DialtoneError) || error.code !== 'in-use') throw error
@@ -202,15 +154,15 @@ async function move(
 }
 
 async function completed(tools: MoveTools, vmId: VmId, signal: AbortSignal): Promise<Partial<MigrationJournal>> {
-  const resumedAtMs = await completeMove(tools, { vmId, signal })
-  return { resumedAtMs, completedAtMs: tools.leader.clock.wallTime().getTime() }
+  const { resumedAtMs, lost } = await completeMove(tools, { vmId, signal })
+  return { resumedAtMs, lost, completedAtMs: tools.leader.clock.wallTime().getTime() }
 }
 
-/** Follows it until the destination has all of it. Whatever speaks against going on ends it here. */
+/** Follows it until it may run at its destination. Whatever speaks against going on ends it here. */
 async function send(
   leader: Leader,
   agents: AgentPort,
-  { journal: { vmId }, signal, progress }: StepContext<MigrationJournal>,
+  { journal: { vmId, canPostCopy = false }, signal, progress }: StepContext<MigrationJournal>,
 ): Promise<DepartureReport> {
   const { vm, migration } = requireGoingOn(leader, vmId)
   const destination = leader.index.state().hosts.get(migration.destinationHostId)?.spec
@@ -223,7 +175,8 @@ async function send(
     port: destination.port,
   }
   const first = headFor(leader, vmId, 'source')
-  let report = await agents.depart(first.host, { ...first.head, target, copied: copiedDisksOf(leader, migration) })
+  const copied = copiedDisksOf(leader, migration)
+  let report = await agents.depart(first.host, { ...first.head, target, copied, canPostCopy })
   while (report.state === 'moving') {
     signal.throwIfAborted()
     requireGoingOn(leader, vmId)
@@ -238,7 +191,7 @@ async function send(
     const { fraction, message } = describeProgress(report)
     progress(fraction, message)
   }
-  if (report.state === 'sent') return report
+  if (report.state === 'sent' || report.state === 'following') return report
   const why = report.state === 'failed' ? report.detail : 'its agent was restarted meanwhile'
   throw new DialtoneError('hypervisor-failed', `${vm.spec.name} could not be moved: ${why}`)
 }

@@ -7,16 +7,24 @@ export const migrationJournalSchema = z.object({
   vmId: vmIdSchema,
   /** Where it was asked to go; null: wherever it fits best. */
   wishedHostId: hostIdSchema.nullable(),
+  /** Though it breaks the reserve. */
+  isForced: z.boolean().optional(),
   /** Where its disks go, if they have to: a name or id; left out, the destination's own storage. */
   wishedStorage: z.string().optional(),
   /** The user's word for why it moves. */
   reason: z.string().default('moved by request'),
   departing: departingSchema.optional(),
+  /** Both ends can let it run at its destination before all of its memory is there. */
+  canPostCopy: z.boolean().optional(),
   departure: departureReportSchema.optional(),
   beganAtMs: z.number().optional(),
   completedAtMs: z.number().optional(),
   /** By the clock of the destination. */
   resumedAtMs: z.number().nullable().optional(),
+  /** When its probe got the first correct answer there, by that clock. */
+  answeredAtMs: z.number().nullable().optional(),
+  /** Why it is at its destination without the memory that it had. */
+  lost: z.string().nullable().optional(),
   /** What the task says when it is done. */
   summary: z.string().optional(),
 })

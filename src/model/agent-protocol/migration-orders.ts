@@ -22,8 +22,11 @@ export const copiedDiskSchema = z.object({ volumeId: volumeIdSchema, isOnSameBas
 export type CopiedDisk = z.infer<typeof copiedDiskSchema>
 
 export const departureReportSchema = z.object({
-  /** `none`: this agent knows of no departure, as one that was restarted. `sent`: the destination has all of it, and it stands still here. */
-  state: z.enum(['none', 'prepared', 'moving', 'sent', 'failed']),
+  /**
+   * `none`: this agent knows of no departure, as one that was restarted. `sent`: the destination has all of it, and it stands still here.
+   * `following`: it stands still here for good, may run there, and the rest of its memory is on its way.
+   */
+  state: z.enum(['none', 'prepared', 'moving', 'following', 'sent', 'failed']),
   method: migrationMethodSchema.nullable(),
   transferredBytes: z.number(),
   remainingBytes: z.number(),
@@ -33,9 +36,23 @@ export const departureReportSchema = z.object({
   disks: z.object({ copiedBytes: z.number(), totalBytes: z.number() }).nullable(),
   /** Since when it stands still here, by this host's clock. */
   stoppedAtMs: z.number().nullable(),
+  /** Its probe got correct answers until then. */
+  wasServing: z.boolean(),
   detail: z.string(),
 })
 export type DepartureReport = z.infer<typeof departureReportSchema>
+
+export const arrivalEndSchema = z.object({
+  /** Since when it runs at its destination, by that host's clock; null when nobody saw it. */
+  resumedAtMs: z.number().nullable(),
+  /** When its probe got the first correct answer there; null while it has none, or there is no probe. */
+  answeredAtMs: z.number().nullable(),
+  /** False while some of its memory is still on its way. */
+  isWhole: z.boolean(),
+  /** Why it is there without the memory that it had, and was recovered like any machine whose process died. */
+  lost: z.string().nullable(),
+})
+export type ArrivalEnd = z.infer<typeof arrivalEndSchema>
 
 export const departureTargetSchema = z.object({
   hostId: hostIdSchema,
@@ -61,7 +78,12 @@ export const migrationOrders = {
     role: 'host',
     summary: 'Begins to send the machine to the host that waits for it. Answers at once.',
     params: vmParams,
-    body: z.object({ ...head, target: departureTargetSchema, copied: z.array(copiedDiskSchema).default([]) }),
+    body: z.object({
+      ...head,
+      target: departureTargetSchema,
+      copied: z.array(copiedDiskSchema).default([]),
+      canPostCopy: z.boolean(),
+    }),
     response: departureReportSchema,
     status: 202,
   },
@@ -69,7 +91,7 @@ export const migrationOrders = {
     method: 'POST',
     path: '/agent/v1/machines/:vmId/departure/follow',
     role: 'host',
-    summary: 'How far it is: answers when it is over, or after this time.',
+    summary: 'How far it is: answers when it may run at its destination or is over, or after this time.',
     params: vmParams,
     body: z.object({ ...head, waitMs: z.number().int().min(0).max(10_000) }),
     response: departureReportSchema,
@@ -87,7 +109,7 @@ export const migrationOrders = {
     method: 'PUT',
     path: '/agent/v1/machines/:vmId/arrival',
     role: 'host',
-    summary: 'Makes a process that waits for this machine to be sent here. Answers when it waits.',
+    summary: 'Makes a process that waits for this machine to be sent here. Answers when it waits, and what it can.',
     params: vmParams,
     body: z.object({
       ...head,
@@ -96,16 +118,26 @@ export const migrationOrders = {
       departing: departingSchema,
       copied: z.array(copiedDiskSchema).default([]),
     }),
-    response: z.object({}),
+    response: z.object({ canPostCopy: z.boolean() }),
   },
   completeArrival: {
     method: 'POST',
     path: '/agent/v1/machines/:vmId/arrival/complete',
     role: 'host',
-    summary: 'The machine that was sent is this host’s now: it runs. Answers when it does, and since when.',
+    summary:
+      'The machine that was sent is this host’s now: it runs. Answers when it does, since when, and what was lost.',
     params: vmParams,
     body: z.object(head),
-    response: z.object({ resumedAtMs: z.number().nullable() }),
+    response: arrivalEndSchema,
+  },
+  abandonArrival: {
+    method: 'POST',
+    path: '/agent/v1/machines/:vmId/arrival/abandon',
+    role: 'host',
+    summary: 'What of its memory has not come will not come any more: it is recovered here, unless all is there.',
+    params: vmParams,
+    body: z.object({ ...head, reason: z.string() }),
+    response: z.object({}),
   },
 } as const satisfies Contract
 

@@ -34,37 +34,63 @@ export type MoveProgress = {
   readonly elapsedMs: number
   /** Since the last byte left. */
   readonly stalledMs: number
+  /** How often its memory was gone through, the pass under way included. */
   readonly passes: number
+  /** What was left to send when this pass began. */
+  readonly leftBytes: number
+  /** The same of the pass before. */
+  readonly leftBeforeBytes: number
+  readonly bytesPerSecond: number
   readonly isStopped: boolean
 }
 
-/** `stop`: it changes its memory faster than it can be sent, so it stands still for what is left. */
-export type MoveStep = 'go-on' | 'stop' | 'give-up'
+export type MoveOptions = { readonly memoryMiB: number; readonly canPostCopy: boolean }
 
+/** `stop`: it stands still for what is left. `post-copy`: it runs at its destination at once, and what is left follows it. */
+export type MoveStep = 'go-on' | 'stop' | 'post-copy' | 'give-up'
+
+/** By then the guest has had its chance: what changed in the first pass was sent in the second. */
+const passesToJudgeBy = 3
 const maximumPasses = 10
+/** A pass that leaves more than this share of what the one before it left gets nowhere. */
+const gettingNowhere = 0.75
 const stalledAfterMs = 5_000
+const leastFollowingBytesPerSecond = 16 * 2 ** 20
+/** Standing still for longer than this is worse than to depend on two hosts, and to wait for page after page, for a while. */
+const longestPauseMs = 2_000
 
-export function nextStep(progress: MoveProgress, memoryMiB: number): MoveStep {
+/** A guest that changes its memory as fast as it is sent is not slowed down: it stands still for the rest, or is followed by it. */
+export function nextStep(progress: MoveProgress, { memoryMiB, canPostCopy }: MoveOptions): MoveStep {
   if (progress.stalledMs >= stalledAfterMs || progress.elapsedMs >= longestMoveMs(memoryMiB)) return 'give-up'
-  const isChased = progress.passes >= maximumPasses || progress.elapsedMs >= longestLiveMs(memoryMiB)
-  return isChased && !progress.isStopped ? 'stop' : 'go-on'
+  if (progress.isStopped || !isOutrun(progress, memoryMiB)) return 'go-on'
+  const pauseMs = (progress.leftBytes / Math.max(1, progress.bytesPerSecond)) * 1000
+  return canPostCopy && pauseMs > longestPauseMs ? 'post-copy' : 'stop'
+}
+
+function isOutrun({ passes, leftBytes, leftBeforeBytes, elapsedMs }: MoveProgress, memoryMiB: number): boolean {
+  if (passes >= maximumPasses || elapsedMs >= longestLiveMs(memoryMiB)) return true
+  return passes >= passesToJudgeBy && leftBytes > leftBeforeBytes * gettingNowhere
 }
 
 /**
- * How long it may stand still at the end, as far as can be foreseen: as short as an idle guest allows, and longer for one that would be
- * chased in vain, and slowed down meanwhile.
+ * How fast the rest of its memory may follow a machine that runs at its destination already: what it asks for comes over the same stream, and
+ * would wait behind everything that is on its way unasked.
  */
-export function pauseLimitMs(passes: number): number {
-  if (passes <= 2) return 30
-  return passes <= 4 ? 100 : 300
+export function followingBytesPerSecond(bytesPerSecond: number): number {
+  return Math.max(leastFollowingBytesPerSecond, Math.round(bytesPerSecond / 2))
 }
 
-/** After this a machine that is still not through stands still for the rest. */
+/** How long it may stand still at the end, as far as can be foreseen: as short as an idle guest allows, and longer for one that is busy. */
+export function pauseLimitMs(passes: number): number {
+  return passes <= 2 ? 30 : 100
+}
+
+/** After this a machine that is still not through is not sent while it runs any more. */
 export function longestLiveMs(memoryMiB: number): number {
-  return 5_000 + memoryMiB * 40
+  return 2_000 + memoryMiB * 16
 }
 
 /** No move takes longer: it ends, or is undone. */
 export function longestMoveMs(memoryMiB: number): number {
-  return 2 * longestLiveMs(memoryMiB) + 30_000
+  return 4 * longestLiveMs(memoryMiB) + 30_000
 }

@@ -7,8 +7,11 @@ import { hostIdSchema, sessionIdSchema, taskIdSchema } from '../ids.ts'
 
 import { diskCopySchema } from './disk-copy.ts'
 
-/** `precopy`: while it runs, and what changed meanwhile again. `stop-and-copy`: it stands still from the first byte to the last. */
-export const migrationMethodSchema = z.enum(['precopy', 'stop-and-copy'])
+/**
+ * `precopy`: while it runs, and what changed meanwhile again. `stop-and-copy`: it stands still for the rest, or from the first byte on.
+ * `post-copy`: it runs at its destination before all of its memory is there, and the rest follows: if a host is lost then, the memory is.
+ */
+export const migrationMethodSchema = z.enum(['precopy', 'stop-and-copy', 'post-copy'])
 export type MigrationMethod = z.infer<typeof migrationMethodSchema>
 
 export const vmMigrationSchema = z.object({

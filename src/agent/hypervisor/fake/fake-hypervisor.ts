@@ -79,8 +79,10 @@ function newMachine(world: FakeWorld, definition: MachineDefinition): FakeMachin
     memory: '-',
     isDeaf: false,
     isUnkillable: false,
+    ignoresPowerButton: false,
     isLinkUp: true,
     discs: drivesOf(definition),
+    arrival: 'none',
     console: undefined,
     observers: new Set(),
   }

@@ -62,10 +62,12 @@ function holdSpare(world: FakeWorld, spare: FakeSpare, isLocking: boolean): Spar
       const switches = {
         isDeaf: false,
         isUnkillable: false,
+        ignoresPowerButton: false,
         isLinkUp: true,
         discs: drivesOf(spare.shape),
+        arrival: 'none',
         console: undefined,
-      }
+      } as const
       const machine: FakeMachine = {
         ...{ definition, pid, layers, memory, observers },
         ...{ ...switches, state: 'paused', exit: undefined },

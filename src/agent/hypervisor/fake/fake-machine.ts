@@ -57,6 +57,10 @@ export function attachToFakeMachine(world: FakeWorld, machine: FakeMachine, isLo
       const atStart = new Set(machine.definition.disks.map(({ volumeId }) => volumeId))
       return { volumeIds: [...machine.layers.keys()].filter((volumeId) => !atStart.has(volumeId)), hasMemory: false }
     },
+    arrivalState: async () => {
+      answering()
+      return machine.arrival
+    },
     send: async (options) => {
       answering()
       world.refuse({ kind: 'send', runDirectory: machine.definition.runDirectory, paths: [] })
@@ -105,6 +109,7 @@ function vcpuOrders(
     pause: async () => {
       answering()
       changeState(machine, 'paused')
+      await world.options.drained?.(machine)
     },
     pressPowerButton: async () => {
       answering()
@@ -117,7 +122,7 @@ function vcpuOrders(
 /** The guest answers the button in its own time, and only while it runs. */
 function powerOff(world: FakeWorld, machine: FakeMachine): void {
   const { powerOffMs } = world.options
-  if (powerOffMs === 'never' || machine.state !== 'running') return
+  if (powerOffMs === 'never' || machine.ignoresPowerButton || machine.state !== 'running') return
   void passTime(world, powerOffMs).then(() => {
     if (machine.state !== 'running') return
     changeState(machine, 'shutdown')

@@ -36,9 +36,12 @@ export type FakeMachine = FakeProcess & {
   isDeaf: boolean
   /** Survives SIGKILL, as a process in uninterruptible I/O does. */
   isUnkillable: boolean
+  /** Its guest doesn't listen to the power button. */
+  ignoresPowerButton: boolean
   isLinkUp: boolean
   /** What is in its drives; a machine without drives has none. */
   readonly discs: Map<number, string | null>
+  arrival: Awaited<ReturnType<RunningMachine['arrivalState']>>
   console: Duplex | undefined
 }
 
@@ -87,11 +90,20 @@ export type FakeWorldOptions = {
   readonly captureMs?: number
   /** From the beginning of a move until the machine stands still for it. */
   readonly sendMs?: number
+  /** Guests change their memory as fast as it is sent. */
+  readonly isOutrunning?: boolean
+  /** From when a machine may run at the other end of its move until the rest of its memory is there. */
+  readonly followMs?: number
   /** From the beginning of a mirror until its copy has all of the disk. */
   readonly mirrorMs?: number
   readonly bakeMs?: number
   /** From the power button to the end of the guest; `never` for guests that don't listen to it. */
   readonly powerOffMs?: number | 'never'
+  /**
+   * What a machine that is paused waits for, or that lets go of its disks: that nothing of it is in flight any more. Throws
+   * `deadline-exceeded` when that takes too long. Nothing is ever in flight without it.
+   */
+  readonly drained?: (machine: FakeMachine) => Promise<void>
   /** Puts the streams and images, which are short texts, where others read them. They are in memory only without it. */
   readonly writeFile?: (path: string, text: string) => Promise<void>
 }

@@ -31,7 +31,7 @@ const capabilities = [
   'events',
   'return-path',
   'late-block-activate',
-  'auto-converge',
+  'postcopy-ram',
 ] as const
 
 /** The file descriptor under which QEMU finds what it was given to load. */
@@ -80,7 +80,7 @@ export async function waitForMigration(
       const changed = new Promise<void>((resolve) => {
         wake = resolve
       })
-      const { status = 'none' } = await line.execute('query-migrate', {}, commandTimeoutMs)
+      const { status = 'none' } = await line.execute('query-migrate', {}, commandTimeoutMs).catch(unlessBusy)
       if (awaited.includes(status)) return status
       await Promise.race([changed, delay(askAgainMs, undefined, { ref: false })])
     }
@@ -90,10 +90,24 @@ export async function waitForMigration(
   throw new DialtoneError('deadline-exceeded', `the stream of the machine was not through within ${timeoutMs} ms`)
 }
 
+/** What its last migration, out or in, has come to. */
+export async function readArrivalState(line: QmpLine): Promise<'none' | 'awaited' | 'whole' | 'torn'> {
+  const { status = 'none' } = await line.execute('query-migrate', {}, commandTimeoutMs)
+  if (status === 'none') return 'none'
+  if (status.startsWith('postcopy')) return 'torn'
+  return status === 'completed' ? 'whole' : 'awaited'
+}
+
+/** QEMU answers nobody while it goes through its whole memory: on a busy machine that takes long, and says nothing. */
+function unlessBusy(error: unknown): { readonly status?: MigrationStatus } {
+  if (error instanceof DialtoneError && error.code === 'deadline-exceeded') return {}
+  throw error
+}
+
 /** Stops what is under way. The machine runs on if it ran before; a finished or failed migration is left as it is. */
 export async function cancelMigration(line: QmpLine): Promise<void> {
   await line.execute('migrate_cancel', {}, commandTimeoutMs)
-  await waitForMigration(line, ['none', 'cancelled', 'completed', 'failed'], commandTimeoutMs)
+  await waitForMigration(line, ['none', 'cancelled', 'completed', 'failed', 'postcopy-paused'], commandTimeoutMs)
 }
 
 /**

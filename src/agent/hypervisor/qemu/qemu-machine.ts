@@ -12,7 +12,7 @@ import { openConsoleStream } from './console-stream.ts'
 import { runInGuest } from './guest-agent.ts'
 import { attachDisk, detachDisk, listPlugged } from './hot-plug.ts'
 import { mergeLayers } from './merge-layers.ts'
-import { continueAfterMigration } from './migration.ts'
+import { continueAfterMigration, readArrivalState } from './migration.ts'
 import { endMirrorOf, mirrorDisk } from './mirror-disk.ts'
 import { boundLog, lastLogLines, type ProcessEnding, settlesWithin } from './qemu-process.ts'
 import type { QmpEvent } from './qmp-client.ts'
@@ -81,6 +81,7 @@ export function createQemuMachine(parts: MachineParts): RunningMachine {
     },
     onEvent,
     plugged: () => listPlugged(session),
+    arrivalState: () => readArrivalState(session),
     send: (options) => sendMachine(session, runDirectory, options),
     detach: () => {
       openedConsole?.destroy()

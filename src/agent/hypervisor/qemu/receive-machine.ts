@@ -1,4 +1,5 @@
 /** A QEMU that waits for another one's memory and devices, on a socket that it was born with: no path, no port, nobody else. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { IncomingMachine, MachineDefinition, ReceivedDisks } from '../hypervisor.ts'
 import { attachDisk } from './hot-plug.ts'
@@ -7,12 +8,15 @@ import { incomingFileDescriptor, prepareMigration, waitForMigration } from './mi
 import { writeMachineRecord } from './process-identity.ts'
 import { createQemuMachine } from './qemu-machine.ts'
 import { lastLogLines } from './qemu-process.ts'
+import type { QmpLine } from './qmp-session.ts'
 import { closeForCopies, connectToCopies, openForCopies } from './receive-copies.ts'
 import { runFiles } from './run-files.ts'
 
 const commandTimeoutMs = 5000
 /** Whoever moves a machine has a bound of their own. */
 const longestMs = 24 * 3_600_000
+const devicesLoadWithinMs = 5_000
+const lookAgainMs = 3
 
 export async function receiveMachine(
   definition: MachineDefinition,
@@ -27,7 +31,7 @@ export async function receiveMachine(
     if (stream === undefined) throw new DialtoneError('hypervisor-failed', 'QEMU was born without its stream')
     for (const disk of plugged) await attachDisk(qemu.session, disk, how.fileLocking)
     if (copied.length > 0) await openForCopies(qemu.session, definition, copied)
-    await prepareMigration(qemu.session, ['return-path', 'late-block-activate'])
+    const canPostCopy = await prepare(qemu.session)
     await qemu.session.execute('migrate-incoming', { uri: `fd:${incomingFileDescriptor}` }, commandTimeoutMs)
     await writeMachineRecord(runFiles(runDirectory).record, { life, process: qemu.identity })
     const resumed = Promise.withResolvers<number>()
@@ -38,6 +42,8 @@ export async function receiveMachine(
       copied.length > 0 ? closeForCopies(qemu.session) : undefined,
     )
     loaded.catch(() => stream.destroy())
+    const whole = loaded.then(() => waitUntilWhole(qemu))
+    whole.catch(() => undefined)
     const machine = createQemuMachine({
       life,
       pid: qemu.process.pid,
@@ -52,7 +58,9 @@ export async function receiveMachine(
       machine,
       stream,
       diskStream: () => connectToCopies(runDirectory),
+      canPostCopy,
       loaded,
+      whole,
       resumedAtMs: resumed.promise,
     }
   } catch (error) {
@@ -62,13 +70,50 @@ export async function receiveMachine(
   }
 }
 
+/** Whether it can take pages while it runs: QEMU refuses what the kernel does not let it do. */
+async function prepare(line: QmpLine): Promise<boolean> {
+  const always = ['return-path', 'late-block-activate'] as const
+  try {
+    await prepareMigration(line, [...always, 'postcopy-ram'])
+    return true
+  } catch (error) {
+    if (!(error instanceof DialtoneError) || error.code !== 'hypervisor-failed') throw error
+    await prepareMigration(line, always)
+    return false
+  }
+}
+
 async function waitUntilLoaded({ process, session }: LaunchedQemu, runDirectory: string): Promise<void> {
   const ended = process.ended.then(async () => {
     const words = await lastLogLines(runFiles(runDirectory).log, 2)
     throw new DialtoneError('hypervisor-failed', `QEMU ended while it received the machine: ${words}`)
   })
   ended.catch(() => undefined)
-  const status = await Promise.race([waitForMigration(session, ['completed', 'failed'], longestMs), ended])
-  if (status !== 'completed')
-    throw new DialtoneError('hypervisor-failed', 'the stream of the machine broke off before it was whole')
+  const awaited = ['completed', 'failed', 'postcopy-active', 'postcopy-paused'] as const
+  const status = await Promise.race([waitForMigration(session, awaited, longestMs), ended])
+  if (status === 'completed') return
+  if (status !== 'postcopy-active') throw brokenOff()
+  await Promise.race([untilDevicesAreLoaded(session), ended])
+}
+
+/** Pages are taken in from before its devices are: only then it leaves the state in which it waits for a machine. */
+async function untilDevicesAreLoaded(line: QmpLine): Promise<void> {
+  const givesUpAt = performance.now() + devicesLoadWithinMs
+  while (performance.now() < givesUpAt) {
+    const { status } = await line.execute('query-status', {}, commandTimeoutMs)
+    if (status !== 'inmigrate') return
+    await delay(lookAgainMs)
+  }
+  throw brokenOff()
+}
+
+async function waitUntilWhole({ process, session }: LaunchedQemu): Promise<void> {
+  const ended = process.ended.then(() => 'failed' as const)
+  const awaited = ['completed', 'failed', 'postcopy-paused'] as const
+  const status = await Promise.race([waitForMigration(session, awaited, longestMs), ended])
+  if (status !== 'completed') throw brokenOff()
+}
+
+function brokenOff(): DialtoneError {
+  return new DialtoneError('hypervisor-failed', 'the stream of the machine broke off before it was whole')
 }

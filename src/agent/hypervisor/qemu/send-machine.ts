@@ -16,7 +16,8 @@ const finishTimeoutMs = 600_000
 const socketName = 'move-socket'
 
 export async function sendMachine(line: QmpLine, runDirectory: string, options: SendOptions): Promise<OutgoingMachine> {
-  await prepareMigration(line, ['return-path', 'pause-before-switchover', ...(options.isLive ? autoConverge : [])])
+  const postCopy = options.canPostCopy ? (['postcopy-ram'] as const) : []
+  await prepareMigration(line, ['return-path', 'pause-before-switchover', ...postCopy])
   const allowPause = async (limitMs: number) =>
     void (await line.execute('migrate-set-parameters', { 'downtime-limit': limitMs }, commandTimeoutMs))
   await allowPause(options.pauseLimitMs)
@@ -40,7 +41,12 @@ export async function sendMachine(line: QmpLine, runDirectory: string, options: 
       progress: () => readProgress(line),
       allowPause,
       stop: async () => void (await line.execute('stop', {}, pauseTimeoutMs)),
+      postCopy: async (bytesPerSecond) => {
+        await line.execute('migrate-set-parameters', { 'max-postcopy-bandwidth': bytesPerSecond }, commandTimeoutMs)
+        await line.execute('migrate-start-postcopy', {}, commandTimeoutMs)
+      },
       finish: () => finish(line).finally(stopListening),
+      followed: () => untilFollowed(line),
       cancel: async () => {
         stopListening()
         stream.destroy()
@@ -53,18 +59,23 @@ export async function sendMachine(line: QmpLine, runDirectory: string, options: 
   }
 }
 
-const autoConverge = ['auto-converge'] as const
-
 async function waitForSwitchover(line: QmpLine): Promise<void> {
   const status = await waitForMigration(line, ['pre-switchover', ...ends], longestMs)
   if (status !== 'pre-switchover') throw await failure(line, status)
 }
 
 const ends = ['failed', 'cancelled', 'completed'] as const
+/** In post-copy a stream that broke off may be joined again: here it never is. */
+const endsOfFollowing = [...ends, 'postcopy-paused'] as const
 
 async function finish(line: QmpLine): Promise<void> {
   await line.execute('migrate-continue', { state: 'pre-switchover' }, commandTimeoutMs)
-  const status = await waitForMigration(line, ends, finishTimeoutMs)
+  const status = await waitForMigration(line, [...endsOfFollowing, 'postcopy-active'], finishTimeoutMs)
+  if (status !== 'completed' && status !== 'postcopy-active') throw await failure(line, status)
+}
+
+async function untilFollowed(line: QmpLine): Promise<void> {
+  const status = await waitForMigration(line, endsOfFollowing, longestMs)
   if (status !== 'completed') throw await failure(line, status)
 }
 

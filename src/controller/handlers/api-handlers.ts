@@ -1,0 +1,38 @@
+/** Every handler of the public API, by the name of its route. */
+import type { apiContract } from '../../model/api/contract.ts'
+import type { Handlers } from '../../transport/mount-contract.ts'
+import { cloneHandlers } from '../clones/clone-handlers.ts'
+import { type ImageContext, imageHandlers } from '../images/image-handlers.ts'
+import { clusterHandlers } from './cluster-handlers.ts'
+import { drillHandlers } from './drill-handlers.ts'
+import { firewallHandlers } from './firewall-handlers.ts'
+import { type HostHandlersContext, hostHandlers } from './host-handlers.ts'
+import { ledgerHandlers } from './ledger-handlers.ts'
+import { maintenanceHandlers } from './maintenance-handlers.ts'
+import { migrationHandlers } from './migration-handlers.ts'
+import { networkHandlers } from './network-handlers.ts'
+import { placementHandlers } from './placement-handlers.ts'
+import { planHandlers } from './plan-handlers.ts'
+import { recoveryHandlers } from './recovery-handlers.ts'
+import { vmHandlers } from './vm-handlers.ts'
+import { volumeHandlers } from './volume-handlers.ts'
+
+export function apiHandlers(context: HostHandlersContext & ImageContext): Handlers<typeof apiContract> {
+  return {
+    ...vmHandlers(context),
+    ...hostHandlers(context),
+    ...clusterHandlers(context),
+    ...firewallHandlers(context),
+    ...cloneHandlers(context),
+    ...drillHandlers(context),
+    ...recoveryHandlers(context),
+    ...ledgerHandlers(context),
+    ...migrationHandlers(context),
+    ...volumeHandlers(context),
+    ...placementHandlers(context),
+    ...planHandlers(context),
+    ...maintenanceHandlers(context),
+    ...networkHandlers(context),
+    ...imageHandlers(context),
+  }
+}
