@@ -170,7 +170,7 @@ function decideOnSilentHost(
   if (proof === undefined)
     return {
       kind: 'wait',
-      reason: `${name} is ${host?.status.state ?? 'gone'} and not proven dead: ${whatToDo(vm, name)}`,
+      reason: `${name} is not proven dead: ${whatToDo(vm, host)}, or confirm that it is off: dialtone host confirm-dead ${name}`,
     }
   if (vm.spec.boundToHostId !== null)
     return { kind: 'wait', reason: `its disk is local to ${name}: it starts there when the host is back` }
@@ -191,8 +191,9 @@ function proofOfStop({ status, placement }: VmRecord, host: HostRecord | undefin
   return { kind: 'released', ...base, session: placement.session, upToEpoch: placement.epoch }
 }
 
-function whatToDo({ placement }: VmRecord, hostName: string): string {
-  return placement?.leased === true
-    ? `it is being fenced, or confirm that it is off: dialtone host confirm-dead ${hostName}`
-    : `bring it back, or confirm that it is off: dialtone host confirm-dead ${hostName}`
+/** What ends the uncertainty by itself, where something does. */
+function whatToDo({ placement }: VmRecord, host: HostRecord | undefined): string {
+  const canBeFenced = placement?.leased === true || (host !== undefined && host.spec.fence !== null)
+  if (!canBeFenced) return 'bring it back'
+  return host?.status.fencing === null ? 'wait until it answers or is fenced' : 'it is being fenced'
 }

@@ -58,7 +58,10 @@ export async function goBack(
   }
   const { spec, migration } = leader.index.state().vms.get(vmId) ?? {}
   if (spec === undefined || migration === undefined) return
-  const message = `it stays on ${hostName(leader, migration.sourceHostId)}`
+  const source = hostName(leader, migration.sourceHostId)
+  const end = isDeadOn(leader, vmId, 'source') ? `${source} is dead: it is brought back` : `it stays on ${source}`
+  const why = leader.index.state().tasks.get(taskId)?.error?.message
+  const message = why === undefined ? end : `${end}: ${why}`
   await close(leader, vmId, { kind: 'vm.migration-undone', subject: spec.name, message, vmId }, migration.epoch)
 }
 
