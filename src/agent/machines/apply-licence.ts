@@ -1,12 +1,15 @@
 /** What a machine's licence asks for: freeze when it is about to end, go on when it is back, die when a pill was read. */
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
+import { guardMachine } from './guard-machine.ts'
 import { become, enqueue, type Keeping, whenStill } from './keeping.ts'
 import { sharedStoragesOf } from './launch-machine.ts'
 import { release } from './machine-life.ts'
+import { awaitsStorage, tryStorageAgain } from './stand-still-on-storage-error.ts'
 
 export async function applyLicence(keeping: Keeping): Promise<void> {
   const { record, ports, phase } = keeping
-  if (!record.machine.leased || keeping.running === undefined) return
+  if (keeping.running === undefined) return
+  if (!record.machine.leased) return awaitsStorage(keeping) ? undefined : goOnAfterStorageError(keeping)
   // A release that could not reap it is tried again: what was released is not to live.
   if (keeping.isReleased) return release(keeping, 'its release was tried again')
   const verdict = ports.licences.judge(sharedStoragesOf(record.machine, ports), ports.clock.bootTimeMs())
@@ -16,14 +19,16 @@ export async function applyLicence(keeping: Keeping): Promise<void> {
   }
   // What was handed over may run elsewhere by now: a licence alone doesn't let it go on.
   if (verdict.kind === 'licensed' && phase === 'frozen' && record.handedOverTo === null) {
+    if (awaitsStorage(keeping)) return
+    if (keeping.storageTrouble !== undefined) return goOnAfterStorageError(keeping)
     return enqueue(keeping, () => whenStill(keeping, 'frozen', (machine) => thaw(keeping, machine)))
   }
 }
 
-/** Puts it under the watchdog's guard, as frozen or not; resolves when the watchdog knows. */
-export async function guardMachine({ vmId, record, ports }: Keeping, isFrozen: boolean): Promise<void> {
-  const storageIds = sharedStoragesOf(record.machine, ports)
-  await ports.licences.guard(vmId, { storageIds, cgroupDirectory: ports.cgroups.directory(vmId), isFrozen })
+function goOnAfterStorageError(keeping: Keeping): Promise<void> {
+  return enqueue(keeping, () =>
+    whenStill(keeping, 'frozen', (machine) => tryStorageAgain(keeping, machine, () => goOn(keeping, machine))),
+  )
 }
 
 /**
@@ -45,6 +50,11 @@ async function thaw(keeping: Keeping, machine: RunningMachine): Promise<void> {
   if (keeping.record.handedOverTo !== null) return
   await guardMachine(keeping, false)
   await machine.resume()
+  await goOn(keeping, machine)
+}
+
+/** Its vCPUs run again. What was ordered while it could not listen is done now. */
+async function goOn(keeping: Keeping, machine: RunningMachine): Promise<void> {
   if (keeping.record.wanted === 'running') return become(keeping, 'running', '')
   await machine.pressPowerButton()
   become(keeping, 'stopping', 'its power button was pressed')

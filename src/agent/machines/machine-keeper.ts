@@ -21,7 +21,8 @@ import { bootDisksOf } from '../recovery/machine-shape.ts'
 import { captureRunning } from '../recovery/serve-after-start.ts'
 import type { SpareKeeper } from '../recovery/spare-keeper.ts'
 import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
-import { applyLicence, guardMachine } from './apply-licence.ts'
+import { applyLicence } from './apply-licence.ts'
+import { guardMachine } from './guard-machine.ts'
 import {
   become,
   beginKeeping,
@@ -45,6 +46,7 @@ import {
 } from './machine-life.ts'
 import type { MachinePorts } from './machine-ports.ts'
 import type { MachineRecord } from './machine-record.ts'
+import { noteStorageError } from './stand-still-on-storage-error.ts'
 
 export type MachineKeeper = {
   report(): MachineReport
@@ -161,7 +163,10 @@ async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
     inBackground(keeping, () => enqueue(keeping, () => settleStart(keeping, running)))
   become(keeping, phase, 're-adopted')
   if (phase === 'frozen' && keeping.record.machine.leased) await guardMachine(keeping, true)
-  inBackground(keeping, () => goOnWith(keeping, running))
+  inBackground(keeping, async () => {
+    await goOnWith(keeping, running)
+    if (state === 'io-error') await noteStorageError(keeping, running)
+  })
 }
 
 function phaseOf({ record }: Keeping, state: MachineState): MachinePhase {

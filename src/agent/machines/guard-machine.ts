@@ -1,0 +1,9 @@
+/** What the watchdog process is told of a machine. */
+import type { Keeping } from './keeping.ts'
+import { sharedStoragesOf } from './launch-machine.ts'
+
+/** Puts it under the watchdog's guard, as frozen or not; resolves when the watchdog knows. */
+export async function guardMachine({ vmId, record, ports }: Keeping, isFrozen: boolean): Promise<void> {
+  const storageIds = sharedStoragesOf(record.machine, ports)
+  await ports.licences.guard(vmId, { storageIds, cgroupDirectory: ports.cgroups.directory(vmId), isFrozen })
+}
