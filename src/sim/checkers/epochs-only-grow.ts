@@ -1,4 +1,4 @@
-/** Neither the store nor any host ever goes back to an older life of a machine. */
+/** Neither the store nor any host ever goes back to an older life of a machine; a store that itself went back still runs none anew. */
 import { keys } from '../../engine/state/keys.ts'
 import { vmIdSchema } from '../../model/ids.ts'
 import { vmPlacementSchema } from '../../model/vm.ts'
@@ -16,6 +16,8 @@ export function epochsOnlyGrow(): Checker {
       if (before.process !== seen.process)
         return `${seen.process} runs life ${wordsOf(seen)} of ${seen.vmId} after ${before.process} ran ${wordsOf(before)}`
     }
+    // What was stored is gone; what ran has run.
+    if (seen.kind === 'state-went-back') placed.clear()
     if (seen.kind === 'committed') {
       for (const change of seen.changeSet.changes) {
         const key = change.kind === 'put' ? change.entry.key : change.key

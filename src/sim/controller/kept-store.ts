@@ -46,6 +46,7 @@ export async function createKeptStore(
       const [first, ...later] = history
       const kept = first === undefined ? [] : [first, ...later.filter((entry) => entry.atMs <= atMs)]
       history = []
+      observe({ kind: 'state-went-back' })
       store = open()
       for (const { changeSet } of kept) await store.commit({ conditions: [], writes: changeSet.changes.map(writeOf) })
     },
