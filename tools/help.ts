@@ -9,7 +9,8 @@ const sentences: Readonly<Record<string, string>> = {
   dialtone: 'the command line: npm run dialtone -- vm list (or ./bin/dialtone vm list)',
   check: 'types, lint, format and architecture; nothing is run. Parts by name: npm run check -- types lint',
   'test:unit': 'all tests that need no machine; one file: node_modules/.bin/node --test FILE',
-  scenario: 'the scenarios of scenarios/',
+  scenario:
+    'plays the scenarios of scenarios/, one with its timeline: npm run scenario -- 0101 [--accept]; --words, --table',
   e2e: 'tests with real machines, one after the other; needs root',
   bench: 'measures: npm run bench -- --list',
   soak: 'drills of mixed kind in a row, hundreds of them, and a look at what they left: npm run soak -- --drills 500',

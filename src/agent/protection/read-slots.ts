@@ -36,6 +36,9 @@ export function readSlots(watches: readonly SlotWatch[], options: SlotReaderOpti
   }
 }
 
+/** Reads end five times a second: without a reason each would make an error with its stack. */
+const answered = 'answered'
+
 async function readForever(
   watch: SlotWatch,
   lastGoodReadAtMs: Map<StorageId, number>,
@@ -64,7 +67,7 @@ async function readForever(
     } catch (error) {
       unreadable(error)
     } finally {
-      hung.abort()
+      hung.abort(answered)
     }
     await options.clock.sleep(options.licences.timings().slotReadMs, options.signal)
   }
