@@ -79,23 +79,31 @@ export function linkToWatchdog(
     async tell(state) {
       sequence += 1
       const mine = { sequence, ...state }
+      const watchdog = connected
+      if (watchdog === undefined || watchdog.life.state() === 'dead') throw isGone()
       const timer = new AbortController()
-      const answered = new Promise<WatchdogAnswer>((resolve) => {
-        const watchdog = connected
-        time.after(socketTakesMs, () =>
-          watchdog?.life.enter(() => {
-            const answer = watchdog.hear(mine)
-            time.after(socketTakesMs, () => life.enter(() => resolve(answer)))
-          }),
-        )
-      })
+      const { promise: answered, resolve, reject } = Promise.withResolvers<WatchdogAnswer>()
+      const gone = () => life.enter(() => reject(isGone()))
+      watchdog.life.ended.addEventListener('abort', gone)
+      time.after(socketTakesMs, () =>
+        watchdog.life.enter(() => {
+          const answer = watchdog.hear(mine)
+          time.after(socketTakesMs, () => life.enter(() => resolve(answer)))
+        }),
+      )
       const late = life.clock.sleep(tellDeadlineMs, timer.signal).then(() => undefined)
-      const answer = await Promise.race([answered, late])
-      timer.abort()
+      const answer = await Promise.race([answered, late]).finally(() => {
+        timer.abort()
+        watchdog.life.ended.removeEventListener('abort', gone)
+      })
       if (answer === undefined)
         throw new DialtoneError('deadline-exceeded', `the watchdog process did not answer within ${tellDeadlineMs} ms`)
       armed = answer.armed
     },
     [Symbol.asyncDispose]: async () => undefined,
   }
+}
+
+function isGone(): DialtoneError {
+  return new DialtoneError('deadline-exceeded', 'the watchdog process is not there')
 }
