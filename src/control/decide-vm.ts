@@ -17,11 +17,12 @@ export function decideVm(cluster: ClusterState, vm: VmRecord, question: VmQuesti
       reason: `a life of it under epoch ${stray.epoch} is not the placed one`,
     }
   }
-  if (vm.migration?.phase === 'moving') return { kind: 'wait', reason: 'it is being moved to another host' }
+  if (vm.migration?.phase === 'moving')
+    return { kind: 'wait', reason: 'it is being moved to another host', isForItsTurn: true }
   const decision = decideOnOwner(cluster, vm, question)
   // It goes on at its new host as it came; nothing of it is started before the old one has let go.
   if (vm.migration !== undefined && (decision.kind === 'place' || decision.kind === 'start'))
-    return { kind: 'wait', reason: 'waits until the host that it was moved from has let go of it' }
+    return { kind: 'wait', reason: 'waits until the host that it was moved from has let go of it', isForItsTurn: true }
   return decision
 }
 

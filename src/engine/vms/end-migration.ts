@@ -7,6 +7,7 @@ import { DialtoneError, type ErrorCode } from '../../model/dialtone-error.ts'
 import type { TaskId, VmId } from '../../model/ids.ts'
 import { proofReaches } from '../../model/proof-reaches.ts'
 import type { AgentPort } from '../agent-port.ts'
+import { answerOfLiving } from '../hosts/answer-of-living.ts'
 import type { HostTable } from '../hosts/host-table.ts'
 import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
 import { keys } from '../state/keys.ts'
@@ -45,7 +46,7 @@ export async function goBack(
   }
   const abandon = async (isAloneHere: boolean) => {
     const { host, head } = headFor(leader, vmId, 'source')
-    await agents.abandonDeparture(host, { ...head, isAloneHere })
+    await answerOfLiving(leader, host, () => agents.abandonDeparture(host, { ...head, isAloneHere }))
   }
   // At once, as far as it can be: what was not handed over goes on without waiting for anybody.
   await abandon(false).catch((error: unknown) => leader.logger.warn('migration.not-abandoned', { vmId, error }))
@@ -87,7 +88,7 @@ export async function completeMove(tools: MoveTools, { vmId, signal }: MoveOf): 
     if (state.hosts.get(migration.destinationHostId)?.status.session !== migration.session) return null
     try {
       const { host, head } = headFor(leader, vmId, 'destination')
-      return (await agents.completeArrival(host, head)).resumedAtMs
+      return (await answerOfLiving(leader, host, () => agents.completeArrival(host, head))).resumedAtMs
     } catch (error) {
       leader.logger.warn('migration.not-completed', { vmId, error })
       if (!isUnreachable(error)) failures += 1
@@ -183,7 +184,7 @@ async function untilLetGo({ leader, agents }: MoveTools, { vmId, side, signal }:
       const record = leader.index.state().hosts.get(host.id)
       if (record !== undefined && isAnswering(record)) {
         const { authority, epoch } = head
-        await agents.releaseMachine(host, { vmId, authority, upToEpoch: epoch })
+        await answerOfLiving(leader, host, () => agents.releaseMachine(host, { vmId, authority, upToEpoch: epoch }))
         return
       }
     } catch (error) {

@@ -11,6 +11,7 @@ import type { HostId, VmId } from '../../model/ids.ts'
 import { longestMoveMs } from '../../model/migration/migration-method.ts'
 import type { VmMigration } from '../../model/migration/vm-migration.ts'
 import type { AgentPort } from '../agent-port.ts'
+import { answerOfLiving } from '../hosts/answer-of-living.ts'
 import type { HostTable } from '../hosts/host-table.ts'
 import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
 import { keys } from '../state/keys.ts'
@@ -150,11 +151,14 @@ async function prepare(
     }
     const source = headFor(leader, vmId, 'source')
     try {
-      const departing = await agents.prepareDeparture(source.host, source.head)
+      const departing = await answerOfLiving(leader, source.host, () =>
+        agents.prepareDeparture(source.host, source.head),
+      )
       const destination = headFor(leader, vmId, 'destination')
       const machine = { ...machineOrderOf(vm), start: 'boot' as const }
       const { sourceHostId } = migration
-      await agents.expectArrival(destination.host, { ...destination.head, machine, sourceHostId, departing })
+      const arriving = { ...destination.head, machine, sourceHostId, departing }
+      await answerOfLiving(leader, destination.host, () => agents.expectArrival(destination.host, arriving))
       return { departing }
     } catch (error) {
       // An image is being captured: that ends.
@@ -201,7 +205,7 @@ async function send(
     port: destination.port,
   }
   const first = headFor(leader, vmId, 'source')
-  let report = await agents.depart(first.host, { ...first.head, target })
+  let report = await answerOfLiving(leader, first.host, () => agents.depart(first.host, { ...first.head, target }))
   while (report.state === 'moving') {
     signal.throwIfAborted()
     requireGoingOn(leader, vmId)
