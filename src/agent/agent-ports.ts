@@ -36,6 +36,8 @@ export type AgentPorts = {
   readonly outcomes: RungOutcomes
   readonly hostCommands: HostCommands
   randomBytes(count: number): Uint8Array
+  /** Size and SHA-256 of a file of this host. */
+  hashFile(path: string): Promise<{ readonly bytes: number; readonly sha256: string }>
   openStreamTo(target: DepartureTarget, vmId: VmId): Promise<Duplex>
   sendSignal(pid: number, signal: 'SIGKILL' | 'SIGSTOP'): void
   checkOnce: CheckOnce

@@ -121,6 +121,7 @@ function composeHeartbeat(
     configurationRevision: configuration?.revision ?? 0,
     highestKnownRevision: state.newest.revision,
     highestKnownEpoch: room.highestEpoch(),
+    highestKnownTerm: room.highestTerm(),
     storeIncarnation: state.newest.incarnation,
   }
 }

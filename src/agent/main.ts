@@ -33,6 +33,7 @@ import { openStreamTo } from './migration/open-stream-to.ts'
 import { createBridgeNetwork } from './network/bridge/bridge-network.ts'
 import { guardNetwork } from './network/guarded-network.ts'
 import { checkOnce } from './probes/check-once.ts'
+import { hashFile } from './recovery/hash-file.ts'
 import { openRungOutcomes } from './recovery/rung-outcomes.ts'
 import { createDirectoryStorage } from './storage/directory/directory-storage.ts'
 import { rememberedUuid } from './storage/directory/remembered-uuid.ts'
@@ -111,6 +112,7 @@ const agent = await startAgent({
     cgroupDirectory: join(config.cgroupDirectory, 'commands'),
   }),
   randomBytes,
+  hashFile,
   openStreamTo: (target, vmId) => openStreamTo(target, vmId, { tls, clusterId: identity.clusterId }),
   sendSignal: (pid, signal) => void process.kill(pid, signal),
   checkOnce,

@@ -85,11 +85,12 @@ describe('a host whose kernel answers', () => {
     kinds({ ada, silentMs, adaAnswers: { kernelAnsweredAgoMs } })
   test('is not switched off before a pill would be due', () => {
     assert.deepEqual(answering(900, 120), ['hold'])
+    assert.deepEqual(answering(900, 799), ['hold'])
     assert.deepEqual(answering(1_999, 120), ['hold'])
     assert.deepEqual(answering(2_000, 120), ['begin', 'use-power-fence', 'write-pill'])
   })
   test('is switched off at once when it has stopped answering', () =>
-    assert.deepEqual(answering(900, 450), ['begin', 'use-power-fence']))
+    assert.deepEqual(answering(900, 800), ['begin', 'use-power-fence']))
   test('is left to its lease all the same when it has no power fence', () =>
     assert.deepEqual(answering(2_000, 120, {}), ['begin', 'write-pill']))
 })

@@ -80,7 +80,7 @@ export function decideFencing(cluster: ClusterState, question: FencingQuestion):
  */
 function isOnlyStalled(cluster: ClusterState, host: HostRecord, observation: HostObservation): boolean {
   const { suspectAfterMs, pillAfterMs } = cluster.cluster.timings
-  const isAnswering = observation.kernelAnsweredAgoMs < suspectAfterMs / 2
+  const isAnswering = observation.kernelAnsweredAgoMs < suspectAfterMs
   return isAnswering && host.spec.fence !== null && observation.attentiveSilentMs < pillAfterMs
 }
 

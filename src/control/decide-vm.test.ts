@@ -83,6 +83,15 @@ describe('a VM on a host that answers', () => {
     assert.equal(decide({ question: { hostHasReported: false } }).kind, 'wait')
   })
 
+  test('that was handed over in a move which nobody remembers is started anew there: what it was sent to may have run', () => {
+    const decision = decide({ question: report({ phase: 'frozen', isHandedOver: true }) })
+    assert.equal(decision.kind, 'place')
+    assert.deepEqual(decision.kind === 'place' && [decision.hostId, decision.epoch, decision.start], [
+      hostIdOf('ada'),
+      6,
+      'boot',
+    ])
+  })
   test('is settled while it runs, starts, restarts or is frozen', () => {
     for (const phase of ['running', 'starting', 'restarting', 'frozen'] as const)
       assert.deepEqual(decide({ question: report({ phase }) }), { kind: 'settled' })

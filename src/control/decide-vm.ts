@@ -125,8 +125,12 @@ function decideByReport(
   switch (current.phase) {
     case 'starting':
     case 'restarting':
-    case 'frozen':
       return { kind: 'settled' }
+    case 'frozen':
+      // Of a move that nobody remembers. What it was sent to may have run since: only its disk is still true.
+      return current.isHandedOver && vm.migration === undefined
+        ? placeAnew(cluster, vm, { question, stayOn: placement.hostId })
+        : { kind: 'settled' }
     case 'running':
       if (vm.spec.desired === 'paused') return { kind: 'change', ...order, change: 'pause' }
       return current.recovery.configuration === configurationOf(vm.spec)

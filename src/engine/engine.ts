@@ -148,10 +148,30 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
 }
 
 async function takeTheLead({ store, clock, logger, randomBytes, signal }: EngineOptions): Promise<Leader> {
-  const term = await takeTerm(store)
+  let term = await takeTerm(store)
+  const riseAbove = async (known: number) => {
+    if (known < term || signal.aborted) return
+    const before = term
+    term = await takeTerm(store, known)
+    logger.warn('leader.rose', { from: before, to: term })
+  }
   const index = await openClusterIndex(store, { signal })
   const events = createEventLedger(store, { clock, logger })
-  return { term, startedAtMs: clock.bootTimeMs(), store, index, events, clock, logger, randomBytes, signal }
+  const startedAtMs = clock.bootTimeMs()
+  return {
+    get term() {
+      return term
+    },
+    riseAbove,
+    startedAtMs,
+    store,
+    index,
+    events,
+    clock,
+    logger,
+    randomBytes,
+    signal,
+  }
 }
 
 function sagasOf(leader: Leader, { agents, fences }: EngineOptions, ledger: LedgerKeeper): readonly RunnableSaga[] {

@@ -233,6 +233,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
       configurationRevision: host.configurationRevision,
       highestKnownRevision: host.highestKnownRevision,
       highestKnownEpoch: Math.max(0, ...machines.map(({ epoch }) => epoch), ...host.released.values()),
+      highestKnownTerm: host.highestKnownTerm,
       storeIncarnation: host.storeIncarnation,
     }
   }
@@ -272,6 +273,9 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
       throw new DialtoneError('host-unreachable', `${spec.name} does not answer`)
     if (authority !== undefined && authority.session !== host.session)
       throw new DialtoneError('session-void', `the session of ${spec.name} is ${host.session}`)
+    if (authority !== undefined && authority.term < host.highestKnownTerm)
+      throw new DialtoneError('session-void', `term ${host.highestKnownTerm} has been heard of`)
+    host.highestKnownTerm = authority?.term ?? host.highestKnownTerm
     fakes.intercept(call, 'before', host)
     const result = effect(host)
     orders.push(`${call} ${spec.name}`)

@@ -44,6 +44,7 @@ export type FakeHost = {
   /** As it was last told. */
   firewall: HostFirewall
   highestKnownRevision: number
+  highestKnownTerm: number
   storeIncarnation: string | null
   readonly machines: Map<VmId, Machine>
   /** Starts up to these epochs are void in this session. */
@@ -72,6 +73,7 @@ export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): 
     configurationRevision: 0,
     firewall: openFirewall,
     highestKnownRevision: 0,
+    highestKnownTerm: 0,
     storeIncarnation: null,
     machines: new Map(),
     released: new Map(),
@@ -126,6 +128,7 @@ export function reportOf(vmId: VmId, machine: Machine): MachineReport {
     leased: order.leased,
     crashes: 0,
     wantsOtherHost,
+    isHandedOver: machine.isHandedOver,
     recovery: {
       configuration: configurationOf(order),
       service: phase === 'running' ? machine.service : 'unprobed',

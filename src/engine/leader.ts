@@ -10,7 +10,10 @@ import type { EventLedger } from './state/ledger-of-events.ts'
 import { waitOrAbort } from './wait-or-abort.ts'
 
 export type Leader = {
+  /** Grows when it has to: see `riseAbove`. */
   readonly term: number
+  /** Takes a term above this one, which an agent has heard of: only a store that went back in time doesn't know it. */
+  riseAbove(term: number): Promise<void>
   /** When this term began, on the leader's clock. */
   readonly startedAtMs: number
   readonly store: Store
@@ -23,11 +26,11 @@ export type Leader = {
   readonly signal: AbortSignal
 }
 
-/** Takes the next term, durably. */
-export async function takeTerm(store: Store): Promise<number> {
+/** Takes the next term, above this one, durably. */
+export async function takeTerm(store: Store, above = 0): Promise<number> {
   for (let attempt = 0; attempt < 20; attempt += 1) {
     const current = await store.get(keys.term)
-    const term = current === undefined ? 1 : Number(JSON.parse(current.value)) + 1
+    const term = Math.max(above, current === undefined ? 0 : Number(JSON.parse(current.value))) + 1
     const result = await store.commit({
       conditions: [{ key: keys.term, modRevision: current?.modRevision ?? 0 }],
       writes: [{ kind: 'put', key: keys.term, value: JSON.stringify(term) }],

@@ -175,6 +175,7 @@ export function makeReport(vmName: string, changes: Partial<MachineReport> = {})
     leased: true,
     crashes: 0,
     wantsOtherHost: false,
+    isHandedOver: false,
     ...changes,
     recovery,
   }

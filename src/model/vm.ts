@@ -165,6 +165,8 @@ export const machineReportSchema = z.object({
   leased: z.boolean(),
   /** How often its process has died and been restarted on the spot since the order. */
   crashes: z.number().int(),
+  /** It was sent to another host as a whole, and stands still here until the leader says that it is alone. */
+  isHandedOver: z.boolean().default(false),
   /** It failed here, and its ladder's next rung is another host. */
   wantsOtherHost: z.boolean(),
   recovery: readinessReportSchema,

@@ -25,7 +25,7 @@ export type Observation =
   | ({ readonly kind: 'disk-read'; readonly volumeId: VolumeId; readonly stamp: number } & GuestProcess)
   | { readonly kind: 'host-on'; readonly hostName: string }
   | { readonly kind: 'host-off'; readonly hostName: string; readonly reason: string }
-  /** What is committed next is what was there before, and then what comes after it. */
+  /** What was stored lately is not any more: an older copy has taken its place. */
   | { readonly kind: 'state-went-back' }
   | { readonly kind: 'committed'; readonly changeSet: ChangeSet }
 

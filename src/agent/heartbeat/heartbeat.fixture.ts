@@ -27,6 +27,7 @@ export function makeHeartbeat(changes: Partial<Heartbeat> = {}): Heartbeat {
     configurationRevision: 1,
     highestKnownRevision: 1,
     highestKnownEpoch: 0,
+    highestKnownTerm: 0,
     storeIncarnation: 'first',
     ...changes,
   }

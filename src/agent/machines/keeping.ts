@@ -186,6 +186,7 @@ export function reportOf(keeping: Keeping): MachineReport {
     guestShutdown: keeping.guestShutdown,
     leased: record.machine.leased,
     crashes: keeping.crashes,
+    isHandedOver: record.handedOverTo !== null,
     wantsOtherHost: keeping.wantsOtherHost,
     recovery: {
       configuration: configurationOf(record.machine),

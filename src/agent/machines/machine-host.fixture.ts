@@ -20,6 +20,7 @@ import type { Hypervisor, RunningMachine } from '../hypervisor/hypervisor.ts'
 import { createFakeNetwork, type FakeNetwork } from '../network/fake/fake-network.ts'
 import type { CheckAnswer } from '../probes/prober.ts'
 import { createLicenceKeeper, type LicenceKeeper } from '../protection/licence-keeper.ts'
+import { hashFile } from '../recovery/hash-file.ts'
 import { createRecoveryJournal } from '../recovery/recovery-journal.ts'
 import { createFakeStorageWorld, type FakeStorage, type FakeStorageWorld } from '../storage/fake/fake-storage.ts'
 import { createVirtualClock, type VirtualClock } from '../virtual-clock.fixture.ts'
@@ -223,6 +224,7 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
         randomNumbers += 1
         return createHash('sha512').update(`random ${randomNumbers}`).digest().subarray(0, count)
       },
+      hashFile,
       openStreamTo: () => host.openStream(),
       sendSignal(pid, signalName) {
         const machine = alive().find((one) => one.pid === pid)

@@ -153,7 +153,7 @@ function beginOrder(keeping: Keeping, epoch: number): void {
 
 async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
   keeping.running = running
-  if (keeping.record.machine.leased) await guardMachine(keeping, false)
+  await guardMachine(keeping, false)
   // One that doesn't answer at the moment is there all the same: it is guarded, followed and can be killed.
   const state = await running.state().catch(() => 'running' as const)
   const phase = phaseOf(keeping, state)
@@ -162,7 +162,7 @@ async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
   if (phase === 'frozen' && !isHandedOver)
     inBackground(keeping, () => enqueue(keeping, () => settleStart(keeping, running)))
   become(keeping, phase, 're-adopted')
-  if (phase === 'frozen' && keeping.record.machine.leased) await guardMachine(keeping, true)
+  if (phase === 'frozen') await guardMachine(keeping, true)
   inBackground(keeping, async () => {
     await goOnWith(keeping, running)
     if (state === 'io-error') await noteStorageError(keeping, running)
@@ -216,6 +216,8 @@ async function shutDown(keeping: Keeping): Promise<void> {
   if (running === undefined) {
     // The leader takes a stop as a proof: also what an earlier attempt could not reap has to be gone.
     await tidyAfterDeath(keeping)
+    // Prepared for a recovery that nobody wants any more.
+    await keeping.spare.drop()
     return become(keeping, 'stopped', 'stopped by order')
   }
   if (keeping.phase === 'paused') await running.resume()

@@ -169,6 +169,19 @@ describe('a machine whose process dies', () => {
     assert.equal(host.living(), undefined)
   })
 
+  test('whose guest panics before it has heard its power button is down, and is not started again', async () => {
+    const host = await createMachineHost()
+    await host.start(1)
+    const machine = host.living()
+    assert.ok(machine)
+    machine.ignoresPowerButton = true
+    await host.room.keeper(webId)?.shutDown()
+    assert.equal(host.report()?.phase, 'stopping')
+    host.world.panic(machine.definition.runDirectory)
+    await host.clock.advance(60_000)
+    assert.deepEqual([host.living(), host.report()?.phase], [undefined, 'stopped'])
+  })
+
   test('as a newer epoch is ordered is not started without the word of the leader', async () => {
     const host = await createMachineHost()
     await host.start(1)

@@ -190,6 +190,9 @@ function serviceFailed(keeping: Keeping, machine: RunningMachine, detail: string
 
 /** Begins the recovery of a machine whose process still lives. */
 async function failNow(keeping: Keeping, machine: RunningMachine, why: Why): Promise<void> {
+  // A guest that can't hear its power button any more is down for all that matters.
+  const isToBeDown = keeping.record.wanted === 'stopped' && keeping.phase === 'stopping'
+  if (isToBeDown && machine === keeping.running && !keeping.isReleased) return machine.kill(reapWithinMs)
   const isOver = machine !== keeping.running || keeping.isReleased || keeping.record.wanted === 'stopped'
   if (isOver || keeping.phase !== 'running') return
   beginFailure(keeping, why)

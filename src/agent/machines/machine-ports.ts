@@ -57,6 +57,8 @@ export type MachinePorts = {
   /** How well each rung has worked on this host. */
   readonly outcomes: RungOutcomes
   randomBytes(count: number): Uint8Array
+  /** Size and SHA-256 of a file of this host. */
+  hashFile(path: string): Promise<{ readonly bytes: number; readonly sha256: string }>
   sendSignal(pid: number, signal: 'SIGKILL' | 'SIGSTOP'): void
   /** Looks once whether a machine's service answers correctly. */
   checkOnce: CheckOnce

@@ -21,6 +21,8 @@ export type MachineRoom = {
   /** What this host would take over. */
   readonly standbys: StandbyRoom
   highestEpoch(): number
+  /** The newest leader's term that an order came with; 0 before the first. */
+  highestTerm(): number
   start(machine: MachineOrder, order: { readonly authority: OrderAuthority; readonly epoch: number }): MachineReport
   /** This machine is going to be sent here. Resolves when a process waits for it. */
   expectArrival(
@@ -48,7 +50,7 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
   const keepers = new Map<VmId, MachineKeeper>()
   /** Starts up to this epoch are void here, whatever order may still be under way. */
   const releasedUpTo = new Map<VmId, number>()
-  const checkAuthority = createAuthorityCheck(session)
+  const { check: checkAuthority, highestTerm } = createAuthorityCheck(session)
   const clearing = createClearing(ports)
   const standbys = createStandbyRoom(ports)
 
@@ -69,6 +71,7 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
     standbys,
     adoptAll: () => adoptAll(keepers, standbys, ports),
     reports: () => [...keepers.values()].map((keeper) => keeper.report()),
+    highestTerm,
     highestEpoch: () => Math.max(0, ...[...keepers.values()].map((keeper) => keeper.epoch()), ...releasedUpTo.values()),
     start(machine, order) {
       const { keeper, isNew } = keeperOfOrder(machine, order)
@@ -192,9 +195,9 @@ async function endOldSpares(records: readonly MachineRecord[], ports: MachinePor
 }
 
 /** Orders count only for this session, and never of an older term than was heard of. */
-function createAuthorityCheck(session: SessionId): (authority: OrderAuthority) => void {
+function createAuthorityCheck(session: SessionId) {
   let highestTerm = 0
-  return (authority) => {
+  const check = (authority: OrderAuthority): void => {
     if (authority.session !== session) {
       throw new DialtoneError(
         'session-void',
@@ -209,6 +212,7 @@ function createAuthorityCheck(session: SessionId): (authority: OrderAuthority) =
     }
     highestTerm = authority.term
   }
+  return { check, highestTerm: () => highestTerm }
 }
 
 async function adoptOne(

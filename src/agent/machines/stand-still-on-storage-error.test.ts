@@ -63,6 +63,16 @@ describe('a machine whose disk returned an error', () => {
     assert.equal(host.report()?.phase, 'running')
   })
 
+  test('needs no licence while it stands still, and does not go on without one', async () => {
+    const { host, diskFails, pass } = await startOn(true)
+    diskFails()
+    await host.pass(10_000)
+    assert.equal(host.report()?.phase, 'frozen')
+    assert.equal(entry(host)?.isFrozen, true)
+    await pass(1_200)
+    assert.equal(host.report()?.phase, 'running')
+  })
+
   test('is the same for the next agent', async () => {
     const { host, diskFails, pass } = await startOn(true)
     await host.restartAgent({ meanwhile: diskFails })

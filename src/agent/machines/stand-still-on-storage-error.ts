@@ -19,9 +19,10 @@ export async function noteStorageError(keeping: Keeping, machine: RunningMachine
   else {
     keeping.storageTrouble = { errors: 1, waitMs: firstWaitMs, retryAtMs: ports.clock.bootTimeMs() + firstWaitMs }
     await enqueue(keeping, async () => {
-      if (machine !== keeping.running || keeping.isReleased || keeping.phase !== 'running') return
-      await standStill(keeping, machine)
+      const isAtWork = keeping.phase === 'running' || keeping.phase === 'stopping'
+      if (machine !== keeping.running || keeping.isReleased || !isAtWork) return
       become(keeping, 'frozen', 'its storage returned an error: it stands still, and goes on when the storage works')
+      await standStill(keeping, machine)
     })
   }
 }
@@ -41,7 +42,7 @@ export async function tryStorageAgain(
   if (trouble === undefined) return
   const before = trouble.errors
   trouble.retryAtMs = ports.clock.bootTimeMs() + settledAfterMs + trouble.waitMs
-  if (keeping.record.machine.leased) await guardMachine(keeping, false)
+  await guardMachine(keeping, false)
   await machine.resume()
   // Nobody waits for it: what is ordered meanwhile is done.
   const settle = async () => {
@@ -63,8 +64,12 @@ export async function tryStorageAgain(
   settle().catch((error: unknown) => ports.logger.warn('machine.storage-not-tried', { vmId: keeping.vmId, error }))
 }
 
-/** QEMU drains before it answers: nothing is in flight then. */
+/** QEMU drains before it answers: nothing is in flight then. One that can't be drained needs its licence as before. */
 async function standStill(keeping: Keeping, machine: RunningMachine): Promise<void> {
-  await machine.pause()
-  if (keeping.record.machine.leased) await guardMachine(keeping, true)
+  try {
+    await machine.pause()
+    await guardMachine(keeping, true)
+  } catch (error) {
+    keeping.ports.logger.warn('machine.not-drained', { vmId: keeping.vmId, error })
+  }
 }

@@ -58,7 +58,8 @@ export async function takeStream({ arrival, record }: Keeping, callerId: HostId 
 export function completeArrival(keeping: Keeping): Promise<number | null> {
   return enqueue(keeping, async () => {
     const { arrival, record } = keeping
-    const isThere = keeping.running !== undefined && record.confirmed
+    // One whose claim was refused is written down as confirmed, and has not run.
+    const isThere = keeping.running !== undefined && record.confirmed && keeping.phase !== 'starting'
     if (isThere) return arrival?.resumedAtMs ?? null
     if (arrival === undefined || keeping.isReleased || arrival.epoch !== record.epoch)
       throw new DialtoneError('wrong-state', `${record.machine.name} did not arrive here`)

@@ -166,6 +166,21 @@ describe('a machine that comes', () => {
     assert.ok(host.history.indexOf('claim 2.0') < runs, host.history.join('\n'))
   })
 
+  test('whose disk could not be claimed is let run when it can be: it is not taken for one that runs already', async () => {
+    const host = await createMachineHost()
+    await expectIt(host)
+    await sendIt(host)
+    host.renewLease()
+    host.storage.setFault({ kind: 'refuses' })
+    await assert.rejects(keeperOf(host, 2).completeArrival(), { code: 'storage-failed' })
+    assert.equal(host.living()?.state, 'paused')
+    host.storage.setFault({ kind: 'none' })
+    const completing = keeperOf(host, 2).completeArrival()
+    await host.clock.advance(1_500)
+    await completing
+    assert.deepEqual([host.living()?.state, host.report()?.phase], ['running', 'running'])
+  })
+
   test('is let in from the host that the leader named only, and once', async () => {
     const host = await createMachineHost()
     await expectIt(host)

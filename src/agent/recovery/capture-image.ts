@@ -10,7 +10,6 @@ import type { MachineDisk, MachineLife, MachineOrder } from '../../model/machine
 import type { ImageKind, MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { AttachedDisk, Capture, MachineShape, MemoryImageFiles, RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { MachinePorts } from '../machines/machine-ports.ts'
-import { hashFile } from './hash-file.ts'
 import { bootDisksOf, shapeOf, userIdOf } from './machine-shape.ts'
 import type { SpareLayer } from './spare-layer.ts'
 
@@ -227,7 +226,7 @@ async function describe(
     macAddress: machine.nic.macAddress,
     address: machine.nic.address,
     disks: disks.map(({ disk, frozen }) => ({ volumeId: disk.volumeId, layerId: frozen })),
-    files: { memory: await hashFile(files.memory), state: await hashFile(files.state) },
+    files: { memory: await ports.hashFile(files.memory), state: await ports.hashFile(files.state) },
     capturedAt: capture.capturedAt.toISOString(),
     pauseMs: capture.pauseMs,
     isLive: capture.isLive,

@@ -167,9 +167,13 @@ async function deleteVm(
   return untilCommitted(reference, async () => {
     const vm = findVm(context, reference)
     const { spec } = vm
-    if (spec.lifecycle === 'creating')
+    const isBeingMade = [...leader.index.state().tasks.values()].some(
+      (task) => task.kind !== 'vm.delete' && task.vmId === spec.id && task.endedAt === null,
+    )
+    // One that was left half made, by a task that could not undo it, is deleted like any other.
+    if (spec.lifecycle === 'creating' && isBeingMade)
       throw new DialtoneError('wrong-state', `${spec.name} is still being made: cancel that task, or wait for it`)
-    if (!force) assertAllowed(vm, 'delete', ' (or delete it with --force)')
+    if (!force && spec.lifecycle !== 'creating') assertAllowed(vm, 'delete', ' (or delete it with --force)')
     const key = keys.vm(spec.id)
     const under = [...leader.index.state().tasks.values()].find(
       (task) => task.kind === 'vm.delete' && task.vmId === spec.id && task.endedAt === null,

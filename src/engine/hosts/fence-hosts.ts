@@ -42,8 +42,8 @@ export type HostFencerOptions = {
 type Fencer = {
   readonly tools: FencingTools
   readonly table: HostTable
-  /** Hosts whose kernel is being asked. */
-  readonly knocking: Set<HostId>
+  /** When each host's kernel was last asked. */
+  readonly knockedAtMs: Map<HostId, number>
   /** Why a host isn't fenced, as it was last told. */
   readonly holds: Map<HostId, string>
   lastMassAtMs: number
@@ -55,7 +55,7 @@ export function createHostFencer(options: HostFencerOptions): HostFencer {
   const fencer: Fencer = {
     tools: { ...options, memory },
     table,
-    knocking: new Set(),
+    knockedAtMs: new Map(),
     holds: new Map(),
     lastMassAtMs: -Infinity,
   }
@@ -85,6 +85,8 @@ export function createHostFencer(options: HostFencerOptions): HostFencer {
   }
 }
 
+/** Often enough that a lost question or a slow answer among them says nothing. */
+const knockEveryMs = 100
 /** On the machines' own network an answer takes less than a millisecond; what takes longer than this comes too late to count. */
 const knockTimeoutMs = 250
 
@@ -117,14 +119,13 @@ async function lookAt(fencer: Fencer, hostId: HostId): Promise<void> {
   if (!decisions.some((decision) => decision.kind === 'hold')) fencer.holds.delete(hostId)
 }
 
-/** Asked from the first missing beat on, one question at a time, so that the answer is there when it counts. */
-function askKernel({ tools, table, knocking }: Fencer, { spec, status }: HostRecord): void {
-  if (spec.fence === null || knocking.has(spec.id)) return
-  if (status.state !== 'online' && status.state !== 'suspect') return
+/** Asked from the first missing beat on, so that an answer is there when it counts. */
+function askKernel({ tools, table, knockedAtMs }: Fencer, { spec, status }: HostRecord): void {
   const askedAtMs = tools.leader.clock.bootTimeMs()
-  knocking.add(spec.id)
+  if (spec.fence === null || askedAtMs - (knockedAtMs.get(spec.id) ?? -Infinity) < knockEveryMs) return
+  if (status.state !== 'online' && status.state !== 'suspect') return
+  knockedAtMs.set(spec.id, askedAtMs)
   void tools.agents.knock(spec, knockTimeoutMs).then((isAnswered) => {
-    knocking.delete(spec.id)
     if (isAnswered) table.kernelAnswered(spec.id, askedAtMs)
   })
 }

@@ -144,6 +144,23 @@ describe('over a store that went back in time', () => {
     assert.deepEqual(cloud.engine().holds(), [])
   })
 
+  test('orders are given under a term above all that were heard of, whatever the store knows', async () => {
+    await using cloud = await startCloud({ hosts: [{ name: 'ada' }, { name: 'bob' }] })
+    const backup = await copyOf(cloud.store, 'history-2')
+    for (let restart = 0; restart < 3; restart += 1) {
+      cloud.crash()
+      await cloud.startEngine()
+    }
+    await cloud.createRunning('web')
+    const heardOf = cloud.engine().leader.term
+    cloud.crash()
+    cloud.store = backup
+    await cloud.startEngine()
+    assert.ok(cloud.engine().leader.term < heardOf)
+    await cloud.createRunning('new')
+    assert.ok(cloud.engine().leader.term > heardOf)
+  })
+
   test('a machine that runs elsewhere than the store says is not started a second time', async () => {
     await using cloud = await startCloud({ hosts: [{ name: 'ada' }, { name: 'bob' }] })
     await cloud.createRunning('web')

@@ -21,6 +21,10 @@ export function createStoreCheck(leader: Leader, table: HostTable): StoreCheck {
 
   return {
     note(hostId, heartbeat) {
+      if (heartbeat.highestKnownTerm > leader.term)
+        leader
+          .riseAbove(heartbeat.highestKnownTerm)
+          .catch((error: unknown) => leader.logger.error('leader.did-not-rise', { error }))
       const isOtherHistory =
         heartbeat.storeIncarnation !== null && heartbeat.storeIncarnation !== leader.store.incarnation
       const isAhead = heartbeat.highestKnownRevision > leader.index.revision()

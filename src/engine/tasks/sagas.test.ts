@@ -131,6 +131,18 @@ describe('vm.create', () => {
     assert.equal(await wholeOrNothing(cloud, 'web'), 'nothing')
   })
 
+  test('is undone also when the storage fails for a minute', async () => {
+    await using cloud = await startCloud({ hosts: [{ name: 'ada' }] })
+    const isBackAtMs = cloud.clock.bootTimeMs() + 60_000
+    cloud.agents.intercept = (call, moment) => {
+      if (moment === 'after' || (call !== 'createVolume' && call !== 'deleteVolume')) return
+      if (cloud.clock.bootTimeMs() < isBackAtMs) throw new DialtoneError('storage-failed', 'it is gone')
+    }
+    const { taskId } = await cloud.create('web')
+    await cloud.clock.until('it has ended', () => cloud.taskState(taskId) === 'failed', 180_000)
+    assert.equal(await wholeOrNothing(cloud, 'web'), 'nothing')
+  })
+
   test('is not left half made when somebody changes the VM at the very moment it goes live', async () => {
     await using cloud = await startCloud({ hosts: [{ name: 'ada' }] })
     const { commit } = cloud.store

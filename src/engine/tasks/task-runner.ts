@@ -30,7 +30,7 @@ export type TaskRunner = {
 }
 
 const keptTasks = 500
-/** Of a step that is repeated: with the pauses between them about five minutes. */
+/** Of a step that is repeated, and of an undo: with the pauses between them about five minutes. */
 const maximumAttempts = 16
 
 export function createTaskRunner(leader: Leader, sagas: readonly RunnableSaga[]): TaskRunner {
@@ -153,8 +153,13 @@ async function runStep(leader: Leader, saga: RunnableSaga, run: StepRun): Promis
     const { message } = describeError(outcome.error)
     leader.logger.warn('task.step-repeated', { taskId, step: step.name, attempt, error: outcome.error })
     await updateTask(leader, taskId, (task) => ({ ...task, message: `${step.message}: ${message}; tries again` }))
-    await leader.clock.sleep(Math.min(30_000, 250 * 2 ** attempt), leader.signal)
+    await leader.clock.sleep(pauseAfterMs(attempt), leader.signal)
   }
+}
+
+/** Soon at first, for what passes in a moment; then not so often that it would be a burden. */
+function pauseAfterMs(attempt: number): number {
+  return Math.min(30_000, 250 * 2 ** attempt)
 }
 
 type StepOutcome =
@@ -255,7 +260,7 @@ async function undoFrom(leader: Leader, saga: RunnableSaga, taskId: TaskId): Pro
   }))
 }
 
-/** An undo that fails is tried a few times; what then remains is for the doctor to find, and the log says so. */
+/** An undo that fails is tried again for some minutes, as storages come back; what then remains is for the doctor to find, and the log says so. */
 async function undoStep(
   leader: Leader,
   saga: RunnableSaga,
@@ -264,14 +269,14 @@ async function undoStep(
   const step = saga.steps[index]
   const state = leader.index.state().tasks.get(taskId)?.steps[index]?.state
   if (step === undefined || state === 'pending' || state === 'undone') return
-  for (let attempt = 1; attempt <= 5 && !leader.signal.aborted; attempt += 1) {
+  for (let attempt = 1; attempt <= maximumAttempts && !leader.signal.aborted; attempt += 1) {
     try {
       await step.undo(contextOf(leader, saga, { taskId, signal: leader.signal, index }))
       await updateTask(leader, taskId, (task) => withStep(task, index, { state: 'undone' }))
       return
     } catch (error) {
       leader.logger.warn('task.undo-failed', { taskId, step: step.name, attempt, error })
-      await leader.clock.sleep(500 * attempt, leader.signal)
+      await leader.clock.sleep(pauseAfterMs(attempt), leader.signal)
     }
   }
 }

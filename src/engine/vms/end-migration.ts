@@ -57,6 +57,7 @@ export async function goBack(
     if (isDone) break
     await leader.clock.sleep(askAgainMs, signal)
   }
+  await untilTakenBack(tools, { vmId, signal })
   const { spec, migration } = leader.index.state().vms.get(vmId) ?? {}
   if (spec === undefined || migration === undefined) return
   const source = hostName(leader, migration.sourceHostId)
@@ -167,6 +168,16 @@ async function untilReported({ leader, table }: MoveTools, { vmId, signal }: Mov
     const isGone = table.report(migration.sourceHostId, vmId)?.epoch !== migration.sourceEpoch
     const there = table.report(migration.destinationHostId, vmId)
     if (isGone && there?.epoch === migration.epoch && there.phase !== 'starting') return
+    await leader.clock.sleep(20, signal)
+  }
+}
+
+/** The source's last word may still be that it was handed over. */
+async function untilTakenBack({ leader, table }: MoveTools, { vmId, signal }: MoveOf): Promise<void> {
+  const givesUpAtMs = leader.clock.bootTimeMs() + reportedWithinMs
+  while (leader.clock.bootTimeMs() < givesUpAtMs) {
+    const migration = leader.index.state().vms.get(vmId)?.migration
+    if (migration === undefined || table.report(migration.sourceHostId, vmId)?.isHandedOver !== true) return
     await leader.clock.sleep(20, signal)
   }
 }

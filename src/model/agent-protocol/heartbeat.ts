@@ -56,6 +56,8 @@ export const heartbeatSchema = z.object({
   configurationRevision: z.number().int(),
   highestKnownRevision: z.number().int(),
   highestKnownEpoch: z.number().int(),
+  /** The newest leader's term that an order came with: an older one is void here. */
+  highestKnownTerm: z.number().int().default(0),
   storeIncarnation: z.string().nullable(),
 })
 export type Heartbeat = z.infer<typeof heartbeatSchema>

@@ -1,4 +1,4 @@
-/** Neither the store nor any host ever goes back to an older life of a machine; a store that itself went back still runs none anew. */
+/** Neither the store nor any host ever goes back to an older life of a machine. */
 import { keys } from '../../engine/state/keys.ts'
 import { vmIdSchema } from '../../model/ids.ts'
 import { vmPlacementSchema } from '../../model/vm.ts'
@@ -16,7 +16,7 @@ export function epochsOnlyGrow(): Checker {
       if (before.process !== seen.process)
         return `${seen.process} runs life ${wordsOf(seen)} of ${seen.vmId} after ${before.process} ran ${wordsOf(before)}`
     }
-    // What was stored is gone; what ran has run.
+    // What has run still binds it.
     if (seen.kind === 'state-went-back') placed.clear()
     if (seen.kind === 'committed') {
       for (const change of seen.changeSet.changes) {

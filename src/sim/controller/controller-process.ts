@@ -110,8 +110,11 @@ function knocker({ place, life, network }: Caller, calleeOf: ControllerOptions['
   return async (host, timeoutMs) => {
     const callee = calleeOf(host)
     const { promise, resolve } = Promise.withResolvers<boolean>()
-    network.send(place, callee.place, () => {
-      if (callee.isOn()) network.send(callee.place, place, () => life.enter(() => resolve(true)))
+    const answer = { arrive: () => life.enter(() => resolve(true)) }
+    network.send(place, callee.place, {
+      arrive: () => {
+        if (callee.isOn()) network.send(callee.place, place, answer)
+      },
     })
     const timer = new AbortController()
     const late = life.clock.sleep(timeoutMs, timer.signal).then(() => false)

@@ -25,30 +25,32 @@ export async function createKeptStore(
       createId: () => `history-${incarnation}`,
       clock: { nowMs: time.nowMs, after: time.after },
     })
-    const follow = async () => {
-      const { signal } = new AbortController()
-      for await (const changeSet of store.watch('', { afterRevision: 1, signal })) {
-        if (incarnation !== incarnations) return
-        history.push({ atMs: time.nowMs(), changeSet })
-        observe({ kind: 'committed', changeSet })
-      }
-    }
-    void follow()
     return store
+  }
+  /** From what it holds now on. */
+  const follow = async (followed: Store, afterRevision: number) => {
+    const { signal } = new AbortController()
+    for await (const changeSet of followed.watch('', { afterRevision, signal })) {
+      if (followed !== store) return
+      history.push({ atMs: time.nowMs(), changeSet })
+      observe({ kind: 'committed', changeSet })
+    }
   }
 
   let store = open()
+  void follow(store, 1)
   await store.commit({ conditions: [], writes: firstWrites })
   return {
     present: () => store,
     async goBack(byMs) {
       const atMs = time.nowMs() - byMs
       const [first, ...later] = history
-      const kept = first === undefined ? [] : [first, ...later.filter((entry) => entry.atMs <= atMs)]
-      history = []
-      observe({ kind: 'state-went-back' })
+      history = first === undefined ? [] : [first, ...later.filter((entry) => entry.atMs <= atMs)]
       store = open()
-      for (const { changeSet } of kept) await store.commit({ conditions: [], writes: changeSet.changes.map(writeOf) })
+      for (const { changeSet } of history)
+        await store.commit({ conditions: [], writes: changeSet.changes.map(writeOf) })
+      observe({ kind: 'state-went-back' })
+      void follow(store, history.at(-1)?.changeSet.revision ?? 1)
     },
   }
 }

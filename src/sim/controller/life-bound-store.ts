@@ -20,7 +20,9 @@ export function bindStore(store: Store, life: ProcessLife, random: SeededRandom)
   async function* watchBound(
     ...[prefix, { afterRevision, signal }]: Parameters<Store['watch']>
   ): AsyncGenerator<ChangeSet> {
-    const bound = AbortSignal.any([signal, life.ended])
+    const ended = new AbortController()
+    life.onEnd(() => ended.abort())
+    const bound = AbortSignal.any([signal, ended.signal])
     for await (const changeSet of store.watch(prefix, { afterRevision, signal: bound }))
       yield await life.gate(Promise.resolve(changeSet))
   }

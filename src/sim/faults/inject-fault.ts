@@ -173,9 +173,7 @@ function makeNetworkBad(
   { network }: WorldParts,
   { lost, doubled, slow, slowestMs }: Extract<Fault, { kind: 'network-is-bad' }>,
 ): EndOfFault {
-  const before = network.quality()
-  network.setQuality({ ...calmNetwork, lost, doubled, slow, slowDelayMs: [20, slowestMs] })
-  return () => network.setQuality(before)
+  return network.become({ ...calmNetwork, lost, doubled, slow, slowDelayMs: [20, slowestMs] })
 }
 
 function setWay(

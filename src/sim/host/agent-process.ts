@@ -1,5 +1,6 @@
 /** One life of the product's agent on a simulated host: the same code, with simulated ports. */
 
+import { createHash } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { type Agent, startAgent } from '../../agent/agent.ts'
 import type { AgentPorts } from '../../agent/agent-ports.ts'
@@ -20,6 +21,7 @@ import { noteOutcome } from '../../model/recovery/ladder-statistics.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import { copyOf } from '../net/call.ts'
 import type { SeededRandom } from '../seeded-random.ts'
+import { imageBytes } from '../storage/simulated-storage.ts'
 import type { ProcessLife } from '../time/process-life.ts'
 import type { WorldTime } from '../time/world-time.ts'
 import { gateResults } from './gate-results.ts'
@@ -82,6 +84,7 @@ function startsAtOnce({ cpus }: HostFacts): number {
 }
 
 const guestNetwork = { prefixLength: 16, gateway: '10.0.0.1' }
+const imageHash = { bytes: imageBytes.length, sha256: createHash('sha256').update(imageBytes).digest('hex') }
 const bootFiles = { vmlinux: '/v', initrd: '/i', rootDisk: '/r', commandLine: 'quiet' }
 
 function portsOf(options: AgentProcessOptions): AgentPorts {
@@ -115,6 +118,7 @@ function portsOf(options: AgentProcessOptions): AgentPorts {
     },
     hostCommands: { run: options.runCommand },
     randomBytes: (count) => random.bytes(count),
+    hashFile: async () => imageHash,
     openStreamTo: (target, vmId) => options.openStreamTo(target, vmId, life),
     sendSignal(process, signal) {
       const machine = kernel.living().find((one) => one.pid === process)

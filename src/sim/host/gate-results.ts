@@ -51,5 +51,6 @@ function isStream(value: unknown): value is Duplex {
 }
 
 function closeAtDeath(stream: Duplex, life: ProcessLife): void {
-  life.ended.addEventListener('abort', () => stream.destroy(), { once: true })
+  const forget = life.onEnd(() => stream.destroy())
+  stream.once('close', forget)
 }

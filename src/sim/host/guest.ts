@@ -16,15 +16,20 @@ export type GuestSurroundings = {
   readonly disks: StampedDisks
   /** The storage that this volume is on. */
   storageOf(volumeId: VolumeId): SimulatedStorage | undefined
+  /** Whether its owner declared that a recovery may take this volume back to an earlier state. */
+  mayLose(volumeId: VolumeId): boolean
   observe(observation: Observation): void
 }
 
 export type Guest = {
   readonly machine: FakeMachine
   readonly identity: GuestProcess
-  readonly volumeIds: readonly VolumeId[]
+  /** What it found on them was looked at. */
+  readonly read: Set<VolumeId>
   /** Writes that have neither landed nor failed. */
   inFlight: number
+  /** Its storage refused a write, which it asks for again as soon as it runs. */
+  hasRefusedWrite: boolean
   /** Its process gets no processor: it does nothing, and answers nobody. */
   isStopped: boolean
   isRunning: boolean
@@ -34,6 +39,8 @@ export type Guest = {
   isCut: boolean
   callOff: (() => void) | undefined
   readonly waiting: Set<() => void>
+  /** Each has one of its writes land now. */
+  readonly landNow: Set<() => void>
 }
 
 /** Between two writes of a guest, in milliseconds. */
@@ -46,7 +53,7 @@ const lastWriteShare = 0.5
 const drainDeadlineMs = 5_000
 
 export function makeGuest(machine: FakeMachine, { hostName, boot }: GuestSurroundings): Guest {
-  const { life, disks, vmId } = machine.definition
+  const { life, vmId } = machine.definition
   return {
     machine,
     identity: {
@@ -56,21 +63,25 @@ export function makeGuest(machine: FakeMachine, { hostName, boot }: GuestSurroun
       epoch: life.epoch,
       incarnation: life.incarnation,
     },
-    volumeIds: disks.map(({ volumeId }) => volumeIdSchema.parse(volumeId)),
+    read: new Set(),
     inFlight: 0,
+    hasRefusedWrite: false,
     isStopped: false,
     isRunning: false,
     isToEnd: false,
     isCut: false,
     callOff: undefined,
     waiting: new Set(),
+    landNow: new Set(),
   }
 }
 
 export function letGuestRun(guest: Guest, around: GuestSurroundings): void {
   if (guest.isRunning || guest.isStopped || guest.isCut || guest.machine.state !== 'running') return
   guest.isRunning = true
-  around.observe({ kind: 'guest-runs', ...guest.identity, volumeIds: guest.volumeIds })
+  around.observe({ kind: 'guest-runs', ...guest.identity, volumeIds: volumesOf(guest) })
+  if (guest.hasRefusedWrite) write(guest, around)
+  guest.hasRefusedWrite = false
   writeAgain(guest, around)
 }
 
@@ -86,8 +97,10 @@ export function endGuest(guest: Guest, around: GuestSurroundings): void {
   if (guest.isCut) return
   letGuestStand(guest, around)
   guest.isCut = true
+  // The kernel reaps nobody with a request under way: what is not stuck has landed.
+  for (const land of [...guest.landNow]) land()
   around.observe({ kind: 'process-ended', ...guest.identity })
-  for (const volumeId of guest.volumeIds) around.storageOf(volumeId)?.processEnded(guest.identity.process)
+  for (const volumeId of volumesOf(guest)) around.storageOf(volumeId)?.processEnded(guest.identity.process)
 }
 
 /** Without a last word, and without a last write. */
@@ -122,28 +135,40 @@ function writeAgain(guest: Guest, around: GuestSurroundings): void {
 
 function write(guest: Guest, around: GuestSurroundings): void {
   const { identity, machine } = guest
-  const [onlyVolume] = guest.volumeIds
-  const volumeId = guest.volumeIds.length > 1 ? around.random.pick(guest.volumeIds) : onlyVolume
+  const volumes = volumesOf(guest)
+  const [onlyVolume] = volumes
+  const volumeId = volumes.length > 1 ? around.random.pick(volumes) : onlyVolume
   const storage = volumeId === undefined ? undefined : around.storageOf(volumeId)
   const path = volumeId === undefined ? undefined : machine.layers.get(volumeId)?.[0]
   if (volumeId === undefined || storage === undefined || path === undefined) return
+  if (!guest.read.has(volumeId)) {
+    guest.read.add(volumeId)
+    // A data volume that came while it ran is its own from here on.
+    around.observe({ kind: 'guest-runs', ...identity, volumeIds: [volumeId] })
+    const found = around.disks.newest(storage.contents.chainUnder(volumeId, path))
+    if (!around.mayLose(volumeId)) around.observe({ kind: 'disk-read', ...identity, volumeId, stamp: found })
+  }
   const stamp = around.disks.nextStamp()
   guest.inFlight += 1
-  storage.write({
+  const landNow = storage.write({
     hostName: around.hostName,
     process: identity.process,
     landed() {
       around.disks.land(path, stamp)
       around.observe({ kind: 'write-landed', ...identity, volumeId, stamp })
       if (guest.isRunning && !guest.isCut) around.observe({ kind: 'write-acknowledged', ...identity, volumeId, stamp })
+      guest.landNow.delete(landNow)
       settle(guest, around)
     },
     failed() {
       // As QEMU with werror=stop.
       if (machine.exit === undefined && machine.state === 'running') changeState(machine, 'io-error')
+      guest.hasRefusedWrite = true
+      guest.landNow.delete(landNow)
       settle(guest, around)
     },
   })
+  guest.landNow.add(landNow)
   noteHold(guest, around)
 }
 
@@ -158,9 +183,15 @@ function settle(guest: Guest, around: GuestSurroundings): void {
 }
 
 /** A process whose writes hang can't be killed, on storages where it is so. */
-function noteHold({ machine, volumeIds, identity }: Guest, { storageOf }: GuestSurroundings): void {
-  machine.isUnkillable = volumeIds.some((volumeId) => {
+function noteHold(guest: Guest, { storageOf }: GuestSurroundings): void {
+  const { machine, identity } = guest
+  machine.isUnkillable = volumesOf(guest).some((volumeId) => {
     const storage = storageOf(volumeId)
     return storage?.stuckWrites === 'hold-their-process' && storage.holds(identity.process)
   })
+}
+
+/** Those that it has now: a data volume may come while it runs. */
+function volumesOf({ machine }: Guest): readonly VolumeId[] {
+  return [...machine.layers.keys()].map((volumeId) => volumeIdSchema.parse(volumeId))
 }

@@ -19,4 +19,4 @@ export type HostOptions = {
   /** What had not left the host when it lost power is gone. */
   forgetSent(): void
 } & Pick<AgentProcessOptions, 'openStorage' | 'post' | 'openStreamTo'> &
-  Pick<GuestSurroundings, 'disks' | 'storageOf' | 'observe'>
+  Pick<GuestSurroundings, 'disks' | 'storageOf' | 'mayLose' | 'observe'>

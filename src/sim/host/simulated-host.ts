@@ -15,6 +15,8 @@ export type SimulatedHost = {
   powerOff(reason: string): void
   /** Boots after a moment, if it is off. */
   powerOn(): void
+  /** It has been up for long when the world begins. */
+  beUp(): void
   reset(reason: string): void
   setWallOffset(offsetMs: number): void
 }
@@ -69,6 +71,9 @@ export function createSimulatedHost(options: HostOptions): SimulatedHost {
       if (boot !== undefined || callOffBoot !== undefined) return
       const [least, most] = bootTakesMs
       callOffBoot = time.after(random.between(least, most), begin)
+    },
+    beUp() {
+      callOffBoot = time.after(random.between(0, 200), begin)
     },
     reset(reason) {
       host.powerOff(reason)

@@ -53,7 +53,6 @@ export function startWatchdogProcess(options: WatchdogProcessOptions): WatchdogP
 /** How long an agent waits for its watchdog process, as `src/agent/main.ts` has it. */
 const tellDeadlineMs = 500
 const socketTakesMs = 0.2
-const reconnectEveryMs = 50
 
 /** The agent's end: a line on the host itself, that finds the next watchdog process when one is gone. */
 export function linkToWatchdog(
@@ -63,42 +62,37 @@ export function linkToWatchdog(
 ): WatchdogLink {
   let armed: WatchdogAnswer['armed'] = 'none'
   let sequence = 0
-  let connected: WatchdogProcess | undefined
-  const connect = async () => {
-    for (;;) {
-      const watchdog = present()
-      if (watchdog !== connected) connected = watchdog
-      // The first word of a watchdog process comes by itself.
-      if (connected !== undefined && connected.life.state() === 'running') armed = connected.armed()
-      await life.clock.sleep(reconnectEveryMs)
-    }
-  }
-  void connect()
+  const across = (to: ProcessLife, work: () => void) => void time.after(socketTakesMs, () => to.enter(work))
   return {
-    armed: () => armed,
-    async tell(state) {
+    armed() {
+      // The first word of a watchdog process comes by itself.
+      const watchdog = present()
+      if (watchdog?.life.state() === 'running') armed = watchdog.armed()
+      return armed
+    },
+    tell(state) {
       sequence += 1
       const mine = { sequence, ...state }
-      const watchdog = connected
-      if (watchdog === undefined || watchdog.life.state() === 'dead') throw isGone()
-      const timer = new AbortController()
-      const { promise: answered, resolve, reject } = Promise.withResolvers<WatchdogAnswer>()
+      const watchdog = present()
+      const { promise, resolve, reject } = Promise.withResolvers<void>()
       const gone = () => life.enter(() => reject(isGone()))
-      watchdog.life.ended.addEventListener('abort', gone)
-      time.after(socketTakesMs, () =>
-        watchdog.life.enter(() => {
+      const late = () =>
+        reject(
+          new DialtoneError('deadline-exceeded', `the watchdog process did not answer within ${tellDeadlineMs} ms`),
+        )
+      const callsOff = [life.after(tellDeadlineMs, late), watchdog?.life.onEnd(gone)]
+      if (watchdog === undefined || watchdog.life.state() === 'dead') gone()
+      else
+        across(watchdog.life, () => {
           const answer = watchdog.hear(mine)
-          time.after(socketTakesMs, () => life.enter(() => resolve(answer)))
-        }),
-      )
-      const late = life.clock.sleep(tellDeadlineMs, timer.signal).then(() => undefined)
-      const answer = await Promise.race([answered, late]).finally(() => {
-        timer.abort()
-        watchdog.life.ended.removeEventListener('abort', gone)
+          across(life, () => {
+            armed = answer.armed
+            resolve()
+          })
+        })
+      return promise.finally(() => {
+        for (const callOff of callsOff) callOff?.()
       })
-      if (answer === undefined)
-        throw new DialtoneError('deadline-exceeded', `the watchdog process did not answer within ${tellDeadlineMs} ms`)
-      armed = answer.armed
     },
     [Symbol.asyncDispose]: async () => undefined,
   }

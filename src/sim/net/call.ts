@@ -9,6 +9,8 @@ export type Callee<Service> = {
   readonly place: Place
   /** A kernel is there to refuse when no process listens. */
   isOn(): boolean
+  /** Another one since it was booted anew: it knows nothing of the connections that there were. */
+  boot(): number
   /** The process that listens there now. */
   listening(): { readonly life: ProcessLife; readonly service: Service } | undefined
 }
@@ -25,57 +27,96 @@ export type Question<Service, Answer> = {
   carry?(answer: Answer): Answer
 }
 
+/** A connection over which nothing comes back is found dead after this (keep-alive of TCP, as libuv sets it: 10 s, then 10 times 1 s). */
+const foundDeadAfterMs = 20_000
+/** Shorter calls end by their own deadline before anybody could tell them that their connection broke. */
+const shortestWatchedMs = 1_000
+
 /**
- * Throws what the service threw, `host-unreachable` when nobody listens there, and `deadline-exceeded` when no answer came in time: then it
- * may have been carried out, or may still be.
+ * Throws what the service threw, `host-unreachable` when nobody listens there or the connection broke, and `deadline-exceeded` when no
+ * answer came in time: then, and when it broke, it may have been carried out, or may still be.
  */
 export function callOverNetwork<Service, Answer>(
-  { place, life, network }: Caller,
+  caller: Caller,
   callee: Callee<Service>,
-  { what, timeoutMs, connectTimeoutMs, ask, carry }: Question<Service, Answer>,
+  question: Question<Service, Answer>,
 ): Promise<Answer> {
+  const { place, life, network } = caller
+  const { what, timeoutMs, connectTimeoutMs } = question
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  const settled = new AbortController()
-  const answer = (settle: () => void) =>
-    network.send(callee.place, place, () =>
-      life.enter(() => {
-        if (settled.signal.aborted) return
-        settled.abort()
-        settle()
-      }),
-    )
-  const unreachable = () => new DialtoneError('host-unreachable', `${callee.place} could not be reached (${what})`)
-  void life.clock.sleep(timeoutMs, settled.signal).then(() => {
-    if (settled.signal.aborted) return
-    settled.abort()
-    reject(new DialtoneError('deadline-exceeded', `${callee.place} did not answer ${what} within ${timeoutMs} ms`))
-  })
+  let isSettled = false
+  let callOffs: readonly (() => void)[] = []
+  const settle = (how: () => void) => {
+    if (isSettled) return
+    isSettled = true
+    for (const callOff of callOffs) callOff()
+    how()
+  }
+  const unreachable = () =>
+    reject(new DialtoneError('host-unreachable', `${callee.place} could not be reached (${what})`))
+  const breaks = () => settle(unreachable)
+  const after = (delayMs: number, work: () => void) => {
+    callOffs = [...callOffs, life.after(delayMs, work)]
+  }
+  const answer = (how: () => void) =>
+    network.send(callee.place, place, {
+      arrive: () => life.enter(() => settle(how)),
+      lost: () => life.enter(breaks),
+    })
+
+  after(timeoutMs, () =>
+    settle(() =>
+      reject(new DialtoneError('deadline-exceeded', `${callee.place} did not answer ${what} within ${timeoutMs} ms`)),
+    ),
+  )
   // What was sent over an open connection may arrive long after its sender has given up; a connection that never came about carries nothing.
   const isFresh = network.isFreshConnection()
+  const boot = callee.boot()
   let hasArrived = false
-  if (isFresh)
-    void life.clock.sleep(connectTimeoutMs, settled.signal).then(() => {
-      if (settled.signal.aborted || hasArrived) return
-      settled.abort()
-      reject(unreachable())
-    })
-  network.send(place, callee.place, () => {
-    if (!callee.isOn() || (isFresh && settled.signal.aborted)) return
+  if (isFresh) after(connectTimeoutMs, () => hasArrived || breaks())
+  if (timeoutMs > foundDeadAfterMs) watchConnection(after, isDead, breaks)
+  function isDead(): boolean {
+    return (
+      !callee.isOn() ||
+      callee.boot() !== boot ||
+      network.isCut(place, callee.place) ||
+      network.isCut(callee.place, place)
+    )
+  }
+
+  const arrive = () => {
+    if (!callee.isOn() || (isFresh && isSettled)) return
     hasArrived = true
     const listening = callee.listening()
-    if (listening === undefined) {
-      answer(() => reject(unreachable()))
-      return
+    if (listening === undefined) return answer(unreachable)
+    // Its kernel closes what a dead process had open.
+    if (timeoutMs > shortestWatchedMs) {
+      const forget = listening.life.onEnd(() => {
+        if (callee.isOn()) answer(unreachable)
+      })
+      callOffs = [...callOffs, forget]
     }
-    const { service } = listening
-    listening.life.enter(() => {
-      ask(service).then(
-        (value) => answer(() => resolve(carry === undefined ? copyOf(value) : carry(value))),
-        (error: unknown) => answer(() => reject(copyOfError(error))),
-      )
-    })
-  })
+    listening.life.enter(() => carryOut(listening.service))
+  }
+  const carryOut = (service: Service) =>
+    void question.ask(service).then(
+      (value) => answer(() => resolve(question.carry === undefined ? copyOf(value) : question.carry(value))),
+      (error: unknown) => answer(() => reject(copyOfError(error))),
+    )
+  network.send(place, callee.place, { arrive, lost: () => life.enter(breaks) })
   return promise
+}
+
+/** Looks again and again; `after` forgets it when the call is over. */
+function watchConnection(
+  after: (delayMs: number, work: () => void) => void,
+  isDead: () => boolean,
+  breaks: () => void,
+): void {
+  after(foundDeadAfterMs, () => {
+    if (isDead()) breaks()
+    else watchConnection(after, isDead, breaks)
+  })
 }
 
 /** What JSON makes of it: nothing is shared by two processes. */

@@ -1,7 +1,7 @@
 /**
  * What lies between the processes of a simulated world. Messages take their time, overtake each other, get lost and come twice, and a way
- * can be cut, in one direction or in both. What is caught in a cut is lost, or waits there until the way is free again, as in a socket that
- * sends again and again.
+ * can be cut, in one direction or in both. What is caught in a cut waits there until the way is free again, as in a socket that sends again
+ * and again, and comes late, or its connection breaks.
  */
 import type { SeededRandom } from '../seeded-random.ts'
 import type { WorldTime } from '../time/world-time.ts'
@@ -26,9 +26,15 @@ export const calmNetwork: NetworkQuality = {
   slowDelayMs: [20, 200],
 }
 
+export type Message = {
+  arrive(): void
+  /** The connection that it was on broke, and its sender hears of it. */
+  lost?(): void
+}
+
 export type SimulatedNetwork = {
-  /** On its way; `arrive` is called once, twice or never. */
-  send(from: Place, to: Place, arrive: () => void): void
+  /** On its way: it arrives once, twice or never. */
+  send(from: Place, to: Place, message: Message): void
   /** Neither lost nor doubled: what keeps its own order over a connection. Cut, it never arrives. */
   sendOnce(from: Place, to: Place, arrive: () => void): void
   /** Nothing passes this way until the answer is called. Cuts of the same way add up. */
@@ -36,21 +42,22 @@ export type SimulatedNetwork = {
   isCut(from: Place, to: Place): boolean
   /** Whether the next call has to connect first: connections are kept for a while. */
   isFreshConnection(): boolean
-  quality(): NetworkQuality
-  setQuality(quality: NetworkQuality): void
+  /** It is like that until the answer is called, or until it becomes otherwise in the meantime. */
+  become(quality: NetworkQuality): () => void
   /** The sender is gone, with all that it had not got rid of yet. */
   forget(place: Place): void
 }
 
-type Caught = { readonly from: Place; readonly to: Place; readonly arrive: () => void }
+type Caught = { readonly from: Place; readonly to: Place; readonly message: Message }
 
 const freshShare = 0.2
-/** How much of what is caught in a cut waits for its end. */
-const waitingShare = 0.3
+/** Of what is lost, or caught in a cut: the kernel sends it again, and it comes late; else its connection breaks. */
+const sentAgainShare = 0.6
 
 export function createSimulatedNetwork(time: WorldTime, random: SeededRandom): SimulatedNetwork {
   const cuts = new Map<string, number>()
   let caught: readonly Caught[] = []
+  let qualities: readonly NetworkQuality[] = []
   let quality = calmNetwork
   const wayOf = (from: Place, to: Place) => `${from}>${to}`
 
@@ -61,12 +68,17 @@ export function createSimulatedNetwork(time: WorldTime, random: SeededRandom): S
   }
 
   return {
-    send(from, to, arrive) {
+    send(from, to, message) {
+      const { arrive, lost = () => undefined } = message
       if (cuts.has(wayOf(from, to))) {
-        if (random.chance(waitingShare)) caught = [...caught, { from, to, arrive }]
+        caught = [...caught, { from, to, message }]
         return
       }
-      if (quality.lost > 0 && random.chance(quality.lost)) return
+      if (quality.lost > 0 && random.chance(quality.lost)) {
+        const isSentAgain = random.chance(sentAgainShare)
+        time.after(random.between(200, 1_500), isSentAgain ? arrive : lost)
+        return
+      }
       carry(arrive)
       if (quality.doubled > 0 && random.chance(quality.doubled)) carry(arrive)
     },
@@ -83,16 +95,21 @@ export function createSimulatedNetwork(time: WorldTime, random: SeededRandom): S
         const left = (cuts.get(way) ?? 1) - 1
         if (left > 0) return void cuts.set(way, left)
         cuts.delete(way)
-        const freed = caught.filter((message) => message.from === from && message.to === to)
-        caught = caught.filter((message) => message.from !== from || message.to !== to)
-        for (const { arrive } of freed) carry(arrive)
+        const freed = caught.filter((one) => one.from === from && one.to === to)
+        caught = caught.filter((one) => one.from !== from || one.to !== to)
+        for (const { message } of freed)
+          carry(random.chance(sentAgainShare) ? message.arrive : (message.lost ?? message.arrive))
       }
     },
     isCut: (from, to) => cuts.has(wayOf(from, to)),
     isFreshConnection: () => random.chance(freshShare),
-    quality: () => quality,
-    setQuality(next) {
+    become(next) {
+      qualities = [...qualities, next]
       quality = next
+      return () => {
+        qualities = qualities.filter((one) => one !== next)
+        quality = qualities.at(-1) ?? calmNetwork
+      }
     },
     forget(place) {
       caught = caught.filter(({ from }) => from !== place)

@@ -1,4 +1,5 @@
 /** Plays a scenario in a simulated world: what happened, and what was otherwise than expected. */
+import type { VmRecord } from '../../model/cluster-state.ts'
 import type { WorldWish } from '../world/configuration.ts'
 import { createWorld, type Outcome, type WorkloadItem, type World } from '../world/world.ts'
 import type { Expectation } from './expectation.ts'
@@ -149,6 +150,13 @@ async function prepare({ world, ask }: Stage, action: Action): Promise<void> {
   const answer = outcome()
   if (answer?.kind === 'refused') throw new Error(answer.message)
   await world.until(`${action.vm} runs`, () => world.vm(action.vm)?.status?.state === 'running')
+  await world.until(`${action.vm} is ready to recover`, () => isReadyToRecover(world.vm(action.vm)))
+}
+
+/** Its image is there, and what waits to take it over, on its own host and on the standby. */
+function isReadyToRecover(vm: VmRecord | undefined): boolean {
+  if (vm?.spec.recovery.mode === 'boot') return true
+  return vm?.status?.recovery?.spare === 'ready' && (!vm.spec.ha || vm.standby !== undefined)
 }
 
 async function play(stage: Stage, { when, action, text }: Step): Promise<void> {

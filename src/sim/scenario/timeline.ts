@@ -23,8 +23,15 @@ export function toTimelineLine(line: LogLine, beganAtMs: number, names: Names): 
     who: line.who,
     event: line.event,
     subject,
-    sentence: names.without(typeof rest['message'] === 'string' ? rest['message'] : wordsOf(rest, names)),
+    sentence: withoutMoments(
+      names.without(typeof rest['message'] === 'string' ? rest['message'] : wordsOf(rest, names)),
+    ),
   }
+}
+
+/** `at 2026-01-01T00:00:12.629Z`: the line's own time says when. */
+function withoutMoments(sentence: string): string {
+  return sentence.replaceAll(/"?\d{4}-\d\d-\d\dT[\d:.]+Z"?/g, '…')
 }
 
 /** One line of `log.expect`. */

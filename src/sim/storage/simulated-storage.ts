@@ -2,14 +2,18 @@
  * One storage of a simulated world, as its hosts reach it. A call takes its way there and back; a way can hang, refuse, be slow or be full.
  * What a guest writes takes the same way, and lands when it gets there: perhaps when its process is long dead.
  */
+import { z } from 'zod'
 import { createFakeStorageWorld, type FakeStorageWorld } from '../../agent/storage/fake/fake-storage.ts'
+import { fakeLayerPath } from '../../agent/storage/fake/fake-world.ts'
 import type { Storage } from '../../agent/storage/storage.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { layerIdSchema, volumeIdSchema } from '../../model/ids.ts'
 import type { StorageSpec } from '../../model/storage.ts'
 import { aroundCalls } from '../around-calls.ts'
 import type { SeededRandom } from '../seeded-random.ts'
 import { firstWallMs, type ProcessLife } from '../time/process-life.ts'
 import type { WorldTime } from '../time/world-time.ts'
+import type { StampedDisks } from './stamped-disks.ts'
 
 export type StorageWay =
   | { readonly kind: 'open' }
@@ -39,7 +43,8 @@ export type SimulatedStorage = {
   readonly contents: FakeStorageWorld
   /** As the agent that lives this life sees it from its host. */
   viewFrom(hostName: string, life: ProcessLife): Storage
-  write(write: GuestWrite): void
+  /** The answer has it land at once, if it is on its way and does not hang. */
+  write(write: GuestWrite): () => void
   /** Whether writes of this process wait for the way to be open. */
   holds(process: string): boolean
   /** Its process was killed, and nothing of it is held. */
@@ -55,6 +60,7 @@ export type SimulatedStorageOptions = {
   readonly time: WorldTime
   readonly random: SeededRandom
   readonly stuckWrites: StuckWrites
+  readonly disks: StampedDisks
   /** D: whatever has left its host lands within this time. */
   readonly drainMs: number
 }
@@ -66,6 +72,9 @@ type Stuck = {
   go(): void
   fail(): void
 }
+
+/** Every file of every memory image. */
+export const imageBytes = new Uint8Array([1])
 
 const open: StorageWay = { kind: 'open' }
 const callTakesMs = [0.3, 2] as const
@@ -82,24 +91,25 @@ export function createSimulatedStorage(options: SimulatedStorageOptions): Simula
     shared: spec.shared,
     sleep: (delayMs) => new Promise((resolve) => void time.after(delayMs, resolve)),
     now: () => new Date(firstWallMs + time.nowMs()),
-    files: { read: async () => new Uint8Array([1]), write: async () => undefined, remove: async () => undefined },
+    files: { read: async () => imageBytes, write: async () => undefined, remove: async () => undefined },
   })
   const draw = ([least, most]: readonly [number, number]) => random.between(least, most)
   const wayFrom = (hostName: string) => (wayOfAll.kind === 'open' ? (ways.get(hostName) ?? open) : wayOfAll)
 
-  const travel = (request: Stuck) => {
+  /** The answer calls it off, if it can be: what hangs goes when the way is open. */
+  const travel = (request: Stuck): (() => void) | undefined => {
     const way = wayFrom(request.hostName)
     if (way.kind === 'hangs') {
       stuck = [...stuck, request]
-      return
+      return undefined
     }
     if (way.kind === 'refuses' || (way.kind === 'full' && request.isWrite))
-      return void time.after(draw(callTakesMs), request.fail)
+      return time.after(draw(callTakesMs), request.fail)
     const isLate = request.process !== undefined && random.chance(lateShare)
     const takesMs = isLate
       ? random.between(drainMs / 4, drainMs * 0.9)
       : draw(request.process === undefined ? callTakesMs : writeTakesMs)
-    time.after(takesMs + (way.kind === 'slow' ? way.delayMs : 0), request.go)
+    return time.after(takesMs + (way.kind === 'slow' ? way.delayMs : 0), request.go)
   }
   const freeWhatMoves = () => {
     const before = stuck
@@ -112,8 +122,14 @@ export function createSimulatedStorage(options: SimulatedStorageOptions): Simula
     stuckWrites,
     contents,
     viewFrom: (hostName, life) => viewFrom(options, { contents, travel }, { hostName, life }),
-    write: ({ hostName, process, landed, failed }) =>
-      travel({ hostName, process, isWrite: true, go: landed, fail: failed }),
+    write({ hostName, process, landed, failed }) {
+      const callOff = travel({ hostName, process, isWrite: true, go: landed, fail: failed })
+      return () => {
+        if (callOff === undefined) return
+        callOff()
+        landed()
+      }
+    },
     holds: (process) => stuck.some((request) => request.process === process),
     processEnded(process) {
       if (stuckWrites !== 'land-later') stuck = stuck.filter((request) => request.process !== process)
@@ -131,12 +147,12 @@ export function createSimulatedStorage(options: SimulatedStorageOptions): Simula
 
 /** Each call goes there, takes effect, and its answer comes back into the agent that asked. */
 function viewFrom(
-  { spec, time, random }: SimulatedStorageOptions,
-  { contents, travel }: { readonly contents: FakeStorageWorld; travel(request: Stuck): void },
+  { spec, time, random, disks }: SimulatedStorageOptions,
+  { contents, travel }: { readonly contents: FakeStorageWorld; travel(request: Stuck): unknown },
   { hostName, life }: { readonly hostName: string; readonly life: ProcessLife },
 ): Storage {
   const [least, most] = callTakesMs
-  return aroundCalls(contents.storageOf(hostName), (name, effect) => {
+  return aroundCalls(contents.storageOf(hostName), (name, effect, given) => {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     const back = (settle: () => void) => void time.after(random.between(least, most), () => life.enter(settle))
     travel({
@@ -145,14 +161,27 @@ function viewFrom(
       isWrite: writesMuch(name),
       fail: () =>
         back(() => reject(new DialtoneError('storage-failed', `${spec.name} refuses ${name} of ${hostName}`))),
-      go: () =>
+      go: () => {
+        if (name === 'layerMerged') carryUp(contents, disks, given)
         void effect().then(
           (value) => back(() => resolve(value)),
           (error: unknown) => back(() => reject(error instanceof Error ? error : new Error(String(error)))),
-        ),
+        )
+      },
     })
     return promise
   })
+}
+
+const mergeSchema = z.tuple([volumeIdSchema, layerIdSchema, layerIdSchema.nullable()])
+
+/** What was in the layers that a layer takes into itself is in it from now on. */
+function carryUp(contents: FakeStorageWorld, disks: StampedDisks, given: readonly unknown[]): void {
+  const [volumeId, layerId, on] = mergeSchema.parse(given)
+  const chain = contents.chainUnder(volumeId, fakeLayerPath(volumeId, layerId))
+  const end = chain.indexOf(fakeLayerPath(volumeId, on))
+  const [top] = chain
+  if (top !== undefined && end > 0) disks.land(top, disks.newest(chain.slice(0, end)))
 }
 
 /** What a full storage refuses: not what is there already, such as a slot. */

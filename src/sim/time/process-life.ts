@@ -17,12 +17,14 @@ export type ProcessLife = {
   readonly name: string
   readonly clock: Clock
   state(): 'running' | 'stopped' | 'dead'
+  /** On its own clock, as `clock.sleep`, but for what is called off much more often than it happens. */
+  after(delayMs: number, work: () => void): () => void
   /** Something comes in: taken up now, when the process goes on, or never. */
   enter(work: () => void): void
   /** What an outside promise brings, brought in. */
   gate<T>(outside: Promise<T>): Promise<T>
-  /** Aborts at its death; for what holds something for it outside. The process itself never gets to know. */
-  readonly ended: AbortSignal
+  /** Called at its death, unless it was called off; for what holds something for it outside. The process itself never gets to know. */
+  onEnd(work: () => void): () => void
   stop(): void
   goOn(): void
   kill(): void
@@ -32,7 +34,7 @@ export type ProcessLife = {
 export const firstWallMs = Date.UTC(2026, 0, 1)
 
 export function createProcessLife(name: string, time: WorldTime, machine: MachineClock): ProcessLife {
-  const ended = new AbortController()
+  const atEnd = new Set<() => void>()
   let state: 'running' | 'stopped' | 'dead' = 'running'
   let waiting: (() => void)[] = []
 
@@ -44,8 +46,13 @@ export function createProcessLife(name: string, time: WorldTime, machine: Machin
     name,
     clock: createClock(time, machine, enter),
     state: () => state,
+    after: (delayMs, work) => time.after(delayMs / machine.rate, () => enter(work)),
     enter,
-    ended: ended.signal,
+    onEnd(work) {
+      if (state === 'dead') work()
+      else atEnd.add(work)
+      return () => void atEnd.delete(work)
+    },
     gate: (outside) =>
       new Promise((resolve, reject) => {
         outside.then(
@@ -68,7 +75,8 @@ export function createProcessLife(name: string, time: WorldTime, machine: Machin
       if (state === 'dead') return
       state = 'dead'
       waiting = []
-      ended.abort()
+      for (const work of atEnd) work()
+      atEnd.clear()
     },
   }
   return life

@@ -13,12 +13,15 @@ export type WorldTime = {
   run(untilMs: number, isOver?: () => boolean): Promise<void>
   /** How many events have happened. */
   steps(): number
+  /** Streams do their work in ticks of the process: while there are any, those are waited for as well. The answer ends it. */
+  withStream(): () => void
 }
 
 export function createWorldTime(): WorldTime {
   const queue = createEventQueue()
   let nowMs = 0
   let steps = 0
+  let streams = 0
 
   const at = (atMs: number, run: () => void) => {
     const event = queue.add(Math.max(nowMs, atMs), run)
@@ -32,6 +35,14 @@ export function createWorldTime(): WorldTime {
     at,
     after: (delayMs, run) => at(nowMs + Math.max(0, delayMs), run),
     steps: () => steps,
+    withStream() {
+      streams += 1
+      let isOver = false
+      return () => {
+        streams -= isOver ? 0 : 1
+        isOver = true
+      }
+    },
     run(untilMs, isOver = () => false) {
       const { promise, resolve, reject } = Promise.withResolvers<void>()
       const step = () => {
@@ -48,9 +59,9 @@ export function createWorldTime(): WorldTime {
         } catch (error) {
           return reject(error instanceof Error ? error : new Error(String(error)))
         }
-        whenSettled(step)
+        whenSettled(step, streams > 0)
       }
-      whenSettled(step)
+      whenSettled(step, true)
       return promise
     },
   }
@@ -58,9 +69,10 @@ export function createWorldTime(): WorldTime {
 
 /**
  * Ticks are run only when no microtask is left, those included that microtasks made: so a tick that is asked for by a microtask comes after
- * everything that follows from what has just happened. Twice, for streams, which do their work in ticks themselves. Nothing of the outside
- * world is waited for, and that makes it a hundred times faster than turns of the event loop.
+ * everything that follows from what has just happened. Nothing of the outside world is waited for, and that makes it a hundred times
+ * faster than turns of the event loop.
  */
-function whenSettled(next: () => void): void {
-  queueMicrotask(() => process.nextTick(() => queueMicrotask(() => process.nextTick(next))))
+function whenSettled(next: () => void, isTwice: boolean): void {
+  const tick = () => process.nextTick(next)
+  queueMicrotask(isTwice ? () => process.nextTick(() => queueMicrotask(tick)) : tick)
 }

@@ -9,7 +9,7 @@ import { calmNetwork, createSimulatedNetwork } from '../net/simulated-network.ts
 import type { Observation } from '../observation.ts'
 import { createSeededRandom, type SeededRandom } from '../seeded-random.ts'
 import { createSimulatedStorage } from '../storage/simulated-storage.ts'
-import { createStampedDisks } from '../storage/stamped-disks.ts'
+import { createStampedDisks, type StampedDisks } from '../storage/stamped-disks.ts'
 import { createStorages, type Storages } from '../storage/storages.ts'
 import { createWorldTime, type WorldTime } from '../time/world-time.ts'
 import type { WorldConfiguration } from './configuration.ts'
@@ -29,8 +29,9 @@ export async function buildParts(
   const log = createWorldLog(time)
   const first = makeFirstState(configuration, random.fork('first state'))
   const network = createSimulatedNetwork(time, random.fork('network'))
-  network.setQuality({ ...calmNetwork, ...configuration.network })
-  const storages = buildStorages(configuration, first, { time, random })
+  network.become({ ...calmNetwork, ...configuration.network })
+  const disks = createStampedDisks()
+  const storages = buildStorages(configuration, first, { time, random, disks })
   const hosts = new Map<string, SimulatedHost>()
   const see = (observation: Observation) => {
     storages.see(observation)
@@ -47,8 +48,7 @@ export async function buildParts(
     fencesFor: fences.portFor,
     calleeOf: ({ name }) => agentOn(hosts.get(name)),
   })
-  const around = { network, controller: controller.callee, hosts }
-  const disks = createStampedDisks()
+  const around = { time, network, controller: controller.callee, hosts }
   for (const spec of first.hosts) {
     const parts = { time, random, log, storages, around }
     hosts.set(spec.name, createSimulatedHost({ ...hostOptions(configuration, spec, parts), disks, observe: see }))
@@ -58,14 +58,19 @@ export async function buildParts(
 
 type Ground = { readonly time: WorldTime; readonly random: SeededRandom }
 
-function buildStorages(configuration: WorldConfiguration, { storages, cluster }: FirstState, ground: Ground): Storages {
+function buildStorages(
+  configuration: WorldConfiguration,
+  { storages, cluster }: FirstState,
+  { time, random, disks }: Ground & { readonly disks: StampedDisks },
+): Storages {
   const wishes = new Map(configuration.storages.map((wish) => [wish.name, wish]))
   return createStorages(
     storages.map((spec) =>
       createSimulatedStorage({
         spec,
-        time: ground.time,
-        random: ground.random.fork(spec.id),
+        time,
+        random: random.fork(spec.id),
+        disks,
         stuckWrites: (spec.shared ? wishes.get(spec.name)?.stuckWrites : undefined) ?? 'go-with-it',
         drainMs: cluster.timings.drainMs,
       }),
@@ -92,6 +97,7 @@ function hostOptions(
     random: random.fork(`host ${spec.name}`),
     loggerOf: (process) => log.loggerOf(`${spec.name}/${process}`),
     storageOf: storages.of,
+    mayLose: storages.mayLose,
     openStorage: (storageId, life) => storages.byId(storageId).viewFrom(spec.name, life),
     ...hostLines(spec, around),
     forgetSent() {

@@ -20,10 +20,10 @@ export type FirstState = {
 
 const createdAt = new Date(firstWallMs).toISOString()
 const network: NetworkSpec = {
-  subnet: '10.0.0.0/16',
+  subnet: '10.0.0.0/24',
   gateway: '10.0.0.1',
-  addressFrom: '10.0.1.0',
-  addressTo: '10.0.255.250',
+  addressFrom: '10.0.0.10',
+  addressTo: '10.0.0.250',
 }
 
 export function makeFirstState(configuration: WorldConfiguration, random: SeededRandom): FirstState {

@@ -8,6 +8,7 @@ import type { SimulatedHost } from '../host/simulated-host.ts'
 import { type Callee, callOverNetwork, copyOf } from '../net/call.ts'
 import type { SimulatedNetwork } from '../net/simulated-network.ts'
 import { createStreamPair } from '../net/stream-pair.ts'
+import type { WorldTime } from '../time/world-time.ts'
 
 /** As `src/agent/main.ts` and `src/agent/migration/open-stream-to.ts` have it. */
 const postConnectTimeoutMs = 500
@@ -19,6 +20,7 @@ export function agentOn(host: SimulatedHost | undefined): Callee<AgentService> {
   return {
     place: host?.spec.name ?? 'nowhere',
     isOn: () => host?.boot()?.isStanding() === false,
+    boot: () => host?.boot()?.number ?? 0,
     listening() {
       const agent = host?.boot()?.agent()
       const service = agent?.served()
@@ -28,6 +30,7 @@ export function agentOn(host: SimulatedHost | undefined): Callee<AgentService> {
 }
 
 export type Surroundings = {
+  readonly time: WorldTime
   readonly network: SimulatedNetwork
   readonly controller: Callee<ControllerService>
   readonly hosts: ReadonlyMap<string, SimulatedHost>
@@ -35,7 +38,7 @@ export type Surroundings = {
 
 export function hostLines(
   spec: HostSpec,
-  { network, controller, hosts }: Surroundings,
+  { time, network, controller, hosts }: Surroundings,
 ): Pick<HostOptions, 'post' | 'openStreamTo'> {
   return {
     post(heartbeat, timeoutMs, life) {
@@ -58,9 +61,10 @@ export function hostLines(
           const scope = { signal: new AbortController().signal, after: undefined }
           const caller = { name: `host/${spec.id}`, role: 'host', hostId: spec.id } as const
           const inner = await neighbours.machineStream(input, caller, scope)
-          const [here, there] = createStreamPair(network, { from: spec.name, to: target.hostName })
+          const [here, there] = createStreamPair({ network, time }, { from: spec.name, to: target.hostName })
           joinStreams(there, inner)
-          life.ended.addEventListener('abort', () => here.destroy(), { once: true })
+          const forget = life.onEnd(() => here.destroy())
+          here.once('close', forget)
           return here
         },
       })

@@ -41,6 +41,8 @@ export type World = {
   nowMs(): number
   /** How many events have happened. */
   steps(): number
+  /** When something was last stored, or a guest last began or ceased to run. */
+  lastChangeAtMs(): number
   /** Lets virtual time pass: so much, or until `isOver`, which is asked before each event. */
   advance(milliseconds: number, isOver?: () => boolean): Promise<void>
   /** Until this is so, looked at after each event; throws with the name when it isn't within that time (60 s). */
@@ -61,14 +63,16 @@ export type World = {
   onSeen(listener: (seen: Seen) => void): void
 }
 
-/** All that has power boots, and the first controller starts, as soon as time passes. */
+/** All that has power is up, and the first controller starts, as soon as time passes. */
 export async function createWorld(wish: WorldWish): Promise<World> {
   const configuration = worldConfigurationSchema.parse(wish)
   const violations: Violation[] = []
   const listeners: ((seen: Seen) => void)[] = []
+  let lastChangeAtMs = 0
   const running: (readonly [string, Checker])[] = Object.entries(checkers).map(([name, make]) => [name, make()])
   const observe = (observation: Observation, atMs: number) => {
     const seen: Seen = { ...observation, atMs }
+    if (!observation.kind.startsWith('write-')) lastChangeAtMs = atMs
     for (const [checker, look] of running) {
       const message = look(seen)
       if (message !== undefined) violations.push({ checker, atMs: seen.atMs, message })
@@ -86,6 +90,7 @@ export async function createWorld(wish: WorldWish): Promise<World> {
     violations,
     nowMs: time.nowMs,
     steps: time.steps,
+    lastChangeAtMs: () => lastChangeAtMs,
     advance: (milliseconds, isOver) => time.run(time.nowMs() + milliseconds, isOver),
     async until(name, condition, withinMs = 60_000) {
       await time.run(time.nowMs() + withinMs, condition)
@@ -116,7 +121,7 @@ export async function createWorld(wish: WorldWish): Promise<World> {
     onSeen: (listener) => void listeners.push(listener),
   }
   for (const [index, host] of [...parts.hosts.values()].entries())
-    if (configuration.hosts[index]?.isOn === true) host.powerOn()
+    if (configuration.hosts[index]?.isOn === true) host.beUp()
   parts.controller.start()
   return world
 }
@@ -161,7 +166,7 @@ function ask(
       { params: undefined, query: undefined, body: undefined, ...copyOf(given) },
       'refuse',
     )
-    life.ended.addEventListener('abort', () => resolve({ kind: 'unanswered' }), { once: true })
+    life.onEnd(() => resolve({ kind: 'unanswered' }))
     life.enter(() => {
       const scope = { signal: new AbortController().signal, after: undefined }
       const answered = async (): Promise<unknown> => Reflect.apply(handler, undefined, [input, user, scope])

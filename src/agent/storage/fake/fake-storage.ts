@@ -49,6 +49,8 @@ export type FakeStorageWorld = {
   tearSlot(slot: number): void
   /** What a machine wrote into a layer: it occupies so much more from now on. */
   writeToLayer(volumeId: VolumeId, layerId: LayerId | null, bytes: number): void
+  /** This file of the volume, and those that it lies on, the topmost first. */
+  chainUnder(volumeId: VolumeId, path: string): readonly string[]
   /** Changes the stored file of an image; undefined removes it. */
   damageImage(image: FakeImageFile, change: (content: Uint8Array) => Uint8Array | undefined): void
 }
@@ -89,6 +91,7 @@ export function createFakeStorageWorld(options: FakeStorageOptions): FakeStorage
       layer.usedBytes += bytes
       layer.modifiedAt = world.now()
     },
+    chainUnder: (volumeId, path) => chainUnder(world, volumeId, path),
     damageImage({ volumeId, imageId, name }, change) {
       const contents = volumeOf(world, volumeId).images.get(imageId)?.contents
       const changed = change(contents?.get(name) ?? new Uint8Array())
@@ -96,6 +99,17 @@ export function createFakeStorageWorld(options: FakeStorageOptions): FakeStorage
       else contents?.set(name, changed)
     },
   }
+}
+
+function chainUnder(world: FakeWorld, volumeId: VolumeId, path: string): readonly string[] {
+  const layers = world.volumes.get(volumeId)?.layers ?? new Map<LayerId | null, FakeLayer>()
+  const chain: string[] = []
+  let layerId = [...layers.keys()].find((one) => fakeLayerPath(volumeId, one) === path)
+  while (layerId !== undefined && layers.has(layerId)) {
+    chain.push(fakeLayerPath(volumeId, layerId))
+    layerId = layers.get(layerId)?.on
+  }
+  return chain.length === 0 ? [path] : chain
 }
 
 function createHostView(hostName: string, world: FakeWorld, options: FakeStorageOptions): FakeStorage {

@@ -1,0 +1,34 @@
+/**
+ * Lets time pass in an episode, but not all of it: a cluster that has come to rest only repeats itself, beat after beat, until something is
+ * done to it. Whatever comes next then comes at once. That is a run that could have been, with the same steps closer together; what takes
+ * longer than the wait for rest to develop out of nothing is not seen (docs/decisions/0026).
+ */
+import type { World } from '../world/world.ts'
+
+/** Gives how much of it was skipped. */
+export async function passTime(world: World, waitMs: number): Promise<number> {
+  const endsAtMs = world.nowMs() + Math.max(0, waitMs)
+  while (world.nowMs() < endsAtMs) {
+    const restsInMs = world.lastChangeAtMs() + calmMs(world) - world.nowMs()
+    if (restsInMs <= 0) return endsAtMs - world.nowMs()
+    await world.advance(Math.min(restsInMs, endsAtMs - world.nowMs()))
+  }
+  return 0
+}
+
+/** Nothing comes of a healthy cluster by itself. */
+const healthyCalmMs = 1_200
+/** Longer than the longest silence of the protocol: an agent that stands still is ended after 6 s; a lease, a watchdog and a pill are shorter. */
+const brokenCalmMs = 6_500
+
+/** How long nothing may have been stored, and no guest begun or ceased to run, for it to be at rest. */
+function calmMs(world: World): number {
+  if (world.parts.controller.engine() === undefined) return brokenCalmMs
+  const state = world.state()
+  const isHealthy =
+    [...state.hosts.values()].every(({ status }) => status.state === 'online') &&
+    [...state.tasks.values()].every(({ endedAt }) => endedAt !== null) &&
+    [...state.vms.values()].every(({ spec, status }) => (status?.state ?? 'stopped') === spec.desired) &&
+    [...world.parts.hosts.values()].every((host) => host.boot()?.agent()?.life.state() === 'running')
+  return isHealthy ? healthyCalmMs : brokenCalmMs
+}

@@ -1,0 +1,44 @@
+/** A worker thread of `npm run sim:many`: runs the seeds that it is given, one after the other. */
+import { parentPort } from 'node:worker_threads'
+import { makeEpisode, makeQuietEpisode } from '../../episode/make-episode.ts'
+import { runEpisode } from '../../episode/run-episode.ts'
+import { tellViolations } from '../../episode/tell-failure.ts'
+import type { EpisodeTally } from '../tally.ts'
+
+export type Assignment = { readonly seeds: readonly number[]; readonly isQuiet: boolean }
+export type Told =
+  | { readonly kind: 'episode'; readonly tally: EpisodeTally; readonly failure: readonly string[] }
+  | { readonly kind: 'done' }
+
+// Errors are values of the product's here, made by the million: nobody reads where they come from.
+Error.stackTraceLimit = 0
+
+parentPort?.on('message', (assignment: Assignment) => {
+  void work(assignment)
+})
+
+async function work({ seeds, isQuiet }: Assignment): Promise<void> {
+  for (const seed of seeds) {
+    const plan = isQuiet ? makeQuietEpisode(seed) : makeEpisode({ seed })
+    const result = await runEpisode(plan)
+    const { faults, recoveriesMs, restarts, fenced, steps, simulatedMs, skippedMs } = result
+    const tally: EpisodeTally = {
+      seed,
+      faults,
+      recoveriesMs,
+      restarts,
+      fenced,
+      steps,
+      simulatedMs,
+      virtualMs: simulatedMs + skippedMs,
+      hosts: plan.world.hosts.length,
+      violated: result.violations.map(({ checker }) => checker),
+    }
+    tell({ kind: 'episode', tally, failure: result.violations.length === 0 ? [] : tellViolations(result) })
+  }
+  tell({ kind: 'done' })
+}
+
+function tell(told: Told): void {
+  parentPort?.postMessage(told)
+}
