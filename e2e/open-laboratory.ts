@@ -25,7 +25,7 @@ export type OpenLaboratory = AsyncDisposable & {
   untilOn(name: string, host: string): Promise<VmView>
   untilImageIsNot(name: string, imageId: string): Promise<VmView>
   /** Throws when it failed. */
-  untilTaskEnds(taskId: string): Promise<void>
+  untilTaskEnds(taskId: string, withinMs?: number): Promise<void>
   untilHostIs(host: string, state: string): Promise<void>
   /** What `status --json` tells: processes and their ids. */
   status(): Promise<z.infer<typeof statusSchema>>
@@ -45,7 +45,7 @@ export type Deployment = {
 
 const pid = z.number().nullable()
 const statusSchema = z.looseObject({
-  pids: z.looseObject({ controller: pid }),
+  pids: z.looseObject({ controller: pid, hardware: pid }),
   hosts: z.array(z.looseObject({ name: z.string(), pids: z.looseObject({ agent: pid, watchdog: pid }) })),
 })
 
@@ -108,8 +108,8 @@ function waits(api: OpenLaboratory['api']) {
       until(name, ({ status, hostName }) => status.state === 'running' && hostName === host),
     untilImageIsNot: (name: string, imageId: string) =>
       until(name, ({ status }) => (status.recovery?.image?.imageId ?? imageId) !== imageId),
-    async untilTaskEnds(taskId: string) {
-      const givesUpAtMs = performance.now() + 300_000
+    async untilTaskEnds(taskId: string, withinMs = 300_000) {
+      const givesUpAtMs = performance.now() + withinMs
       for (;;) {
         const task = await api.call('getTask', { params: { task: taskId } })
         if (task.state === 'succeeded') return

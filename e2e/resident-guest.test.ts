@@ -78,7 +78,7 @@ test('it is there within a second of the first answer of the service', async () 
 
 test('the machine is ready as its manifest says', async () => {
   const { readiness, residentAgent } = template.manifest
-  assert.ok(residentAgent && readiness.kind === 'http')
+  assert.ok(residentAgent && readiness?.kind === 'http')
   const response = await booted.fetch(readiness.path)
   assert.equal(response.status, readiness.status)
   assert.match(await response.text(), new RegExp(readiness.body ?? ''))

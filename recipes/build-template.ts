@@ -7,15 +7,18 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { DialtoneError } from '../src/model/dialtone-error.ts'
-import { type TemplateManifest, templateManifestFileName } from '../src/model/template-manifest.ts'
+import type { TemplateManifest } from '../src/model/template-manifest.ts'
 import { claimBuildFolder, removeLeftOvers } from './build/build-folder.ts'
-import { type Check, flush, readWholeTemplate, sumFiles } from './build/built-template.ts'
+import { type Check, flush, readWholeTemplate, sumFiles, writeManifest } from './build/built-template.ts'
 import { findPackageVersions, type PackageVersion, unpackPackages } from './build/debian-packages.ts'
+import { readDiskRecipe } from './build/disk-recipe.ts'
 import { unpackKernel } from './build/linux-image.ts'
 import { makeDisk } from './build/machine-disk.ts'
 import { makeMachineRoot } from './build/machine-root.ts'
+import { planDiskTemplate } from './build/plan-disk-template.ts'
 import { type Recipe, readRecipe } from './build/recipe.ts'
 import { formatVersion, recipeVersion } from './build/recipe-version.ts'
+import type { Report, TemplatePlan } from './build/template-plan.ts'
 
 export type BuildProgress = { readonly step: string; readonly fraction: number; readonly message: string }
 
@@ -46,16 +49,15 @@ const otherBuilderPollMs = 500
 export async function buildTemplate(options: BuildOptions): Promise<BuiltTemplate> {
   const report = (step: string, fraction: number, message: string) => options.onProgress?.({ step, fraction, message })
   const recipeDirectory = join(recipesDirectory, basename(options.recipe))
-  const recipe = await readRecipe(recipeDirectory)
-  const packages = await findPackageVersions(
-    recipe.packages.map(({ name }) => name),
-    recipe.kernelPackage,
-    () => report('lists', 0, 'fetching the package lists'),
-  )
-  const version = await recipeVersion(recipe, recipeDirectory, packages)
+  const fetching = () => report('lists', 0, 'fetching the package lists')
+  const diskRecipe = await readDiskRecipe(recipeDirectory)
+  const plan =
+    diskRecipe === undefined
+      ? await planKernelTemplate(recipeDirectory, fetching)
+      : await planDiskTemplate(diskRecipe, recipeDirectory, fetching)
   const into = resolve(options.into)
   await mkdir(into, { recursive: true })
-  const directory = join(into, `${recipe.name}-${version}`)
+  const directory = join(into, `${plan.name}-${plan.version}`)
   await waitForOtherBuilder(into, basename(directory), report)
   const existing = await readWholeTemplate(directory, options.check ?? 'sizes')
   if (existing !== undefined) {
@@ -64,7 +66,7 @@ export async function buildTemplate(options: BuildOptions): Promise<BuiltTemplat
   }
   const scratch = await claimBuildFolder(into, basename(directory))
   try {
-    const manifest = await build({ recipe, recipeDirectory, packages, version, scratch, report })
+    const manifest = await plan.build(scratch, report)
     await moveIntoPlace(join(scratch, 'template'), directory)
     report('done', 1, `built: ${directory}`)
     return { directory, manifest, alreadyBuilt: false }
@@ -79,7 +81,19 @@ type Build = {
   readonly packages: readonly PackageVersion[]
   readonly version: string
   readonly scratch: string
-  readonly report: (step: string, fraction: number, message: string) => void
+  readonly report: Report
+}
+
+async function planKernelTemplate(recipeDirectory: string, onFetching: () => void): Promise<TemplatePlan> {
+  const recipe = await readRecipe(recipeDirectory)
+  const names = recipe.packages.map(({ name }) => name)
+  const packages = await findPackageVersions(names, recipe.kernelPackage, onFetching)
+  const version = await recipeVersion(recipe, recipeDirectory, packages)
+  return {
+    name: recipe.name,
+    version,
+    build: (scratch, report) => build({ recipe, recipeDirectory, packages, version, scratch, report }),
+  }
 }
 
 async function build({
@@ -107,10 +121,7 @@ async function build({
   await makeDisk(recipe.disk, output, scratch)
   report('manifest', 0.95, 'adding up the files')
   const manifest = { ...manifestOf(recipe, version, kernelVersion), files: await sumFiles(output), packages }
-  const manifestPath = join(output, templateManifestFileName)
-  await writeFile(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`)
-  await flush(manifestPath)
-  await flush(output)
+  await writeManifest(output, manifest)
   return manifest
 }
 
@@ -131,13 +142,14 @@ function manifestOf(recipe: Recipe, version: string, kernelVersion: string): Omi
     ports: recipe.ports,
     guestAgent: recipe.guestAgent,
     residentAgent: recipe.residentAgent,
+    os: 'linux',
     readiness: recipe.readiness,
     reseedsOnResume: recipe.reseedsOnResume,
   }
 }
 
 /** Returns once nobody else builds this template. Two that begin in the same instant both build; the first to end wins. */
-async function waitForOtherBuilder(into: string, folder: string, report: Build['report']): Promise<void> {
+async function waitForOtherBuilder(into: string, folder: string, report: Report): Promise<void> {
   for (let waitedMs = 0; ; waitedMs += otherBuilderPollMs) {
     const living = await removeLeftOvers(into)
     if (!living.includes(folder)) return
@@ -184,7 +196,7 @@ if (import.meta.main) {
   try {
     const check = values.verify === true ? 'sums' : 'sizes'
     const { directory } = await buildTemplate({ recipe, into: values.into, check, onProgress: print })
-    if (!isJson) console.log(directory)
+    console.log(isJson ? JSON.stringify({ directory }) : directory)
   } catch (error) {
     if (!(error instanceof DialtoneError)) throw error
     console.error(isJson ? JSON.stringify({ error: error.code, message: error.message }) : error.message)

@@ -11,7 +11,9 @@ const sentences: Readonly<Record<string, string>> = {
   'test:unit': 'all tests that need no machine; one file: node_modules/.bin/node --test FILE',
   scenario:
     'plays the scenarios of scenarios/, one with its timeline: npm run scenario -- 0101 [--accept]; --words, --table',
-  e2e: 'tests with real machines, one after the other; needs root',
+  e2e: 'tests with real machines, one after the other; needs root; long: npm run e2e -- faults --rounds 50, npm run e2e -- long/debian',
+  model:
+    'checks the formal model of docs/model in every state, and shows how each broken variant of the protocol fails',
   sim: 'one episode of a simulated cluster with faults, and all that happens in it: npm run sim -- --seed 7',
   'sim:many': 'episodes on all cores, and what they come to: npm run sim:many -- --minutes 10',
   bench: 'measures: npm run bench -- --list',

@@ -1,7 +1,7 @@
 /** Whether a built template is whole, and the paper that makes it one. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { open, readdir, readFile, stat } from 'node:fs/promises'
+import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type TemplateFile,
@@ -59,4 +59,12 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined
   }
+}
+
+/** Last of all, and flushed: a folder without it is no template. */
+export async function writeManifest(directory: string, manifest: TemplateManifest): Promise<void> {
+  const path = join(directory, templateManifestFileName)
+  await writeFile(path, `${JSON.stringify(manifest, null, 2)}\n`)
+  await flush(path)
+  await flush(directory)
 }

@@ -12,7 +12,7 @@ const builderDirectory = dirname(import.meta.filename)
 
 /** 12 hexadecimal digits. Texts about the recipe (*.md) and programs beside it (*.ts) are no inputs; this builder is one. */
 export async function recipeVersion(
-  recipe: Recipe,
+  recipe: Pick<Recipe, 'programs'>,
   recipeDirectory: string,
   packages: readonly PackageVersion[],
 ): Promise<string> {

@@ -6,7 +6,7 @@ import { DialtoneError } from '../../src/model/dialtone-error.ts'
 import { nameSchema } from '../../src/model/ids.ts'
 import { templateManifestSchema } from '../../src/model/template-manifest.ts'
 
-const packageNameSchema = z.string().regex(/^[a-z0-9][a-z0-9.+-]+$/)
+export const packageNameSchema = z.string().regex(/^[a-z0-9][a-z0-9.+-]+$/)
 const innerPathSchema = z.string().regex(/^(?!.*\.\.)[\w.+-][\w./+-]*$/, 'must be a path without a leading slash')
 
 const recipeSchema = z.strictObject({

@@ -12,6 +12,9 @@ import { type AgentConfiguration, agentConfigurationSchema, type HostFacts } fro
 import { hostContract } from '../model/agent-protocol/host-contract.ts'
 import { neighbourContract } from '../model/agent-protocol/migration-orders.ts'
 import { makeId, sessionIdSchema } from '../model/ids.ts'
+import { isoFileName, isoManifestSchema } from '../model/iso.ts'
+import type { MachineOrder } from '../model/machine-order.ts'
+import { templateManifestSchema } from '../model/template-manifest.ts'
 import { createContractClient } from '../transport/contract-client.ts'
 import { mountContract } from '../transport/mount-contract.ts'
 import { listen, makeServer } from '../transport/serve.ts'
@@ -20,6 +23,8 @@ import { startAgent } from './agent.ts'
 import { type AgentConfig, readAgentConfig } from './agent-config.ts'
 import { createNftFirewall } from './firewall/nft/nft-firewall.ts'
 import { probeFirewall } from './firewall/nft/probe-firewall.ts'
+import { answerFor } from './guest-data/answer-metadata.ts'
+import { makeSeed } from './guest-data/make-seed.ts'
 import { createHostCommands } from './host-commands/host-commands.ts'
 import { limitStarts } from './hypervisor/limit-starts.ts'
 import { createQemuHypervisor } from './hypervisor/qemu/qemu-hypervisor.ts'
@@ -29,10 +34,12 @@ import { createMachineCgroups } from './machines/machine-cgroups.ts'
 import { createMachineRecords } from './machines/machine-record.ts'
 import { createMemoryImageCache } from './memory-images/memory-image-cache.ts'
 import { neighbourHandlers } from './migration/migration-orders.ts'
-import { openStreamTo } from './migration/open-stream-to.ts'
+import { openDiskStreamTo, openStreamTo } from './migration/open-stream-to.ts'
 import { createBridgeNetwork } from './network/bridge/bridge-network.ts'
+import { probeSegments } from './network/bridge/probe-segments.ts'
 import { guardNetwork } from './network/guarded-network.ts'
 import { checkOnce } from './probes/check-once.ts'
+import { openClearedSlots } from './protection/cleared-slots.ts'
 import { hashFile } from './recovery/hash-file.ts'
 import { openRungOutcomes } from './recovery/rung-outcomes.ts'
 import { createDirectoryStorage } from './storage/directory/directory-storage.ts'
@@ -47,6 +54,7 @@ const clock = systemClock
 await mkdir(join(config.dataDirectory, 'cache'), { recursive: true })
 
 const probing = probeFirewall()
+const probingSegments = probeSegments()
 const identity = await obtainIdentity(config, { clock, logger })
 const tls = { ca: identity.authorityPem, cert: identity.certificatePem, key: identity.privateKeyPem }
 const controller = createContractClient(hostContract, {
@@ -67,11 +75,20 @@ const firewall = createNftFirewall({
   logger,
 })
 const facts = await hostFacts(config)
+/** Machines may ask who they are before this agent knows of them. */
+let orders: () => readonly MachineOrder[] = () => []
 const hypervisor = limitStarts(qemu, Math.max(2, facts.cpus))
+const fetchImageFile = async (version: string, file: string) =>
+  (await controller.download('imageFile', { params: { version, file } }, { timeoutMs: 10_000 })).stream
 const images = createImageCache({
+  manifestSchema: templateManifestSchema,
   directory: join(config.dataDirectory, 'images'),
-  fetchFile: async (version, file) =>
-    (await controller.download('imageFile', { params: { version, file } }, { timeoutMs: 10_000 })).stream,
+  fetchFile: fetchImageFile,
+})
+const discs = createImageCache({
+  manifestSchema: isoManifestSchema,
+  directory: join(config.dataDirectory, 'discs'),
+  fetchFile: fetchImageFile,
 })
 const configurationFile = join(config.dataDirectory, 'configuration.json')
 
@@ -97,6 +114,7 @@ const agent = await startAgent({
       subnet: config.network.subnet,
       hostAddress: config.listen.host,
       leaseSeconds: 3600,
+      metadata: (question) => answerFor(question, orders()),
       logger,
     }),
     firewall,
@@ -114,9 +132,10 @@ const agent = await startAgent({
   randomBytes,
   hashFile,
   openStreamTo: (target, vmId) => openStreamTo(target, vmId, { tls, clusterId: identity.clusterId }),
+  openDiskStreamTo: (target, disk) => openDiskStreamTo(target, disk, { tls, clusterId: identity.clusterId }),
   sendSignal: (pid, signal) => void process.kill(pid, signal),
   checkOnce,
-  guestNetwork: { prefixLength: config.network.prefixLength, gateway: config.network.gateway },
+  clearedSlots: await openClearedSlots(join(config.dataDirectory, 'cleared-slots.json')),
   watchdog: createWatchdogLink(config.watchdogSocket, { clock, deadlineMs: 500 }),
   openStorage: ({ storageId, path, shared }) => {
     const expectedUuid = rememberedUuid(config.dataDirectory, { storageId, path })
@@ -133,12 +152,15 @@ const agent = await startAgent({
     const commandLine = machine.hardware.accelerator === 'tcg' ? manifest.commandLineTcg : manifest.commandLine
     return { ...template, commandLine }
   },
+  discPath: async (isoId) => join((await discs.ensure(isoId)).folder, isoFileName),
+  makeSeed,
   rootDisk: async (version) => (await images.ensure(version)).rootDisk,
   lastConfiguration: await readLastConfiguration(),
   keepConfiguration,
   post: (heartbeat, timeoutMs) => controller.call('heartbeat', { body: heartbeat }, { timeoutMs }),
   signal: stopping.signal,
 })
+orders = () => agent.room.orders()
 
 const server = makeServer({ tls: { ...tls, requestClientCertificate: 'required' } })
 mountContract(server, agentContract, agent.handlers, {
@@ -166,8 +188,10 @@ async function hostFacts({ capacity }: AgentConfig): Promise<HostFacts> {
     qemuVersion: found.version,
     machineType: found.machineType,
     cpuModel: found.cpuModel,
+    guestSupport: [...found.guestSupport],
     firewall: firewall.ability().kind,
     firewallDetail: firewall.ability().detail,
+    networkFaults: await probingSegments,
   }
 }
 

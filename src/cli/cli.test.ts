@@ -85,7 +85,8 @@ test('a VM that fits nowhere is refused with the verdict of each host', async ()
 
 test('wrong usage exits with 2 and says what is wrong', async () => {
   const mistakes = [
-    ['vm create web', /required option '--template <template>' not specified\nSee dialtone help vm\./],
+    ['vm create web', /not said what the VM is made from\.\nName a --template/],
+    ['iso import disc.iso', /required option '--name <name>' not specified\nSee dialtone help iso\./],
     ['vm create web --template tiny --memory lots', /'lots' is not one/],
     ['vm lst', /Did you mean list\?/],
     ['machine list', /unknown command 'machine'\nSee dialtone help\./],
@@ -181,6 +182,14 @@ test('a move goes where it fits best, or to the host that is named, and says wha
   assert.equal((await dialtone('vm migrate web')).out, 'web: moved from node1 to node2 in 812 ms.\n')
   assert.match((await dialtone('vm migrate web --to node2 --no-watch')).out, /^Task task-aaaaaaaa has begun\./)
   assert.deepEqual(terminal.standIn.situation.changes, ['migrate anywhere web', 'migrate node2 web'])
+})
+
+test('a volume is named by its VM, listed with its storage, and moved to another one', async () => {
+  assert.match((await dialtone('volume list')).out, /^web:0 +vol-\w+ +shared +qcow2 /m)
+  terminal.standIn.situation.taskChanges = [{ ...succeeded, message: 'moved from shared to fast' }]
+  assert.equal((await dialtone('volume move web:0 --to fast')).out, 'web:0: moved from shared to fast.\n')
+  assert.equal((await dialtone('volume move web:0')).code, 2)
+  assert.deepEqual(terminal.standIn.situation.changes, ['move web:0 to fast'])
 })
 
 test('a task that fails is told with its own next step, and exits with 1', async () => {

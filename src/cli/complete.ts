@@ -67,6 +67,7 @@ async function valuesOf(option: Option, globals: GlobalOptions): Promise<readonl
     case '--storage':
     case '--host':
     case '--network':
+    case '--iso':
       return namesOf(option.long.slice(2), undefined, globals)
     default:
       return []
@@ -103,6 +104,8 @@ async function namesFrom(api: Api, argument: string, verb: string | undefined): 
       return (await api.call('listTemplates', {})).templates.map((template) => template.name)
     case 'group':
       return (await api.call('listSecurityGroups', {})).groups.map((group) => group.name)
+    case 'iso':
+      return (await api.call('listIsos', {})).isos.map((iso) => iso.name)
     case 'network':
       return (await api.call('listNetworks', {})).networks.map((network) => network.name)
     case 'task':

@@ -152,7 +152,7 @@ function writeGroup({ screen }: Session, group: SecurityGroupView): void {
     ...group.rules.map(({ sentence }) => `  ${sentence}`),
     ...(group.rules.some(({ direction }) => direction === 'in') ? [] : ['  nothing else is let in']),
     ...(group.rules.some(({ direction }) => direction === 'out') ? [] : ['  out: everything']),
-    '  always: ARP, DHCP, neighbour discovery, the machine’s own host, and answers to what was let through',
+    '  always: ARP, DHCP, neighbour discovery, metadata, the machine’s own host, and answers to what was let through',
   ]
   screen.write(lines.map((line) => `${printableText(line)}\n`).join(''))
 }

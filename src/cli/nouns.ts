@@ -16,9 +16,17 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'where disks are kept',
     load: async () => (await import('./storage-commands.ts')).addStorageCommands,
   },
+  volume: {
+    summary: 'disks of VMs, and moving them',
+    load: async () => (await import('./volume-commands.ts')).addVolumeCommands,
+  },
   template: {
     summary: 'what VMs are made from',
     load: async () => (await import('./template-commands.ts')).addTemplateCommands,
+  },
+  iso: {
+    summary: 'discs that machines boot and install from',
+    load: async () => (await import('./iso-commands.ts')).addIsoCommands,
   },
   task: {
     summary: 'long operations: follow and cancel them',

@@ -4,6 +4,7 @@ import { formatAge } from './age.ts'
 import { formatSize } from './byte-size.ts'
 import { addWarmTemplateCommand } from './clone-commands.ts'
 import { followTask, writeBegun } from './follow-task.ts'
+import { addImportTemplateCommand } from './import-template-command.ts'
 import { printableText } from './printable-text.ts'
 import { writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
@@ -15,6 +16,7 @@ export function addTemplateCommands(template: Command): void {
     .description('list all templates')
     .action((_options: object, command: Command) => withSession(command, listTemplates))
   addWarmTemplateCommand(template)
+  addImportTemplateCommand(template)
   template
     .command('build')
     .description('build a template from the recipe of this name, or take the built one')
@@ -45,7 +47,10 @@ async function listTemplates({ api, screen }: Session): Promise<void> {
       ['MEMORY', (template) => formatSize(template.defaultMemoryMiB)],
       ['LEAST', (template) => formatSize(template.minimumMemoryMiB)],
       ['ROOT DISK', (template) => formatSize(template.rootDiskMiB)],
-      ['KERNEL', (template) => template.kernelVersion],
+      [
+        'BOOTS',
+        (template) => (template.boot === 'kernel' ? `kernel ${template.kernelVersion}` : `its disk (${template.os})`),
+      ],
       ['BUILT', (template) => formatAge(template.builtAt, nowMs)],
       ['WARM', (template) => (template.warm === null ? 'no' : formatSize(template.warm.memoryMiB))],
       ['DESCRIPTION', (template) => template.description],

@@ -3,10 +3,12 @@ import type { Command } from 'commander'
 import type { TaskView, VmView } from '../model/api/views.ts'
 import { formatAge } from './age.ts'
 import { formatSize } from './byte-size.ts'
+import { addCdromCommands } from './cdrom-commands.ts'
 import { addCloneCommand, createFromMemory } from './clone-commands.ts'
 import { CommandFailure, exitCodes } from './command-failure.ts'
 import { confirmByName } from './confirm.ts'
 import { followTask, writeBegun } from './follow-task.ts'
+import { addGuestOptions, type GuestOptions, guestOf } from './guest-options.ts'
 import { addMigrateCommand } from './migrate-command.ts'
 import {
   type DiskOption,
@@ -30,8 +32,9 @@ import { describeVm } from './vm-details.ts'
 import { addVmRecoveryCommands } from './vm-recovery-commands.ts'
 
 type CreateOptions = RecoveryOptions &
+  GuestOptions &
   PlacementOptions & {
-    readonly template: string
+    readonly template?: string
     readonly fromMemory?: boolean
     readonly securityGroup?: readonly string[]
     readonly cpus?: number
@@ -75,6 +78,7 @@ export function addVmCommands(vm: Command): void {
   addRecoverCommand(vm)
   addMigrateCommand(vm)
   addPlacementCommand(vm)
+  addCdromCommands(vm)
   vm.command('reset')
     .description('press its reset button')
     .argument('<vm>')
@@ -115,8 +119,8 @@ export function addVmCommands(vm: Command): void {
 
 function addCreate(vm: Command): void {
   const create = vm.command('create').description('make a VM from a template and start it').argument('<name>')
-  addPlacementOptions(addRecoveryOptions(create))
-    .requiredOption('--template <template>', 'the template that it is made from')
+  addPlacementOptions(addRecoveryOptions(addGuestOptions(create)))
+    .option('--template <template>', 'the template that it is made from; an empty disk when left out')
     .option('--cpus <number>', 'virtual CPUs', wholeNumberOption)
     .option('--memory <size>', 'memory, such as 128MiB or 2G', sizeOption)
     .option('--storage <storage>', 'storage of its disks')
@@ -144,13 +148,15 @@ function addCreate(vm: Command): void {
     .action((name: string, options: CreateOptions, command: Command) =>
       withSession(command, async (session) => {
         if (options.fromMemory === true) {
-          refuseGroups(options)
-          return createFromMemory(session, { name, ...options })
+          refuseWithMemory(options)
+          return createFromMemory(session, { name, ...options, template: requireTemplate(options) })
         }
+        requireDisk(options)
         const begun = await session.api.call('createVm', {
           body: {
             name,
             template: options.template,
+            ...(await guestOf(options)),
             cpus: options.cpus,
             memoryMiB: options.memory,
             storage: options.storage,
@@ -176,10 +182,43 @@ function addCreate(vm: Command): void {
     )
 }
 
-/** What starts from memory runs at once: it has the groups of the machine that the memory is of. */
-function refuseGroups({ securityGroup = [] }: CreateOptions): void {
-  if (securityGroup.length === 0) return
-  throw new CommandFailure('invalid-input', '--security-group and --from-memory do not go together.', {
+function requireDisk({ template, rootDisk }: CreateOptions): void {
+  if (template !== undefined || rootDisk !== undefined) return
+  throw new CommandFailure('invalid-input', 'It is not said what the VM is made from.', {
+    exitCode: exitCodes.usage,
+    next: 'Name a --template, or the size of an empty disk and the disc that fills it: --root-disk 20GiB --iso DISC.',
+  })
+}
+
+/** The memory is a template's. */
+function requireTemplate({ template }: CreateOptions): string {
+  if (template !== undefined) return template
+  throw new CommandFailure('invalid-input', '--from-memory needs a --template.', {
+    exitCode: exitCodes.usage,
+    next: 'Name a template that is warm: dialtone template list shows which are.',
+  })
+}
+
+/** What starts from memory runs at once, as the machine that the memory is of: nothing of these can be said of it beforehand. */
+const notFromMemory = {
+  securityGroup: '--security-group',
+  iso: '--iso',
+  rootDisk: '--root-disk',
+  os: '--os',
+  firmware: '--firmware',
+  secureBoot: '--secure-boot',
+  tpm: '--tpm',
+  display: '--display',
+  devices: '--devices',
+  userData: '--user-data',
+  sshKey: '--ssh-key',
+  networkConfig: '--network-config',
+} as const satisfies { readonly [Option in keyof CreateOptions]?: string }
+
+function refuseWithMemory(options: CreateOptions): void {
+  const given = Object.entries(notFromMemory).find(([option]) => Object.hasOwn(options, option))
+  if (given === undefined) return
+  throw new CommandFailure('invalid-input', `${given[1]} and --from-memory do not go together.`, {
     exitCode: exitCodes.usage,
     next: 'Leave one of them out; dialtone firewall apply gives groups to a VM that runs.',
   })

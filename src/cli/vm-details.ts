@@ -35,14 +35,12 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
       ]
     }),
     ['Template', `${vm.templateName}, version ${vm.templateVersion}`],
+    ...guestOf(vm),
     [
       'Hardware',
       `${vm.hardware.machineType}, ${vm.hardware.cpuModel}, ${vm.hardware.accelerator}, pinned with QEMU ${vm.hardware.qemuVersion}`,
     ],
-    [
-      'Kernel arguments',
-      vm.extraCommandLine === '' ? 'those of the template' : `those of the template and ${vm.extraCommandLine}`,
-    ],
+    ...kernelArgumentsOf(vm),
     ['Generation id', vm.generationId],
     ['HA', vm.ha ? 'yes: restarted elsewhere when its host is proven dead' : 'no'],
     ...recoveryOf(vm, surroundings),
@@ -50,6 +48,35 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
     ['Bound to', boundTo(vm, surroundings.hosts)],
     ['Created', formatInstant(vm.createdAt, surroundings.nowMs)],
     ['Revision', String(vm.revision)],
+  ]
+}
+
+function kernelArgumentsOf({ guest, extraCommandLine }: VmView): Entry[] {
+  if (guest.boot !== 'kernel') return []
+  const further = extraCommandLine === '' ? '' : ` and ${extraCommandLine}`
+  return [['Kernel arguments', `those of the template${further}`]]
+}
+
+function guestOf({ guest, discs, cloudInit }: VmView): Entry[] {
+  const told =
+    cloudInit === null
+      ? 'nothing'
+      : [
+          ...(cloudInit.hasUserData ? ['user-data'] : []),
+          `${cloudInit.sshKeys} SSH key${cloudInit.sshKeys === 1 ? '' : 's'}`,
+          ...(cloudInit.hasNetworkConfig ? ['a network configuration'] : []),
+        ].join(', ')
+  if (guest.boot === 'kernel') return cloudInit === null ? [] : [['Told at first boot', told]]
+  const has = [
+    `${guest.boot.toUpperCase()}${guest.secureBoot ? ' with secure boot' : ''}`,
+    `${guest.devices} devices`,
+    ...(guest.tpm ? ['a TPM'] : []),
+    ...(guest.display ? ['a display'] : []),
+  ]
+  return [
+    ['Guest', `${guest.os}, ${has.join(', ')}`],
+    ['Drives', discs.map((disc) => disc ?? 'empty').join(', ') || 'empty'],
+    ['Told at first boot', told],
   ]
 }
 

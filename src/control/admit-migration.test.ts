@@ -8,8 +8,10 @@ import {
   makeVm,
   sessionIdOf,
   someTime,
+  storageIdOf,
   type VmChanges,
 } from '../model/cluster-state.fixture.ts'
+import { guestProfiles } from '../model/guest.ts'
 import { taskIdSchema } from '../model/ids.ts'
 import { admitMigration } from './admit-migration.ts'
 import { machinesAtStake } from './decide-fencing.ts'
@@ -22,7 +24,7 @@ const running = { on: 'ada', status: { state: 'running' } } as const satisfies V
 function ask(wish: { vm?: VmChanges; ada?: HostChanges; bob?: HostChanges; to?: string }) {
   const vm = makeVm('web', { ...running, ...wish.vm })
   const cluster = makeCluster({ hosts: [makeHost('ada', wish.ada), makeHost('bob', wish.bob)], vms: [vm] })
-  return admitMigration(cluster, vm, wish.to === undefined ? undefined : hostIdOf(wish.to))
+  return admitMigration(cluster, vm, wish.to === undefined ? {} : { hostId: hostIdOf(wish.to) })
 }
 
 const refusal = (wish: Parameters<typeof ask>[0]) => {
@@ -41,6 +43,7 @@ function moving(phase: 'moving' | 'switched' = 'moving') {
     epoch: 6,
     session: sessionIdOf('bob'),
     phase,
+    disks: [],
     startedAt: someTime,
     reason: 'a test',
   }
@@ -54,6 +57,15 @@ describe('a move', () => {
     assert.deepEqual(ask({}).kind === 'admitted' && ask({}), { ...ask({ to: 'bob' }) })
   })
 
+  test('is refused for what lies beside the disk and can’t be in two places, with what to do instead', () => {
+    const guest = { os: 'linux', ...guestProfiles.linux, boot: 'uefi' } as const
+    const able: HostChanges = { status: { guestSupport: ['uefi', 'tpm'] } }
+    assert.equal(refusal({ vm: { spec: { guest } }, bob: able }), 'admitted')
+    assert.match(refusal({ vm: { spec: { guest } } }), /^no-host-fits: .*Debian package ovmf/)
+    const withTpm = refusal({ vm: { spec: { guest: { ...guest, tpm: true } } }, bob: able })
+    assert.match(withTpm, /^wrong-state: web can't move while it runs: its TPM .*; stop it, and start it elsewhere$/)
+  })
+
   test('is refused with the reason', () => {
     assert.match(refusal({ to: 'ada' }), /wrong-state: web runs on ada already/)
     assert.match(refusal({ vm: { status: { state: 'stopped' } } }), /wrong-state: web is stopped/)
@@ -64,8 +76,8 @@ describe('a move', () => {
     assert.match(refusal({ bob: { status: { memoryMiB: 100 } } }), /no-host-fits: .*bob: needs 304 MiB/)
     assert.match(refusal({ bob: { status: { accelerator: 'kvm' } } }), /no-host-fits: .*pinned to tcg/)
     assert.match(refusal({ bob: { status: { storageIds: [] } } }), /no-host-fits: .*doesn't have the storage/)
-    const local = { spec: { boundToHostId: hostIdOf('ada') } }
-    assert.match(refusal({ vm: local }), /no-host-fits: .*local to another host/)
+    const local = { storage: storageIdOf('ada'), spec: { boundToHostId: hostIdOf('ada') } }
+    assert.match(refusal({ vm: local }), /no-host-fits: .*bob: it has no storage of its own for the machine's disks/)
   })
 
   test('is refused while another one of the same machine goes on', () => {

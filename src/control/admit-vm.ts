@@ -4,7 +4,7 @@ import type { TemplateSpec } from '../model/cluster.ts'
 import { type ClusterState, isOnSharedStorage } from '../model/cluster-state.ts'
 import type { ErrorCode } from '../model/dialtone-error.ts'
 import type { PinnedHardware } from '../model/hardware.ts'
-import type { HostId, VmId, VolumeId } from '../model/ids.ts'
+import { flatNetworkId, type HostId, type NetworkId, type VmId, type VolumeId } from '../model/ids.ts'
 import type { CloneOrigin, DiskFormat } from '../model/machine-order.ts'
 import { cardFields, flatNetworkName } from '../model/network.ts'
 import { noPlacementRules, type PlacementRules } from '../model/placement-rules.ts'
@@ -12,12 +12,12 @@ import { type Probe, probeSchema } from '../model/recovery/probe.ts'
 import type { Recovery } from '../model/recovery/recovery-policy.ts'
 import type { StorageSpec } from '../model/storage.ts'
 import type { VmSpec } from '../model/vm.ts'
+import { admitGuest, type GuestQuestion } from './admit-guest.ts'
 import { assignNics, type NicWish } from './networks/assign-nics.ts'
-import { describeProbeFault } from './networks/refuse-probe.ts'
 import { describeVerdicts, placeVm } from './place-vm.ts'
 import { refuseByReserve } from './placement/judge-reserve.ts'
 
-export type VmWish = {
+export type VmWish = GuestQuestion & {
   readonly name: string
   readonly template: string
   readonly cpus?: number | undefined
@@ -78,6 +78,8 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     )
   const unfit = refuseRecovery(wish, template)
   if (unfit !== undefined) return unfit
+  const guest = admitGuest(cluster, wish, template)
+  if (guest.kind === 'refused') return guest
   const host =
     wish.host === undefined
       ? undefined
@@ -90,11 +92,12 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
   const nics = assignNics(cluster, nicWishes(wish))
   if ('kind' in nics) return refuse(nics.code, nics.message)
   const [firstNic, ...moreNics] = nics
-  const probe = probeOf(wish, template)
-  const unreachable = describeProbeFault(cluster, firstNic, probe)
-  // What the template says is only what usually serves; the owner's word, and a recovery from memory, need the answer.
-  if (unreachable !== undefined && (wish.probe !== undefined || wish.recovery.mode !== 'boot'))
-    return refuse('invalid-input', unreachable)
+  const untold = guest.cloudInit !== null && guest.guest.boot === 'kernel' && nics.every(isFlat)
+  if (untold)
+    return refuse(
+      'invalid-input',
+      `nothing would tell ${wish.name} its user-data and keys: ${template.name} has no drive for a seed, and the flat network answers nobody; give it a card in another network`,
+    )
   const number = smallestFree(new Set([...cluster.vms.values()].map(({ spec }) => spec.number)))
   const base: Omit<VmSpec, 'disks' | 'boundToHostId'> = {
     id: identity.vmId,
@@ -114,7 +117,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     desired: wish.start ? 'running' : 'stopped',
     stopMode: 'shutdown',
     recovery: wish.recovery,
-    probe: unreachable === undefined ? probe : null,
+    probe: probeOf(wish, template),
     drillable: wish.drillable,
     clonedFrom: wish.origin?.clonedFrom ?? null,
     securityGroupIds: [...(wish.securityGroupIds ?? [])],
@@ -122,8 +125,16 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     createdAt: identity.createdAt,
     placementRules: wish.placementRules ?? noPlacementRules,
     firstHostId: host?.spec.id ?? null,
+    guest: guest.guest,
+    cdroms: guest.cdroms,
+    cloudInit: guest.cloudInit,
   }
-  return admitOnStorage(cluster, base, { wish, template, storage, identity, requiredHost: host?.spec.id })
+  const rootDiskMiB = wish.origin?.rootDiskMiB ?? guest.rootDiskMiB
+  return admitOnStorage(cluster, base, { wish, rootDiskMiB, storage, identity, requiredHost: host?.spec.id })
+}
+
+function isFlat({ networkId }: { readonly networkId: NetworkId }): boolean {
+  return networkId === flatNetworkId
 }
 
 function nicWishes({ networks = [], address }: VmWish): readonly [NicWish, ...NicWish[]] {
@@ -134,12 +145,13 @@ function nicWishes({ networks = [], address }: VmWish): readonly [NicWish, ...Ni
 /** Without the owner's word the template knows when its service is up; a machine that merely boots is asked less often. */
 function probeOf({ probe, recovery }: VmWish, template: TemplateSpec): Probe | null {
   if (probe !== undefined) return probe
+  if (template.readiness === null) return null
   return probeSchema.parse({ check: template.readiness, everyMs: recovery.mode === 'boot' ? 1_000 : 250 })
 }
 
 /** What can't be recovered from memory, with the reason. */
 function refuseRecovery(wish: VmWish, template: TemplateSpec): Refusal | undefined {
-  const { recovery, probe, disks } = wish
+  const { recovery, disks } = wish
   if (recovery.mode === 'boot') return undefined
   if (!template.canResume) {
     return refuse(
@@ -147,9 +159,9 @@ function refuseRecovery(wish: VmWish, template: TemplateSpec): Refusal | undefin
       `${template.name} can't be resumed from memory: no agent in it could give a resumed machine new random numbers`,
     )
   }
-  if (probe === null)
+  if (probeOf(wish, template) === null)
     return refuse('invalid-input', 'a machine that recovers from memory needs a probe that says when it serves')
-  if (recovery.mode === 'checkpoint' && disks.some(({ format }) => format !== 'qcow2'))
+  if (recovery.mode === 'checkpoint' && disks.some((disk) => disk.format !== 'qcow2'))
     return refuse('invalid-input', 'checkpoints take all disks, and only qcow2 disks can be part of one')
   return undefined
 }
@@ -158,7 +170,7 @@ type StorageChoice = StorageSpec | { readonly localName: string }
 
 type StorageQuestion = {
   readonly wish: VmWish
-  readonly template: TemplateSpec
+  readonly rootDiskMiB: number
   readonly storage: StorageChoice
   readonly identity: NewIdentity
   readonly requiredHost: HostId | undefined
@@ -204,8 +216,8 @@ function refuseForReserve(
   return reason === undefined ? undefined : refuse('reserve-broken', `${spec.name} is not made: ${reason}`)
 }
 
-function disksOn(storage: StorageSpec, { wish, template, identity }: StorageQuestion): VmSpec['disks'] {
-  const sizes = [{ sizeMiB: wish.origin?.rootDiskMiB ?? template.rootDiskMiB, format: 'qcow2' as const }, ...wish.disks]
+function disksOn(storage: StorageSpec, { wish, rootDiskMiB, identity }: StorageQuestion): VmSpec['disks'] {
+  const sizes = [{ sizeMiB: rootDiskMiB, format: 'qcow2' as const }, ...wish.disks]
   return sizes.flatMap((disk, index) => {
     const volumeId = identity.volumeIds[index]
     return volumeId === undefined ? [] : [{ volumeId, storageId: storage.id, ...disk }]

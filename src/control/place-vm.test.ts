@@ -13,6 +13,7 @@ import {
   someTime,
   storageIdOf,
 } from '../model/cluster-state.fixture.ts'
+import { guestProfiles } from '../model/guest.ts'
 import { securityGroupIdSchema } from '../model/ids.ts'
 import type { VmSpec } from '../model/vm.ts'
 import { describeVerdicts, type PlacementWishes, placeVm, usageOf } from './place-vm.ts'
@@ -52,6 +53,14 @@ test('a machine with security groups goes only where connections are followed; o
     assert.equal(reasonFor({ status }, grouped), "it can't keep the machine's security groups: nft is missing")
     assert.equal(reasonFor({ status }), 'fits')
   }
+})
+
+test('a machine goes only where its firmware and TPM are, and a host that lacks them names the package', () => {
+  const windows = makeVm('web', { spec: { guest: { os: 'windows', ...guestProfiles.windows } } }).spec
+  assert.equal(reasonFor({ status: { guestSupport: ['uefi', 'secure-boot', 'tpm'] } }, windows), 'fits')
+  assert.match(reasonFor({ status: { guestSupport: ['uefi'] } }, windows), /ovmf/)
+  assert.match(reasonFor({ status: { guestSupport: ['secure-boot'] } }, windows), /swtpm/)
+  assert.equal(reasonFor({ status: { guestSupport: [] } }), 'fits')
 })
 
 test('vCPUs are overcommitted up to a bound', () => {

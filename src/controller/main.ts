@@ -21,7 +21,12 @@ import { readControllerConfig } from './controller-config.ts'
 import { ensureAdministrator, ensureAuthority, ensureCluster, issueControllerTls } from './first-start.ts'
 import { agentHandlers } from './handlers/agent-handlers.ts'
 import { apiHandlers } from './handlers/api-handlers.ts'
+import { imagePlaces } from './images/image-places.ts'
+import { importIsoSaga } from './images/import-iso-saga.ts'
+import { importTemplateSaga } from './images/import-template-saga.ts'
+import { clearUploads } from './images/uploads.ts'
 import { fenceAgents } from './run-fence-agent.ts'
+import { ensureBlankTemplate } from './templates/blank-template.ts'
 import { buildTemplateSaga, enterTemplate } from './templates/build-template-saga.ts'
 
 const { values } = parseArgs({ options: { config: { type: 'string' } } })
@@ -37,6 +42,7 @@ const authority = await ensureAuthority(config, cluster.id)
 const tls = await issueControllerTls(authority, config, cluster.id)
 const agents = connectToAgents(tls, cluster.id)
 
+const places = imagePlaces(config)
 const engine = await startEngine({
   store,
   clock: systemClock,
@@ -46,11 +52,15 @@ const engine = await startEngine({
   fences: fenceAgents,
   signal: stopping.signal,
   moreSagas: (leader, tasks) => [
+    importTemplateSaga(leader, places),
+    importIsoSaga(leader, places),
     buildTemplateSaga(leader, config.templatesDirectory),
     cloneVmSaga(leader, agents, tasks),
     warmTemplateSaga(leader, agents, tasks),
   ],
 })
+await clearUploads(places.uploads, systemClock.wallTime().getTime())
+await ensureBlankTemplate(config.templatesDirectory)
 await enterBuiltTemplates()
 
 const context = { engine, agents }
@@ -63,7 +73,7 @@ await listen(agentServer, config.agentListen)
 
 const isLoopback = config.apiListen.host === '::1' || config.apiListen.host.startsWith('127.')
 const apiServer = makeServer(isLoopback ? { logger } : { tls, logger })
-mountContract(apiServer, apiContract, apiHandlers({ ...context, authorityPem: authority.certificatePem }), {
+mountContract(apiServer, apiContract, apiHandlers({ ...context, places, authorityPem: authority.certificatePem }), {
   identify: identifyByToken(store),
 })
 const port = await listen(apiServer, config.apiListen)
@@ -89,7 +99,7 @@ async function stop(): Promise<void> {
 async function enterBuiltTemplates(): Promise<void> {
   const names = await readdir(config.templatesDirectory, { withFileTypes: true }).catch(() => [])
   for (const entry of names) {
-    if (!entry.isDirectory()) continue
+    if (!entry.isDirectory() || entry.name.startsWith('.')) continue
     await enterTemplate(engine.leader, join(config.templatesDirectory, entry.name)).catch((error: unknown) =>
       logger.warn('template.not-entered', { name: entry.name, error }),
     )

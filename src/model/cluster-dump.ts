@@ -4,6 +4,7 @@ import { clusterSpecSchema, networkSpecSchema, templateSpecSchema } from './clus
 import { securityGroupSchema } from './firewall.ts'
 import { hostSpecSchema, hostStatusSchema } from './host.ts'
 import { hostIdSchema } from './ids.ts'
+import { isoSpecSchema } from './iso.ts'
 import { vmMigrationSchema } from './migration/vm-migration.ts'
 import { virtualNetworkSchema } from './network.ts'
 import { proofSchema } from './proof.ts'
@@ -52,5 +53,6 @@ export const clusterDumpSchema = z.object({
   templates: z.array(templateSpecSchema),
   securityGroups: z.array(securityGroupSchema),
   networks: z.array(virtualNetworkSchema),
+  isos: z.array(isoSpecSchema).default([]),
 })
 export type ClusterDump = z.infer<typeof clusterDumpSchema>

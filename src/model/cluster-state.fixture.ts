@@ -1,6 +1,8 @@
 /** Small clusters for tests: each builder gives a healthy object, and takes what is to be different. */
+import type { TemplateSpec } from './cluster.ts'
 import type { ClusterState, HostObservation, HostRecord, VmRecord } from './cluster-state.ts'
 import type { SecurityGroup } from './firewall.ts'
+import { kernelGuest } from './guest.ts'
 import {
   type HostId,
   hostIdSchema,
@@ -16,6 +18,7 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from './ids.ts'
+import type { IsoSpec } from './iso.ts'
 import type { VirtualNetwork } from './network.ts'
 import { noPlacementRules } from './placement-rules.ts'
 import type { StorageSpec } from './storage.ts'
@@ -70,7 +73,10 @@ export function makeHost(name: string, changes: HostChanges = {}): HostRecord {
       cpuModel: 'max',
       firewall: 'bridge-conntrack',
       firewallDetail: 'nftables on the bridge, which follows connections itself',
+      guestSupport: [],
+      networkFaults: {},
       storageIds: [sharedId],
+      storageRoom: [],
       fencing: null,
       proof: null,
       ...changes.status,
@@ -135,6 +141,9 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
     createdAt: someTime,
     placementRules: noPlacementRules,
     nics: [],
+    guest: kernelGuest,
+    cdroms: [],
+    cloudInit: null,
     ...changes.spec,
   }
   const { on } = changes
@@ -208,13 +217,22 @@ export type ClusterParts = {
   readonly securityGroups?: readonly SecurityGroup[]
   readonly hostFailuresToTolerate?: number
   readonly networks?: readonly VirtualNetwork[]
+  readonly isos?: readonly IsoSpec[]
+  readonly templates?: readonly TemplateSpec[]
 }
 
 /** Every VM has its volumes; the template `tiny` is built; the network assigns 10.0.0.10 to 10.0.0.20. */
 export function makeCluster(parts: ClusterParts = {}): ClusterState {
   const vms = parts.vms ?? []
   const volumes = vms.flatMap(({ spec }) =>
-    spec.disks.map((disk) => ({ ...disk, id: disk.volumeId, baseVersion: null, vmId: spec.id, createdAt: someTime })),
+    spec.disks.map((disk) => ({
+      ...disk,
+      id: disk.volumeId,
+      baseVersion: null,
+      vmId: spec.id,
+      move: null,
+      createdAt: someTime,
+    })),
   )
   const network = { subnet: '10.0.0.0/24', gateway: '10.0.0.1', addressFrom: '10.0.0.10', addressTo: '10.0.0.20' }
   return {
@@ -230,14 +248,16 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
     vms: new Map(vms.map((vm) => [vm.spec.id, vm])),
     storages: new Map((parts.storages ?? [makeStorage('shared')]).map((storage) => [storage.id, storage])),
     volumes: new Map(volumes.map((volume) => [volume.id, volume])),
-    templates: new Map([[templateId, tinyTemplate]]),
+    templates: new Map([tinyTemplate, ...(parts.templates ?? [])].map((template) => [template.id, template])),
     tasks: new Map(),
     securityGroups: new Map((parts.securityGroups ?? []).map((group) => [group.id, group])),
     networks: new Map((parts.networks ?? []).map((virtual) => [virtual.id, virtual])),
+    isos: new Map((parts.isos ?? []).map((iso) => [iso.id, iso])),
+    discards: new Map(),
   }
 }
 
-const tinyTemplate = {
+export const tinyTemplate: TemplateSpec = {
   id: templateId,
   name: 'tiny',
   version: 'tiny-1',
@@ -250,7 +270,9 @@ const tinyTemplate = {
   defaultCpus: 1,
   rootDiskMiB: 100,
   canResume: true,
-  readiness: { kind: 'http' as const, port: 80, path: '/health', status: 200, body: 'ok' },
+  boot: 'kernel',
+  os: 'linux',
+  readiness: { kind: 'http', port: 80, path: '/health', status: 200, body: 'ok' },
   warm: null,
   builtAt: someTime,
   directory: '/srv/templates/tiny-1',

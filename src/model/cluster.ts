@@ -1,5 +1,6 @@
 /** What the cluster knows about itself as a whole: identity, times, network, templates, tasks, events. */
 import { z } from 'zod'
+import { guestOsSchema } from './guest.ts'
 import { ipv4AddressSchema } from './hardware.ts'
 import { hostIdSchema, nameSchema, taskIdSchema, templateIdSchema, vmIdSchema } from './ids.ts'
 import { cloneOriginSchema } from './machine-order.ts'
@@ -42,8 +43,11 @@ export const templateSpecSchema = z.object({
   rootDiskMiB: z.number().int(),
   /** A machine of it may be resumed from memory: an agent in it gives it new random numbers and tells it the time. */
   canResume: z.boolean(),
-  /** When its service is up. */
-  readiness: probeCheckSchema,
+  /** `firmware`: from the boot loader on its disk. */
+  boot: z.enum(['kernel', 'firmware']).default('kernel'),
+  os: guestOsSchema.default('linux'),
+  /** When its service is up; null when nobody knows. */
+  readiness: probeCheckSchema.nullable(),
   /** The machine that holds its memory image, which `--from-memory` begins with; null without one. */
   warm: z
     .object({

@@ -24,8 +24,9 @@ export const maximumNics = 8
 
 /**
  * Size of guest memory as QEMU is told it, in KiB. Under TCG 8 KiB are added: precopy of a block whose size is a multiple of 256 KiB
- * loses dirty pages on QEMU before 9.0, and the odd size forces the correct path.
+ * loses dirty pages on QEMU before 9.0, and the odd size forces the correct path. `isEven`: its firmware can't do with that, and it is moved
+ * standing still.
  */
-export function guestMemoryKiB(memoryMiB: number, accelerator: Accelerator): number {
-  return memoryMiB * 1024 + (accelerator === 'tcg' ? 8 : 0)
+export function guestMemoryKiB(memoryMiB: number, accelerator: Accelerator, isEven = false): number {
+  return memoryMiB * 1024 + (accelerator === 'tcg' && !isEven ? 8 : 0)
 }

@@ -1,5 +1,7 @@
 /** What an agent is told to run: a VM resolved to files, cards and addresses on that host. It carries no decision, only facts. */
 import { z } from 'zod'
+import { cloudInitSchema } from './cloud-init.ts'
+import { guestSchema, kernelGuest } from './guest.ts'
 import { ipv4AddressSchema, macAddressSchema, maximumNics, pinnedHardwareSchema } from './hardware.ts'
 import {
   flatNetworkId,
@@ -11,7 +13,7 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from './ids.ts'
-
+import { cdromsSchema } from './iso.ts'
 import { probeSchema } from './recovery/probe.ts'
 import { recoverySchema } from './recovery/recovery-policy.ts'
 
@@ -86,6 +88,9 @@ export const machineOrderSchema = z.object({
       }),
     )
     .default([]),
+  guest: guestSchema.default(kernelGuest),
+  cdroms: cdromsSchema.default([]),
+  cloudInit: cloudInitSchema.nullable().default(null),
 })
 export type MachineOrder = z.infer<typeof machineOrderSchema>
 

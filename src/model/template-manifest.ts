@@ -1,5 +1,6 @@
 /** The paper that comes with one version of a template: what its files are (to the byte), how its kernel is started and what it needs. */
 import { z } from 'zod'
+import { guestOsSchema } from './guest.ts'
 import { nameSchema } from './ids.ts'
 import { probeCheckSchema } from './recovery/probe.ts'
 
@@ -8,8 +9,12 @@ export const templateVersionSchema = z
   .string()
   .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'must be a template version: small letters, digits, dots and hyphens')
 
-/** The files that every template has. */
-export const requiredTemplateFiles = ['vmlinux', 'initrd.img', 'root.qcow2'] as const
+export const rootDiskFileName = 'root.qcow2'
+/** The template that there always is: an empty disk, for systems that are installed from a disc. */
+export const blankTemplate = 'blank'
+
+/** The files of a template that is started with a kernel of its own: it has both, or neither. */
+export const kernelFileNames = ['vmlinux', 'initrd.img'] as const
 export const templateManifestFileName = 'manifest.json'
 
 const templateFileNameSchema = z
@@ -17,7 +22,7 @@ const templateFileNameSchema = z
   .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/)
   .refine((name) => name !== templateManifestFileName, 'the manifest does not list itself')
 
-const templateFileSchema = z.object({
+export const templateFileSchema = z.object({
   bytes: z.number().int().min(1),
   sha256: z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in small hexadecimal digits'),
 })
@@ -31,9 +36,12 @@ export const templateManifestSchema = z.object({
   builtAt: z.iso.datetime(),
   files: z
     .record(templateFileNameSchema, templateFileSchema)
-    .refine((files) => requiredTemplateFiles.every((name) => name in files), {
-      error: `must list ${requiredTemplateFiles.join(', ')}`,
+    .refine((files) => rootDiskFileName in files, `must list ${rootDiskFileName}`)
+    .refine((files) => new Set(kernelFileNames.map((name) => name in files)).size === 1, {
+      error: `must list ${kernelFileNames.join(' and ')}, or neither`,
     }),
+  /** Its profile, for machines that boot from its disk. */
+  os: guestOsSchema.default('linux'),
   kernelVersion: z.string(),
   /** Kernel command line under KVM. */
   commandLine: z.string(),
@@ -47,9 +55,14 @@ export const templateManifestSchema = z.object({
   guestAgent: z.boolean(),
   /** True when an agent is resident in it that can tell a resumed machine who it is (agent/hypervisor/resident-protocol.ts). */
   residentAgent: z.boolean(),
-  /** When its service is up: what a new VM's probe checks unless its owner says otherwise. */
-  readiness: probeCheckSchema,
+  /** When its service is up: what a new VM's probe checks unless its owner says otherwise; null when nobody knows. */
+  readiness: probeCheckSchema.nullable(),
   /** True when a resumed machine draws new random numbers before its network comes up; without it no warm image may be made. */
   reseedsOnResume: z.boolean(),
 })
 export type TemplateManifest = z.infer<typeof templateManifestSchema>
+
+/** How machines of it are started. */
+export function bootOf({ files }: Pick<TemplateManifest, 'files'>): 'kernel' | 'firmware' {
+  return kernelFileNames.every((name) => name in files) ? 'kernel' : 'firmware'
+}

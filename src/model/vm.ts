@@ -1,5 +1,7 @@
 /** A VM: what its owner wants (`spec`), where it is (`placement`, written by the leader), how it is (`status`, from the agent). */
 import { z } from 'zod'
+import { cloudInitSchema } from './cloud-init.ts'
+import { guestSchema, kernelGuest } from './guest.ts'
 import { ipv4AddressSchema, macAddressSchema, maximumNics, pinnedHardwareSchema } from './hardware.ts'
 import {
   hostIdSchema,
@@ -12,6 +14,7 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from './ids.ts'
+import { cdromsSchema } from './iso.ts'
 import { cloneOriginSchema, diskFormatSchema, startKindSchema } from './machine-order.ts'
 import { vmNicSchema } from './network.ts'
 import { noPlacementRules, placementRulesSchema } from './placement-rules.ts'
@@ -74,6 +77,11 @@ export const vmSpecSchema = z.object({
   placementRules: placementRulesSchema.default(noPlacementRules),
   /** All its cards; empty in records of before there were several networks: read with `nicsOf`. */
   nics: z.array(vmNicSchema).max(maximumNics).default([]),
+  guest: guestSchema.default(kernelGuest),
+  /** The discs in its drives. */
+  cdroms: cdromsSchema.default([]),
+  /** What it is told about itself; secret. */
+  cloudInit: cloudInitSchema.nullable().default(null),
 })
 export type VmSpec = z.infer<typeof vmSpecSchema>
 

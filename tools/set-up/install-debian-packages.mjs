@@ -99,8 +99,13 @@ function packageStates(names) {
   return new Map((stdout ?? '').split('\n').map((line) => /** @type {[string, string]} */ (line.split(' '))))
 }
 
-/** @param {string} program */
+/**
+ * A program, or a file by its whole path.
+ *
+ * @param {string} program
+ */
 function hasProgram(program) {
+  if (program.startsWith('/')) return existsSync(program)
   const folders = `${process.env['PATH'] ?? ''}${delimiter}/usr/sbin${delimiter}/sbin`.split(delimiter)
   return folders.some((folder) => {
     try {

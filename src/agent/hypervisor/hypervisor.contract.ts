@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { guestProfiles } from '../../model/guest.ts'
 import type { Hypervisor, MachineDefinition, MachineEvent, MemoryImageFiles, RunningMachine } from './hypervisor.ts'
 
 export type HypervisorFixture = {
@@ -21,8 +22,16 @@ export type HypervisorFixture = {
   sibling(definition: MachineDefinition, disks: MachineDefinition['disks']): Promise<MachineDefinition>
   /** An empty layer on that disk or layer, written to by nobody yet. */
   overlayOn(path: string): Promise<string>
+  /** An empty disk of the size of the machines' own, written to by nobody yet. */
+  emptyDisk(): Promise<string>
+  /** Writes 3 MiB to a disk that nobody has open, behind so many. */
+  fillDisk(path: string, behindMiB?: number): Promise<void>
+  /** Whether a guest would find the same on both; nobody has them open. */
+  isSameDisk(one: string, other: string): Promise<boolean>
   /** Path of a file that does not exist, in an existing folder. */
   newPath(name: string): string
+  /** An empty disc. */
+  newDisc(): Promise<string>
   /** Makes an image that is none. */
   brokenImage(): Promise<MemoryImageFiles>
   /** True when no process of the machine exists. */
@@ -74,6 +83,22 @@ export function hypervisorContract(name: string, makeFixture: () => Promise<Hype
         await machine.kill(patienceMs)
       },
     )
+
+    withFixture('has its discs changed while it runs; one that isn’t there changes nothing', async (fixture) => {
+      const { kernel: _none, ...rest } = await fixture.definition()
+      const [one, other] = [await fixture.newDisc(), await fixture.newDisc()]
+      const platform = { guest: { os: 'linux' as const, ...guestProfiles.linux }, discs: [one, null] }
+      const machine = await fixture.hypervisor.start({ ...rest, platform })
+      await machine.resume()
+      await machine.changeDisc(0, null, false)
+      await machine.changeDisc(0, null, false)
+      await machine.changeDisc(0, other, false)
+      await machine.changeDisc(1, one, false)
+      await machine.changeDisc(0, one, false)
+      await assert.rejects(machine.changeDisc(7, one, false), isDialtoneError('hypervisor-failed'))
+      assert.equal(await machine.state(), 'running')
+      await machine.kill(patienceMs)
+    })
 
     withFixture('is reaped when kill returns, and says that it was killed', async (fixture) => {
       const definition = await fixture.definition()

@@ -3,8 +3,11 @@
  * `hypervisor.contract.ts`. A machine outlives the agent that started it: everything needed to find it again is in its run directory.
  */
 import type { Duplex } from 'node:stream'
+import type { Guest, GuestSupport } from '../../model/guest.ts'
 import type { Accelerator, PinnedHardware } from '../../model/hardware.ts'
 import type { MachineLife } from '../../model/machine-order.ts'
+import type { DiskMirror, MirrorRequest } from './disk-mirror.ts'
+import type { MachinePlatform } from './machine-platform.ts'
 import type { OutgoingMachine, SendOptions } from './moving-machine.ts'
 import type { ResidentAnswer, ResidentRequest } from './resident-protocol.ts'
 
@@ -35,7 +38,10 @@ export type MachineShape = {
     readonly tapName: string
   }[]
   readonly disks: readonly AttachedDisk[]
-  readonly kernel: { readonly vmlinux: string; readonly initrd: string; readonly commandLine: string }
+  /** What it is started with; undefined for one that boots by its firmware. */
+  readonly kernel?: { readonly vmlinux: string; readonly initrd: string; readonly commandLine: string } | undefined
+  /** How it boots without a kernel from outside. */
+  readonly platform?: MachinePlatform | undefined
   readonly generationId: string
   /** The machine's process runs as this user (and group) id, unprivileged. Its disks are readable and writable for it already. */
   readonly userId: number
@@ -139,6 +145,11 @@ export type RunningMachine = {
   attachDisk(disk: AttachedDisk): Promise<void>
   /** Pulls it out; returns when the guest has let go. A missing one is fine. */
   detachDisk(volumeId: string): Promise<void>
+  /**
+   * Puts a disc into a drive in place of what is in it; null takes it out. Throws `in-use` when the guest has locked the drive, unless it is
+   * forced. The same disc again is fine.
+   */
+  changeDisc(drive: number, path: string | null, isForced: boolean): Promise<void>
   /** Pulls out or plugs in the network cable. */
   setLink(isUp: boolean): Promise<void>
   /**
@@ -147,6 +158,13 @@ export type RunningMachine = {
    * another process, such as a spare, has `topPath` open. Repeating it is fine.
    */
   mergeLayers(volumeId: string, layers: { readonly topPath: string; readonly basePath: string }): Promise<void>
+  /**
+   * Begins to copy a disk while the machine writes to it. A mirror to a file goes on when the agent ends: asked for again, it is followed.
+   * On failure the machine keeps its disk, and runs on.
+   */
+  mirrorDisk(request: MirrorRequest): Promise<DiskMirror>
+  /** Ends a mirror to a file, also one that an earlier agent began; none is fine. The machine keeps its disk. */
+  endMirror(request: MirrorRequest): Promise<void>
   /** Asks the agent that is resident in the guest. Throws `guest-silent` when none answers in time. */
   askResident(request: ResidentRequest, timeoutMs: number): Promise<ResidentAnswer>
   /** Runs a program in the guest through its guest agent. Throws `guest-silent` when none answers in time. */
@@ -165,12 +183,16 @@ export type RunningMachine = {
   detach(): void
 }
 
+export type ReceivedDisks = { readonly plugged: readonly AttachedDisk[]; readonly copied: readonly string[] }
+
 /** The other end of `send`: a process that waits for a machine. */
 export type IncomingMachine = {
   /** Stands still; `resume` is for the time when all has come and its disks belong to it. */
   readonly machine: RunningMachine
   readonly stream: Duplex
-  /** Resolves when memory and devices are whole. Rejects when the stream broke off, and the process ends then. */
+  /** Leads to one of its disks that are copied here: for a mirror at the machine's source. */
+  diskStream(volumeId: string): Promise<Duplex>
+  /** Resolves when memory and devices are whole: from then on no disk is written from its source. Rejects when the stream broke off, and the process ends then. */
   readonly loaded: Promise<void>
   /** Resolves when its vCPUs run here, with the wall clock. */
   readonly resumedAtMs: Promise<number>
@@ -187,6 +209,8 @@ export type HypervisorFacts = {
    * Whether a machine's memory can be protected while it is written; otherwise why not. It is then copied while the machine runs, and
    * `capture` takes as long as that; the pause stays short unless the guest changes its memory faster than it can be written.
    */
+  /** What some guests need, and is here. */
+  readonly guestSupport: readonly GuestSupport[]
   readonly liveCapture: { readonly isPossible: boolean; readonly reason: string }
 }
 
@@ -201,7 +225,9 @@ export type Hypervisor = {
    */
   adopt(runDirectory: string, cgroupDirectory: string): Promise<RunningMachine | undefined>
   /** Digest of the virtual devices of such a machine: an image fits only a machine of the same one. Names, paths and addresses don't count. */
-  shapeOf(shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks'>): string
+  shapeOf(shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks' | 'platform'>): string
+  /** The file that a new machine's UEFI variables are a copy of. */
+  initialVariables(guest: Guest): string
   /**
    * Starts a process that waits, with the image mapped and everything done that can be done beforehand. Nothing is left of it on failure.
    * Throws `image-corrupt` when the image cannot be loaded.
@@ -214,7 +240,8 @@ export type Hypervisor = {
   bake(shape: MachineShape, streamPath: string, into: MemoryImageFiles): Promise<void>
   /**
    * Starts a process that waits for a machine of this shape to be sent to it. Its disks may be open elsewhere until it is resumed.
-   * `plugged`: disks that the machine got while it ran, in the order of its ports. On failure nothing of it is left running.
+   * `plugged`: disks that the machine got while it ran, in the order of its ports. `copied`: disks that are this process's own, and are filled
+   * from the machine's source before its memory is. On failure nothing of it is left running.
    */
-  receive(definition: MachineDefinition, plugged: readonly AttachedDisk[]): Promise<IncomingMachine>
+  receive(definition: MachineDefinition, disks: ReceivedDisks): Promise<IncomingMachine>
 }

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { DialtoneError, type ErrorCode } from '../../model/dialtone-error.ts'
+import { templateManifestSchema } from '../../model/template-manifest.ts'
 import { createImageCache } from './image-cache.ts'
 
 const version = '3f9a1c'
@@ -30,7 +31,11 @@ test('a version is fetched once, whole and read-only, and is then here without a
 test('a web stream serves as well as a generator', async (t) => {
   const { origin, directory } = await makeWorld(t)
   const fetchFile = async (_version: string, name: string) => new Blob([origin.files.get(name) ?? '']).stream()
-  await createImageCache({ directory, fetchFile }).ensure(version)
+  await createImageCache({
+    manifestSchema: templateManifestSchema,
+    directory,
+    fetchFile,
+  }).ensure(version)
 })
 
 const damages: readonly { what: string; file: string; damage: (content: string) => string; words: RegExp }[] = [
@@ -72,6 +77,7 @@ test('an origin that fails in the middle, or stalls, leaves nothing', async (t) 
   const { origin, directory } = await makeWorld(t)
   const broken = new DialtoneError('host-unreachable', 'the origin went away')
   const failing = createImageCache({
+    manifestSchema: templateManifestSchema,
     directory,
     fetchFile: async (_version, name) => {
       if (name === 'manifest.json') return origin.fetchFile(version, name)
@@ -80,6 +86,7 @@ test('an origin that fails in the middle, or stalls, leaves nothing', async (t) 
   })
   await assert.rejects(failing.ensure(version), broken)
   const stalling = createImageCache({
+    manifestSchema: templateManifestSchema,
     directory,
     stallTimeoutMs: 20,
     fetchFile: async (_version, name) => {
@@ -131,7 +138,12 @@ test('a version that is no version never becomes a path', async (t) => {
 
 test('a version for which no space is free is refused with the numbers', async (t) => {
   const { origin, directory } = await makeWorld(t)
-  const cache = createImageCache({ directory, fetchFile: origin.fetchFile, minimumFreeMiB: 1e9 })
+  const cache = createImageCache({
+    manifestSchema: templateManifestSchema,
+    directory,
+    fetchFile: origin.fetchFile,
+    minimumFreeMiB: 1e9,
+  })
   await assert.rejects(
     cache.ensure(version),
     failsWith('storage-failed', /needs 1000000001 MiB .* and \d+ MiB are free/),
@@ -143,12 +155,14 @@ test('a process killed in the middle of a download leaves no version, and its le
   const { cache, directory, origin } = await makeWorld(t)
   const program = `
     import { createImageCache } from ${JSON.stringify(join(import.meta.dirname, 'image-cache.ts'))}
+    import { templateManifestSchema } from ${JSON.stringify(join(import.meta.dirname, '../../model/template-manifest.ts'))}
     const files = new Map(${JSON.stringify([...origin.files])})
     const fetchFile = async (version, name) => (async function* () {
       yield Buffer.from(files.get(name))
       if (name === 'root.qcow2') { console.log('half'); await new Promise(() => setInterval(() => {}, 1000)) }
     })()
-    await createImageCache({ directory: ${JSON.stringify(directory)}, fetchFile }).ensure(${JSON.stringify(version)})`
+    await createImageCache({
+    manifestSchema: templateManifestSchema, directory: ${JSON.stringify(directory)}, fetchFile }).ensure(${JSON.stringify(version)})`
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -166,7 +180,15 @@ async function makeWorld(t: TestContext) {
   const directory = await mkdtemp(join(tmpdir(), 'dialtone-images-'))
   t.after(() => rm(directory, { recursive: true, force: true }))
   const origin = makeOrigin()
-  return { directory, origin, cache: createImageCache({ directory, fetchFile: origin.fetchFile }) }
+  return {
+    directory,
+    origin,
+    cache: createImageCache({
+      manifestSchema: templateManifestSchema,
+      directory,
+      fetchFile: origin.fetchFile,
+    }),
+  }
 }
 
 /** A template's files, as a controller would serve them, in chunks. */

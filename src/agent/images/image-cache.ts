@@ -1,16 +1,12 @@
 /**
- * The versions of templates that this host keeps, one folder each. A version is there wholly, and to the byte as its manifest says, or
+ * The versions of templates, or the discs, that this host keeps, one folder each. A version is there wholly, and to the byte as its manifest says, or
  * not at all: it is fetched under another name, checked, synced and renamed. Machines map these files, so they are never changed.
  */
 import { mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { z } from 'zod'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import {
-  type TemplateManifest,
-  templateManifestFileName,
-  templateManifestSchema,
-  templateVersionSchema,
-} from '../../model/template-manifest.ts'
+import { type TemplateFile, templateManifestFileName, templateVersionSchema } from '../../model/template-manifest.ts'
 import { type ByteSource, fetchBytes, fetchFileTo } from './fetch-file.ts'
 
 export type ImagePaths = {
@@ -21,14 +17,17 @@ export type ImagePaths = {
 }
 
 /** A version that is here. */
-export type CachedImage = ImagePaths & { readonly manifest: TemplateManifest }
+export type CachedImage<Manifest> = ImagePaths & { readonly folder: string; readonly manifest: Manifest }
 
-export type ImageCache = {
+/** What any manifest says: the files, to the byte. */
+export type FilesManifest = { readonly version: string; readonly files: Readonly<Record<string, TemplateFile>> }
+
+export type ImageCache<Manifest> = {
   /**
    * Fetches the version unless it is here. Calls at the same time share one download. `image-corrupt` when what came isn't what the
    * manifest says, `storage-failed` without space; nothing is left then. Errors of `fetchFile` come out as they are.
    */
-  ensure(version: string): Promise<CachedImage>
+  ensure(version: string): Promise<CachedImage<Manifest>>
   /** Where the files of a version are once it is here. */
   paths(version: string): ImagePaths
   list(): Promise<readonly string[]>
@@ -36,7 +35,8 @@ export type ImageCache = {
   remove(version: string): Promise<void>
 }
 
-export type ImageCacheOptions = {
+export type ImageCacheOptions<Manifest> = {
+  readonly manifestSchema: z.ZodType<Manifest>
   /** Made when it is missing. Only one process uses it. */
   readonly directory: string
   readonly fetchFile: (version: string, fileName: string) => Promise<ByteSource>
@@ -50,8 +50,11 @@ const manifestLimitBytes = 1024 * 1024
 /** Folders that are being fetched or removed; no version begins with a dot. */
 const workPrefix = '.work-'
 
-export function createImageCache(options: ImageCacheOptions): ImageCache {
-  const downloads = new Map<string, Promise<CachedImage>>()
+export function createImageCache<Manifest extends FilesManifest>(
+  options: ImageCacheOptions<Manifest>,
+): ImageCache<Manifest> {
+  const { manifestSchema } = options
+  const downloads = new Map<string, Promise<CachedImage<Manifest>>>()
   let cleared: Promise<void> | undefined
   const clearOnce = () => {
     cleared ??= clearLeftOvers(options.directory).catch((error: unknown) => {
@@ -61,11 +64,11 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
     return cleared
   }
   const folderOf = (version: string) => join(options.directory, checkedVersion(version))
-  const obtain = async (version: string): Promise<CachedImage> => {
+  const obtain = async (version: string): Promise<CachedImage<Manifest>> => {
     await clearOnce()
     const folder = folderOf(version)
-    const manifest = (await readWhole(folder)) ?? (await fetchVersion(version, options))
-    return { ...pathsIn(folder), manifest }
+    const manifest = (await readWhole(folder, manifestSchema)) ?? (await fetchVersion(version, options))
+    return { ...pathsIn(folder), folder, manifest }
   }
   return {
     async ensure(version) {
@@ -97,7 +100,10 @@ function pathsIn(folder: string): ImagePaths {
   }
 }
 
-async function fetchVersion(version: string, options: ImageCacheOptions): Promise<TemplateManifest> {
+async function fetchVersion<Manifest extends FilesManifest>(
+  version: string,
+  options: ImageCacheOptions<Manifest>,
+): Promise<Manifest> {
   const { directory, fetchFile, stallTimeoutMs = 30_000, minimumFreeMiB = 64 } = options
   const folder = join(directory, version)
   const workFolder = join(directory, `${workPrefix}${version}`)
@@ -110,7 +116,7 @@ async function fetchVersion(version: string, options: ImageCacheOptions): Promis
       fileName: templateManifestFileName,
       maximumBytes: manifestLimitBytes,
     })
-    const manifest = parseManifest(manifestBytes, version)
+    const manifest = parseManifest(manifestBytes, version, options.manifestSchema)
     await refuseWithoutSpace(directory, manifest, minimumFreeMiB)
     for (const [fileName, wanted] of Object.entries(manifest.files)) {
       const source = await fetchFile(version, fileName)
@@ -129,10 +135,13 @@ async function fetchVersion(version: string, options: ImageCacheOptions): Promis
 }
 
 /** The manifest of a version that is here with all files in their size; undefined otherwise. The sums were checked when it came. */
-async function readWhole(folder: string): Promise<TemplateManifest | undefined> {
+async function readWhole<Manifest extends FilesManifest>(
+  folder: string,
+  schema: z.ZodType<Manifest>,
+): Promise<Manifest | undefined> {
   const text = await readFile(join(folder, templateManifestFileName), 'utf8').catch(ifMissing(undefined))
   if (text === undefined) return undefined
-  const manifest = templateManifestSchema.safeParse(parseJson(text))
+  const manifest = schema.safeParse(parseJson(text))
   if (!manifest.success) return undefined
   for (const [fileName, { bytes }] of Object.entries(manifest.data.files)) {
     const found = await stat(join(folder, fileName)).catch(ifMissing(undefined))
@@ -141,8 +150,12 @@ async function readWhole(folder: string): Promise<TemplateManifest | undefined> 
   return manifest.data
 }
 
-function parseManifest(bytes: Buffer, version: string): TemplateManifest {
-  const manifest = templateManifestSchema.safeParse(parseJson(bytes.toString('utf8')))
+function parseManifest<Manifest extends FilesManifest>(
+  bytes: Buffer,
+  version: string,
+  schema: z.ZodType<Manifest>,
+): Manifest {
+  const manifest = schema.safeParse(parseJson(bytes.toString('utf8')))
   if (!manifest.success) {
     throw new DialtoneError('image-corrupt', `The manifest of template version ${version} is not one`, {
       cause: manifest.error,
@@ -163,11 +176,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-async function refuseWithoutSpace(
-  directory: string,
-  manifest: TemplateManifest,
-  minimumFreeMiB: number,
-): Promise<void> {
+async function refuseWithoutSpace(directory: string, manifest: FilesManifest, minimumFreeMiB: number): Promise<void> {
   const { bavail, bsize } = await statfs(directory)
   const freeMiB = Math.floor((bavail * bsize) / 2 ** 20)
   const bytes = Object.values(manifest.files).reduce((sum, file) => sum + file.bytes, 0)

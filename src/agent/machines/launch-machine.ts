@@ -8,7 +8,7 @@ import type { StorageId } from '../../model/ids.ts'
 import type { MachineDisk, MachineLife, MachineOrder } from '../../model/machine-order.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import { becomeClone } from '../recovery/become-clone.ts'
-import { openBootDisks, shapeOf } from '../recovery/machine-shape.ts'
+import { openBootDisks, openGuestState, shapeOf } from '../recovery/machine-shape.ts'
 import type { PreparedSpare } from '../recovery/spare-keeper.ts'
 import { connectCards, plugCards } from './machine-cards.ts'
 import type { MachinePorts } from './machine-ports.ts'
@@ -41,6 +41,7 @@ export async function launchMachine(request: LaunchRequest, ports: MachinePorts)
   await connectCards(machine, request.tapName, ports)
   const place = {
     disks,
+    guestState: await openGuestState(machine, ports),
     tapName: request.tapName,
     runDirectory: ports.records.processDirectory(request.process),
     cgroupDirectory,

@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { DepartureTarget } from '../../model/agent-protocol/migration-orders.ts'
 import type { Clock } from '../../model/clock.ts'
-import type { StorageId, VmId } from '../../model/ids.ts'
+import type { IsoId, StorageId, VmId, VolumeId } from '../../model/ids.ts'
 import type { Logger } from '../../model/logger.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { Hypervisor } from '../hypervisor/hypervisor.ts'
@@ -36,7 +36,6 @@ export type MachineCgroups = {
 export type BootFiles = {
   readonly vmlinux: string
   readonly initrd: string
-  readonly rootDisk: string
   readonly commandLine: string
 }
 
@@ -62,13 +61,15 @@ export type MachinePorts = {
   sendSignal(pid: number, signal: 'SIGKILL' | 'SIGSTOP'): void
   /** Looks once whether a machine's service answers correctly. */
   checkOnce: CheckOnce
-  /** The machines' network, as a guest has to know it. */
-  readonly guestNetwork: { readonly prefixLength: number; readonly gateway: string }
   /** The storage with this id; throws `storage-failed` when this host doesn't have it. */
   storage(storageId: StorageId): Storage
   isShared(storageId: StorageId): boolean
-  /** The template's boot files on this host, fetched when they are not here yet. */
+  /** The kernel of its template on this host, fetched when it is not here yet. */
   bootFiles(machine: MachineOrder): Promise<BootFiles>
+  /** A disc of the library on this host, fetched when it isn't here yet. */
+  discPath(isoId: IsoId): Promise<string>
+  /** Writes the disc that tells the machine what it is. */
+  makeSeed(machine: MachineOrder, path: string): Promise<void>
   /**
    * Resolves with true when a heartbeat, sent after this call and acknowledged, says that this epoch is the owner's;
    * false when it says that it isn't, or when no acknowledgement comes in time.
@@ -76,6 +77,8 @@ export type MachinePorts = {
   confirmStart(life: { readonly vmId: VmId; readonly epoch: number }): Promise<boolean>
   /** Where a machine of this id is expected on another host. */
   openStreamTo(target: DepartureTarget, vmId: VmId): Promise<Duplex>
+  /** To one of its disks there, which is filled from here. */
+  openDiskStreamTo(target: DepartureTarget, disk: { readonly vmId: VmId; readonly volumeId: VolumeId }): Promise<Duplex>
   /** Something changed that the leader should hear of at once. */
   reportSoon(): void
 }

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { refuseMemoryImages } from '../../model/guest.ts'
 import { type ImageId, imageIdSchema, type LayerId, layerIdSchema, makeId } from '../../model/ids.ts'
 import type { MachineDisk, MachineLife, MachineOrder } from '../../model/machine-order.ts'
 import type { ImageKind, MemoryImageManifest } from '../../model/recovery/memory-image.ts'
@@ -41,6 +42,9 @@ export async function freezeMachine(
   ports: MachinePorts,
 ): Promise<FrozenMachine> {
   if (running === undefined) throw new DialtoneError('wrong-state', `${machine.name} does not run`)
+  const unfit = refuseMemoryImages(machine.guest)
+  if (unfit !== undefined)
+    throw new DialtoneError('image-unfit', `no image of the memory of ${machine.name} is taken: ${unfit}`)
   if (bootDisksOf(machine).some(({ format }) => format !== 'qcow2'))
     throw new DialtoneError('image-unfit', `${machine.name} has a raw disk: only qcow2 disks can be part of an image`)
   await refuseOtherDisks(machine, running)

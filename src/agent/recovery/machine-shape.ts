@@ -1,9 +1,14 @@
 /** What the hypervisor is told of a machine's hardware: the same for its boot, for the spare that waits and for the image that is baked. */
+import { join } from 'node:path'
+import { DialtoneError } from '../../model/dialtone-error.ts'
+import { refuseMemoryImages } from '../../model/guest.ts'
 import type { VolumeId } from '../../model/ids.ts'
 import type { MachineDisk, MachineLife, MachineOrder } from '../../model/machine-order.ts'
 import type { AttachedDisk, MachineShape } from '../hypervisor/hypervisor.ts'
+import type { MachinePlatform } from '../hypervisor/machine-platform.ts'
 import { furtherCards } from '../machines/machine-cards.ts'
 import type { MachinePorts } from '../machines/machine-ports.ts'
+import type { GuestStateFiles } from '../storage/storage.ts'
 
 /** First user id of machines' processes; the machine's number is added. */
 const firstUserId = 200_000
@@ -14,6 +19,8 @@ export type ShapePlace = {
   readonly runDirectory: string
   readonly cgroupDirectory: string
   readonly generationId: string
+  /** What its firmware and TPM remember; only a machine that has claimed its root volume has it, no process that waits. */
+  readonly guestState?: GuestStateFiles | undefined
   /** For the placeholders of the kernel's command line. */
   readonly life: Pick<MachineLife, 'epoch' | 'incarnation'>
 }
@@ -21,9 +28,8 @@ export type ShapePlace = {
 export async function shapeOf(
   machine: MachineOrder,
   place: ShapePlace,
-  ports: Pick<MachinePorts, 'bootFiles' | 'hostName'>,
+  ports: Pick<MachinePorts, 'bootFiles' | 'hostName' | 'discPath' | 'makeSeed'>,
 ): Promise<MachineShape> {
-  const boot = await ports.bootFiles(machine)
   return {
     vmId: machine.vmId,
     name: machine.name,
@@ -35,11 +41,9 @@ export async function shapeOf(
     tapName: place.tapName,
     moreCards: furtherCards(machine, place.tapName),
     disks: place.disks,
-    kernel: {
-      vmlinux: boot.vmlinux,
-      initrd: boot.initrd,
-      commandLine: commandLineOf(machine, place.life, { base: boot.commandLine, hostName: ports.hostName }),
-    },
+    ...(machine.guest.boot === 'kernel'
+      ? { kernel: await kernelOf(machine, place, ports) }
+      : { platform: await platformOf(machine, place, ports) }),
     generationId: place.generationId,
     userId: userIdOf(machine),
     runDirectory: place.runDirectory,
@@ -48,6 +52,10 @@ export async function shapeOf(
 }
 
 export function userIdOf({ number }: MachineOrder): number {
+  return userIdOfNumber(number)
+}
+
+export function userIdOfNumber(number: number): number {
   return firstUserId + number
 }
 
@@ -85,6 +93,51 @@ export function dataDisksOf(machine: MachineOrder): MachineOrder['disks'] {
 
 export function diskOf(machine: MachineOrder, volumeId: VolumeId): MachineOrder['disks'][number] | undefined {
   return machine.disks.find((disk) => disk.volumeId === volumeId)
+}
+
+/** What its firmware and TPM remember, beside its root disk. */
+export async function openGuestState(
+  machine: MachineOrder,
+  ports: Pick<MachinePorts, 'storage' | 'hypervisor'>,
+): Promise<GuestStateFiles | undefined> {
+  const { boot, tpm: hasTpm } = machine.guest
+  const [root] = machine.disks
+  if (root === undefined || (boot !== 'uefi' && !hasTpm)) return undefined
+  const variables = boot === 'uefi' ? ports.hypervisor.initialVariables(machine.guest) : null
+  const request = { variables, hasTpm, userId: userIdOf(machine) }
+  return ports.storage(root.storageId).openGuestState(root.volumeId, request)
+}
+
+async function kernelOf(
+  machine: MachineOrder,
+  place: ShapePlace,
+  ports: Pick<MachinePorts, 'bootFiles' | 'hostName'>,
+): Promise<MachineShape['kernel']> {
+  const { vmlinux, initrd, commandLine: base } = await ports.bootFiles(machine)
+  return { vmlinux, initrd, commandLine: commandLineOf(machine, place.life, { base, hostName: ports.hostName }) }
+}
+
+async function platformOf(
+  machine: MachineOrder,
+  place: ShapePlace,
+  ports: Pick<MachinePorts, 'discPath' | 'makeSeed'>,
+): Promise<MachinePlatform> {
+  const { guest, cdroms, cloudInit } = machine
+  const unfit = refuseMemoryImages(guest)
+  if (unfit !== undefined && place.guestState === undefined)
+    throw new DialtoneError('image-unfit', `${machine.name} can't be resumed from memory: ${unfit}`)
+  const discs: (string | null)[] = []
+  for (const isoId of cdroms) discs.push(isoId === null ? null : await ports.discPath(isoId))
+  const seedPath = cloudInit === null ? undefined : join(place.runDirectory, 'seed.iso')
+  if (seedPath !== undefined) await ports.makeSeed(machine, seedPath)
+  const { variablesPath, tpmDirectory } = place.guestState ?? { variablesPath: null, tpmDirectory: null }
+  return {
+    guest,
+    discs,
+    seedPath,
+    variablesPath: variablesPath ?? undefined,
+    tpmDirectory: tpmDirectory ?? undefined,
+  }
 }
 
 function commandLineOf(

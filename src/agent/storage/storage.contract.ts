@@ -43,6 +43,27 @@ export function testStorage(driver: string, makeWorld: (t: TestContext) => Promi
     assert.match((await world.onHost('b').openVolume(otherVolumeId, 'raw', 20001)).path, /vol-bbbbbbbb\/disk\.raw$/)
   })
 
+  scenario(
+    'what firmware and TPM remember is made once, is seen from every host, and goes with the volume',
+    async (world) => {
+      await world.onHost('a').createVolume(fromTemplate(world))
+      const request = { variables: world.base.path, hasTpm: true, userId: 20001 }
+      const made = await world.onHost('a').openGuestState(volumeId, request)
+      assert.match(made.variablesPath ?? '', /vol-aaaaaaaa\/firmware-variables\.fd$/)
+      assert.match(made.tpmDirectory ?? '', /vol-aaaaaaaa\/tpm$/)
+      assert.deepEqual(
+        await world.onHost('b').openGuestState(volumeId, { ...request, variables: '/another/one' }),
+        made,
+      )
+      const nothing = await world
+        .onHost('a')
+        .openGuestState(volumeId, { variables: null, hasTpm: false, userId: 20001 })
+      assert.deepEqual(nothing, { variablesPath: null, tpmDirectory: null })
+      await world.onHost('a').deleteVolume(volumeId)
+      await assert.rejects(world.onHost('a').openGuestState(volumeId, request), failsWith('not-found'))
+    },
+  )
+
   scenario('making the same volume again is fine, another one under its id is refused', async (world) => {
     const storage = world.onHost('a')
     await storage.createVolume(fromTemplate(world))

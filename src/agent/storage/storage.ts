@@ -53,6 +53,16 @@ export type LayerRequest = {
 
 export type ImageFiles = Readonly<Record<ImageFileName, string>>
 
+export type GuestStateRequest = {
+  /** The file that new UEFI variables are a copy of; null for a machine without them. */
+  readonly variables: string | null
+  readonly hasTpm: boolean
+  /** Who will open it. */
+  readonly userId: number
+}
+
+export type GuestStateFiles = { readonly variablesPath: string | null; readonly tpmDirectory: string | null }
+
 /** What stands in a host's slot: nothing (pill-free), or a pill. Content is the caller's; the driver stores one checksummed block. */
 export type Storage = {
   readonly capabilities: { readonly shared: boolean; readonly pills: boolean }
@@ -63,6 +73,11 @@ export type Storage = {
   deleteVolume(volumeId: VolumeId): Promise<void>
   /** Path to give to the hypervisor, after a check that the file is whole (`image-corrupt`, `not-found`). */
   openVolume(volumeId: VolumeId, format: DiskFormat, userId: number): Promise<{ readonly path: string }>
+  /**
+   * What a machine's firmware and TPM remember, kept beside its root volume and deleted with it: made when it is missing, and else as it was
+   * left. For whoever has claimed the volume. `not-found` without the volume.
+   */
+  openGuestState(volumeId: VolumeId, request: GuestStateRequest): Promise<GuestStateFiles>
   listVolumes(): Promise<readonly VolumeId[]>
   /** Makes an empty layer, beside the current one: nothing writes to it yet. Doing it again with the same request is fine. */
   addLayer(volumeId: VolumeId, request: LayerRequest): Promise<{ readonly path: string }>

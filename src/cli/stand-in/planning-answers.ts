@@ -140,6 +140,7 @@ function makeDump(): ClusterDump {
     storages: [],
     securityGroups: [],
     networks: [],
+    isos: [],
     templates: [],
   }
 }

@@ -10,11 +10,12 @@ import { type Handlers, mountContract } from '../../transport/mount-contract.ts'
 import type { SentEvent } from '../../transport/send-events.ts'
 import { listen, makeServer } from '../../transport/serve.ts'
 import { makeFirewallHandlers } from './firewall-answers.ts'
+import { makeImageHandlers } from './image-answers.ts'
 import { makeLedgerHandlers } from './ledger-answers.ts'
 import { makeNetworkHandlers } from './network-answers.ts'
 import { makePlanningHandlers } from './planning-answers.ts'
 import { makeRecoveryHandlers } from './recovery-answers.ts'
-import { makeHostView, makeStorageView, makeTaskView, makeVmView } from './views.ts'
+import { makeHostView, makeStorageView, makeTaskView, makeVmView, makeVolumeView } from './views.ts'
 
 export const standInToken = 'a-token-of-the-test'
 
@@ -73,6 +74,11 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
   return {
     ...makeVmHandlers(situation),
     ...makeTaskHandlers(situation, cutStreams),
+    listVolumes: () => ({ volumes: [makeVolumeView()] }),
+    moveVolume: ({ params, body }) => {
+      situation.changes.push(`move ${params.volume} to ${body.storage}`)
+      return { volume: makeVolumeView(), task: makeTaskView({ kind: 'volume.move', subject: 'web:0' }) }
+    },
     ...makeHostHandlers(situation),
     ...makeRecoveryHandlers(situation),
     ...makeFirewallHandlers(situation),
@@ -93,6 +99,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     }),
     setNetwork: ({ body }) => body,
     ...makeNetworkHandlers(),
+    ...makeImageHandlers(situation),
     ...makeLedgerHandlers([]),
     cloneTemplate: ({ body }) => ({ names: body.names ?? [], task: makeTaskView({ kind: 'vm.clone' }) }),
     warmTemplate: ({ params }) => ({ task: makeTaskView({ kind: 'template.warm', subject: params.template }) }),

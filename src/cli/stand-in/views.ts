@@ -1,5 +1,6 @@
 /** Objects as the API answers them, for tests. */
-import type { HostView, StorageView, TaskView, VmView } from '../../model/api/views.ts'
+import type { HostView, StorageView, TaskView, VmView, VolumeView } from '../../model/api/views.ts'
+import { kernelGuest } from '../../model/guest.ts'
 import {
   flatNetworkId,
   hostIdSchema,
@@ -31,6 +32,8 @@ const twoDisks: VmView['disks'] = [
   { volumeId: volumeIdSchema.parse('vol-aaaaaaaa'), storageId, format: 'qcow2', sizeMiB: 512 },
   { volumeId: volumeIdSchema.parse('vol-bbbbbbbb'), storageId, format: 'raw', sizeMiB: 64 },
 ]
+
+const kernelBooted = { guest: kernelGuest, cdroms: [], discs: [], cloudInit: null }
 
 export function makeVmView(changes: Partial<VmView> = {}): VmView {
   return {
@@ -68,6 +71,7 @@ export function makeVmView(changes: Partial<VmView> = {}): VmView {
     boundToHostId: null,
     firstHostId: null,
     lifecycle: 'live',
+    ...kernelBooted,
     createdAt: madeAt,
     templateName: 'tiny',
     hostName: 'node1',
@@ -127,7 +131,10 @@ export function makeHostView(changes: Partial<HostView> = {}): HostView {
       cpuModel: 'qemu64',
       firewall: 'bridge-conntrack',
       firewallDetail: 'nftables on the bridge, which follows connections itself',
+      guestSupport: [],
+      networkFaults: {},
       storageIds: [storageId],
+      storageRoom: [{ storageId, freeMiB: 40_000 }],
       fencing: null,
       proof: null,
     },
@@ -151,6 +158,22 @@ export function makeStorageView(): StorageView {
     hostName: null,
     volumes: 2,
   }
+}
+
+export function makeVolumeView(): VolumeView {
+  const { id: vmId, name: vmName } = makeVmView({})
+  const id = volumeIdSchema.parse('vol-aaaaaaaa')
+  const base = {
+    id,
+    storageId,
+    format: 'qcow2',
+    sizeMiB: 512,
+    baseVersion: null,
+    vmId,
+    move: null,
+    createdAt: madeAt,
+  } as const
+  return { ...base, name: `${vmName}:0`, vmName, storageName: 'shared' }
 }
 
 export function makeTaskView(changes: Partial<TaskView> = {}): TaskView {

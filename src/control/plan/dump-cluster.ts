@@ -15,7 +15,7 @@ export type Planned = {
   readonly revision: number
 }
 
-/** Without what is secret: parameters of power fences, and kernel command lines. */
+/** Without what is secret: parameters of power fences, kernel command lines, and what machines are told about themselves. */
 export function dumpCluster({ cluster, questions, statistics, takenAt, revision }: Planned): ClusterDump {
   return {
     format: 'dialtone-dump-1',
@@ -29,7 +29,7 @@ export function dumpCluster({ cluster, questions, statistics, takenAt, revision 
       statistics: statistics.get(spec.id) ?? null,
     })),
     vms: [...cluster.vms.values()].map((vm) => ({
-      spec: { ...vm.spec, extraCommandLine: '' },
+      spec: { ...vm.spec, extraCommandLine: '', cloudInit: null },
       placement: vm.placement ?? null,
       status: vm.status ?? null,
       standby: vm.standby ?? null,
@@ -40,6 +40,7 @@ export function dumpCluster({ cluster, questions, statistics, takenAt, revision 
     templates: [...cluster.templates.values()],
     securityGroups: [...cluster.securityGroups.values()],
     networks: [...cluster.networks.values()],
+    isos: [...cluster.isos.values()],
   }
 }
 
@@ -71,6 +72,8 @@ export function readDump(dump: ClusterDump): Planned {
       networks: new Map(dump.networks.map((network) => [network.id, network])),
       securityGroups: new Map(dump.securityGroups.map((group) => [group.id, group])),
       tasks: new Map(),
+      isos: new Map(dump.isos.map((iso) => [iso.id, iso])),
+      discards: new Map(),
     },
     questions: new Map(dump.vms.map(({ spec, knowledge }) => [spec.id, questionOf(knowledge)])),
     statistics: new Map(

@@ -1,7 +1,7 @@
 /** Enters a new VM: what it is and what it claims in one transaction, together with the task that makes it. */
 import { randomUUID } from 'node:crypto'
 import { admitVm, type VmWish } from '../../control/admit-vm.ts'
-import { commitAndSee, type Leader, oneAdmission, put } from '../../engine/leader.ts'
+import { commitAndSee, type Leader, oneAdmission, put, unchanged } from '../../engine/leader.ts'
 import { addressClaimOf, enterNetworks } from '../../engine/networks/card-claims.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { TaskRunner } from '../../engine/tasks/task-runner.ts'
@@ -46,11 +46,19 @@ export async function enterVm(
       ...nicsOf(spec).map(addressClaimOf),
       keys.numberClaim('vm', spec.number),
     ]
+    const discs = spec.cdroms.flatMap((id) => (id === null ? [] : (leader.index.state().isos.get(id) ?? [])))
     const entry = enterNetworks(leader, spec.id, nicsOf(spec))
     const result = await commitAndSee(leader, {
-      conditions: [...claims.map((key) => ({ key, modRevision: 0 })), ...entry.conditions, ...turn.conditions],
+      conditions: [
+        ...discs.map(({ id }) => unchanged(leader, keys.iso(id))),
+        ...claims.map((key) => ({ key, modRevision: 0 })),
+        ...entry.conditions,
+        ...turn.conditions,
+      ],
       writes: [
         ...entry.writes,
+        // Whoever deletes one at the same time sees that it is in a drive now.
+        ...discs.map((disc) => put(keys.iso(disc.id), disc)),
         ...claims.map((key) => put(key, spec.id)),
         put(keys.vm(spec.id), spec),
         ...spec.disks.map((disk, index) => put(keys.volume(disk.volumeId), volumeOf(spec, disk, index))),
@@ -75,5 +83,5 @@ export async function enterVm(
 function volumeOf(spec: VmSpec, disk: VmSpec['disks'][number], index: number): VolumeSpec {
   const { volumeId: id, storageId, format, sizeMiB } = disk
   const baseVersion = index === 0 ? (spec.clonedFrom?.imageId ?? spec.templateVersion) : null
-  return { id, storageId, format, sizeMiB, baseVersion, vmId: spec.id, createdAt: spec.createdAt }
+  return { id, storageId, format, sizeMiB, baseVersion, vmId: spec.id, move: null, createdAt: spec.createdAt }
 }

@@ -29,14 +29,15 @@ export function agentHandlers(context: AgentHandlersContext): Handlers<HostContr
       return engine.receiveHeartbeat(caller.hostId, body)
     },
     async imageFile({ params }) {
-      const template = [...engine.leader.index.state().templates.values()].find(
-        ({ version }) => version === params.version,
-      )
-      if (template === undefined)
-        throw new DialtoneError('not-found', `there is no template of version ${params.version}`)
-      const path = join(template.directory, params.file)
+      const { templates, isos } = engine.leader.index.state()
+      const image =
+        [...templates.values()].find(({ version }) => version === params.version) ??
+        [...isos.values()].find(({ id }) => id === params.version)
+      if (image === undefined)
+        throw new DialtoneError('not-found', `there is no template or disc of version ${params.version}`)
+      const path = join(image.directory, params.file)
       const { size } = await stat(path).catch((cause: unknown) => {
-        throw new DialtoneError('not-found', `${params.file} is not part of template ${params.version}`, { cause })
+        throw new DialtoneError('not-found', `${params.file} is not part of ${params.version}`, { cause })
       })
       return { size, stream: createReadStream(path) }
     },

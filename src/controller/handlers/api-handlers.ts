@@ -2,6 +2,7 @@
 import type { apiContract } from '../../model/api/contract.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import { cloneHandlers } from '../clones/clone-handlers.ts'
+import { type ImageContext, imageHandlers } from '../images/image-handlers.ts'
 import { clusterHandlers } from './cluster-handlers.ts'
 import { drillHandlers } from './drill-handlers.ts'
 import { firewallHandlers } from './firewall-handlers.ts'
@@ -14,8 +15,9 @@ import { placementHandlers } from './placement-handlers.ts'
 import { planHandlers } from './plan-handlers.ts'
 import { recoveryHandlers } from './recovery-handlers.ts'
 import { vmHandlers } from './vm-handlers.ts'
+import { volumeHandlers } from './volume-handlers.ts'
 
-export function apiHandlers(context: HostHandlersContext): Handlers<typeof apiContract> {
+export function apiHandlers(context: HostHandlersContext & ImageContext): Handlers<typeof apiContract> {
   return {
     ...vmHandlers(context),
     ...hostHandlers(context),
@@ -26,9 +28,11 @@ export function apiHandlers(context: HostHandlersContext): Handlers<typeof apiCo
     ...recoveryHandlers(context),
     ...ledgerHandlers(context),
     ...migrationHandlers(context),
+    ...volumeHandlers(context),
     ...placementHandlers(context),
     ...planHandlers(context),
     ...maintenanceHandlers(context),
     ...networkHandlers(context),
+    ...imageHandlers(context),
   }
 }

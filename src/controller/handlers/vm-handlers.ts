@@ -2,7 +2,6 @@
 import { placeVm } from '../../control/place-vm.ts'
 import { refuseByReserve } from '../../control/placement/judge-reserve.ts'
 import { commitAndSee, oneAdmission, put, unchanged, untilCommitted } from '../../engine/leader.ts'
-import { orderTarget } from '../../engine/order-target.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { PowerTaskKind } from '../../engine/vms/power-task.ts'
 import type { vmRoutes } from '../../model/api/vm-routes.ts'
@@ -15,6 +14,7 @@ import { enterVm } from '../clones/enter-vm.ts'
 import { type ApiContext, findVm, viewOfTask, viewOfVm } from './api-context.ts'
 import { changeVm, warmVm } from './change-vm.ts'
 import { findGroup } from './firewall-handlers.ts'
+import { whereItIs } from './where-it-is.ts'
 
 export function vmHandlers(context: ApiContext): Handlers<typeof vmRoutes> {
   const { engine, agents } = context
@@ -221,15 +221,4 @@ function assertAllowed(vm: VmRecord, action: VmAction, hint = ''): void {
     `${vm.spec.name} is ${state}; ${action} needs it ${vmActionTable[action].join(', ')}${hint}`,
     { detail: { state, allowed: vmActionTable[action] } },
   )
-}
-
-function whereItIs({ engine }: ApiContext, vm: VmRecord) {
-  const { placement } = vm
-  const host = placement === undefined ? undefined : engine.leader.index.state().hosts.get(placement.hostId)
-  const target = placement === undefined ? undefined : orderTarget(engine.leader, placement.hostId)
-  if (placement === undefined || host === undefined || target === undefined)
-    throw new DialtoneError('wrong-state', `${vm.spec.name} is on no host`)
-  if (host.status.state !== 'online' && host.status.state !== 'maintenance')
-    throw new DialtoneError('host-unreachable', `${host.spec.name}, where ${vm.spec.name} is, is ${host.status.state}`)
-  return { ...target, placement }
 }

@@ -10,7 +10,7 @@ import { defineSaga, type RunnableSaga, type StepContext } from '../../engine/ta
 import type { TemplateSpec } from '../../model/cluster.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { makeId, nameSchema, templateIdSchema } from '../../model/ids.ts'
-import { templateManifestSchema } from '../../model/template-manifest.ts'
+import { bootOf, templateManifestSchema } from '../../model/template-manifest.ts'
 
 const journalSchema = z.object({ recipe: nameSchema, directory: z.string().optional() })
 type Journal = z.infer<typeof journalSchema>
@@ -89,6 +89,8 @@ export async function enterTemplate(leader: Leader, directory: string): Promise<
     defaultCpus: manifest.defaultCpus,
     rootDiskMiB: await virtualSizeMiB(join(directory, 'root.qcow2')),
     canResume: manifest.residentAgent && manifest.reseedsOnResume,
+    boot: bootOf(manifest),
+    os: manifest.os,
     readiness: manifest.readiness,
     warm: null,
     builtAt: manifest.builtAt,

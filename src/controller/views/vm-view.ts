@@ -1,6 +1,7 @@
 import { describeLoss } from '../../control/recovery/describe-loss.ts'
 import type { StandbyReport } from '../../model/agent-protocol/heartbeat.ts'
 import type { VmNicView, VmView } from '../../model/api/views.ts'
+import { summarizeCloudInit } from '../../model/cloud-init.ts'
 import type { ClusterState, VmRecord } from '../../model/cluster-state.ts'
 import { networksOf, nicsOf } from '../../model/network.ts'
 import { describeProof } from '../../model/proof.ts'
@@ -24,6 +25,8 @@ export function vmView(
   const recovery = placement?.lastRecovery ?? null
   return {
     ...spec,
+    cloudInit: summarizeCloudInit(spec.cloudInit),
+    discs: spec.cdroms.map((isoId) => (isoId === null ? null : (cluster.isos.get(isoId)?.name ?? isoId))),
     nics: nicViews(cluster, spec),
     templateName: cluster.templates.get(spec.templateId)?.name ?? spec.templateVersion,
     securityGroups: spec.securityGroupIds.map((id) => cluster.securityGroups.get(id)?.name ?? id),

@@ -11,6 +11,7 @@ import { hostSpecSchema, hostStatusSchema } from '../../model/host.ts'
 import {
   type HostId,
   hostIdSchema,
+  isoIdSchema,
   networkIdSchema,
   type SecurityGroupId,
   securityGroupIdSchema,
@@ -21,6 +22,8 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from '../../model/ids.ts'
+import { isoSpecSchema } from '../../model/iso.ts'
+import { type DiscardedVolume, discardedVolumeSchema } from '../../model/migration/disk-copy.ts'
 import { vmMigrationSchema } from '../../model/migration/vm-migration.ts'
 import { virtualNetworkSchema } from '../../model/network.ts'
 import { storageSpecSchema, volumeSpecSchema } from '../../model/storage.ts'
@@ -51,6 +54,8 @@ type MutableState = {
   tasks: Map<z.infer<typeof taskIdSchema>, z.infer<typeof taskSchema>>
   securityGroups: Map<SecurityGroupId, SecurityGroup>
   networks: Map<z.infer<typeof networkIdSchema>, z.infer<typeof virtualNetworkSchema>>
+  isos: Map<z.infer<typeof isoIdSchema>, z.infer<typeof isoSpecSchema>>
+  discards: Map<string, DiscardedVolume>
 }
 
 /** Loads everything and follows the store until the signal aborts. */
@@ -66,6 +71,8 @@ export async function openClusterIndex(store: Store, options: { readonly signal:
     tasks: new Map(),
     securityGroups: new Map(),
     networks: new Map(),
+    isos: new Map(),
+    discards: new Map(),
   }
   const modRevisions = new Map<string, Revision>()
   const listeners = new Set<(touched: readonly Touched[]) => void>()
@@ -164,8 +171,12 @@ function applyToState(state: MutableState, key: string, value: unknown): void {
         templateIdSchema.parse(id),
         value === undefined ? undefined : templateSpecSchema.parse(value),
       )
+    case 'iso':
+      return applyTo(state.isos, isoIdSchema.parse(id), value === undefined ? undefined : isoSpecSchema.parse(value))
     case 'task':
       return applyTo(state.tasks, taskIdSchema.parse(id), value === undefined ? undefined : taskSchema.parse(value))
+    case 'discard':
+      return applyTo(state.discards, key, value === undefined ? undefined : discardedVolumeSchema.parse(value))
     case 'security-group':
       return applyTo(
         state.securityGroups,
@@ -225,7 +236,10 @@ export const neverSeen: HostRecord['status'] = {
   cpuModel: null,
   firewall: 'none',
   firewallDetail: '',
+  guestSupport: [],
+  networkFaults: {},
   storageIds: [],
+  storageRoom: [],
   fencing: null,
   proof: null,
 }

@@ -1,6 +1,7 @@
 /** Where each noun lives in the store. One kind of value a prefix, so that a watcher knows what it reads. */
 import type {
   HostId,
+  IsoId,
   NetworkId,
   SecurityGroupId,
   StorageId,
@@ -27,14 +28,17 @@ export const keys = {
   ledgerEntry: (service: VmId, at: string, source: string) => `ledger/${service}/${at}-${source}`,
   storage: (id: StorageId) => `storage/${id}`,
   volume: (id: VolumeId) => `volume/${id}`,
+  /** A volume that is to be deleted there. */
+  discard: (storageId: StorageId, volumeId: VolumeId) => `discard/${storageId}/${volumeId}`,
   template: (id: TemplateId) => `template/${id}`,
+  iso: (id: IsoId) => `iso/${id}`,
   task: (id: TaskId) => `task/${id}`,
   securityGroup: (id: SecurityGroupId) => `security-group/${id}`,
   /** Sorted by time: milliseconds and a counter, of fixed width. */
   event: (atMs: number, counter: number) =>
     `event/${String(atMs).padStart(14, '0')}-${String(counter).padStart(4, '0')}`,
   /** Claims that make something unique: the value is the id of the owner. */
-  nameClaim: (noun: 'vm' | 'host' | 'storage' | 'network' | 'security-group', name: string) =>
+  nameClaim: (noun: 'vm' | 'host' | 'storage' | 'network' | 'security-group' | 'iso', name: string) =>
     `claim/${noun}-name/${name}`,
   addressClaim: (address: string) => `claim/address/${address}`,
   numberClaim: (noun: 'vm' | 'host' | 'network', number: number) =>

@@ -30,5 +30,8 @@ export function machineOrderOf({ spec, placement }: VmRecord): MachineOrder {
     start: placement?.start ?? 'boot',
     clonedFrom: spec.clonedFrom,
     moreNics: [...more],
+    guest: spec.guest,
+    cdroms: spec.cdroms,
+    cloudInit: spec.cloudInit,
   }
 }

@@ -2,7 +2,16 @@
 import { z } from 'zod'
 import type { Contract } from '../api/route.ts'
 import { hostCommandReportSchema, hostCommandRunSchema } from '../host-command.ts'
-import { hostIdSchema, imageIdSchema, sessionIdSchema, storageIdSchema, vmIdSchema, volumeIdSchema } from '../ids.ts'
+import {
+  hostIdSchema,
+  imageIdSchema,
+  isoIdSchema,
+  sessionIdSchema,
+  storageIdSchema,
+  vmIdSchema,
+  volumeIdSchema,
+} from '../ids.ts'
+import { cdromDrives } from '../iso.ts'
 import { diskFormatSchema, machineOrderSchema, orderAuthoritySchema } from '../machine-order.ts'
 import { pillSchema } from '../protection/pill.ts'
 import { injectedFailureSchema } from '../recovery/drill.ts'
@@ -11,6 +20,7 @@ import { probeSchema } from '../recovery/probe.ts'
 import { recoverySchema, rungSchema } from '../recovery/recovery-policy.ts'
 import { machineReportSchema } from '../vm.ts'
 import { migrationOrders } from './migration-orders.ts'
+import { volumeOrders } from './volume-orders.ts'
 
 const vmParams = z.object({ vmId: vmIdSchema })
 const epoch = z.number().int().min(1)
@@ -84,6 +94,22 @@ export const agentContract = {
     params: vmParams,
     body: z.object({ authority: orderAuthoritySchema, epoch, recovery: recoverySchema, probe: probeSchema.nullable() }),
     response: accepted,
+  },
+  changeDisc: {
+    method: 'PUT',
+    path: '/agent/v1/machines/:vmId/drives/:drive',
+    role: 'host',
+    summary: 'Puts a disc into a drive of a machine, in place of what is in it; null takes it out.',
+    params: z.object({
+      vmId: vmIdSchema,
+      drive: z.coerce
+        .number()
+        .int()
+        .min(0)
+        .max(cdromDrives - 1),
+    }),
+    body: z.object({ authority: orderAuthoritySchema, epoch, isoId: isoIdSchema.nullable(), isForced: z.boolean() }),
+    response: z.object({}),
   },
   keepStandby: {
     method: 'PUT',
@@ -195,6 +221,7 @@ export const agentContract = {
     response: inventorySchema,
   },
   ...migrationOrders,
+  ...volumeOrders,
 } as const satisfies Contract
 
 export type AgentContract = typeof agentContract

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Contract } from '../api/route.ts'
 import { hostIdSchema } from '../ids.ts'
+import { templateVersionSchema } from '../template-manifest.ts'
 import { acknowledgementSchema, heartbeatSchema } from './heartbeat.ts'
 
 export const joinRequestSchema = z.object({
@@ -44,8 +45,8 @@ export const hostContract = {
     method: 'GET',
     path: '/host/v1/images/:version/:file',
     role: 'host',
-    summary: 'A file of a template.',
-    params: z.object({ version: z.string().regex(/^[a-z0-9-]+$/), file: z.string().regex(/^[a-z0-9][a-z0-9.-]*$/) }),
+    summary: 'A file of a template, or of a disc.',
+    params: z.object({ version: templateVersionSchema, file: z.string().regex(/^[a-z0-9][a-z0-9.-]*$/) }),
     stream: 'bytes',
   },
 } as const satisfies Contract

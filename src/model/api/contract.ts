@@ -4,6 +4,7 @@ import { clusterRoutes } from './cluster-routes.ts'
 import { drillRoutes } from './drill-routes.ts'
 import { firewallRoutes } from './firewall-routes.ts'
 import { hostRoutes } from './host-routes.ts'
+import { imageRoutes } from './image-routes.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
 import { maintenanceRoutes } from './maintenance-routes.ts'
 import { migrationRoutes } from './migration-routes.ts'
@@ -13,14 +14,17 @@ import { planRoutes } from './plan-routes.ts'
 import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
 import { vmRoutes } from './vm-routes.ts'
+import { volumeRoutes } from './volume-routes.ts'
 
 export const apiContract = {
   ...vmRoutes,
+  ...imageRoutes,
   ...cloneRoutes,
   ...drillRoutes,
   ...recoveryRoutes,
   ...ledgerRoutes,
   ...migrationRoutes,
+  ...volumeRoutes,
   ...hostRoutes,
   ...clusterRoutes,
   ...firewallRoutes,

@@ -1,18 +1,24 @@
 /** What the API answers: the stored nouns joined into what a person or a script wants to see. */
 import { z } from 'zod'
 import { standbyReportSchema } from '../agent-protocol/heartbeat.ts'
+import { cloudInitSummarySchema } from '../cloud-init.ts'
 import { clusterSpecSchema, networkSpecSchema, taskSchema, templateSpecSchema } from '../cluster.ts'
 import { hostSpecSchema, hostStatusSchema } from '../host.ts'
+import { isoSpecSchema } from '../iso.ts'
 import { vmMigrationSchema } from '../migration/vm-migration.ts'
 import { vmNicSchema } from '../network.ts'
-import { storageSpecSchema } from '../storage.ts'
+import { storageSpecSchema, volumeSpecSchema } from '../storage.ts'
 import { vmPlacementSchema, vmSpecSchema, vmStandbySchema, vmStatusSchema } from '../vm.ts'
 
 export const vmNicViewSchema = z.object({ ...vmNicSchema.shape, networkName: z.string() })
 export type VmNicView = z.infer<typeof vmNicViewSchema>
 
 export const vmViewSchema = z.object({
-  ...vmSpecSchema.shape,
+  ...vmSpecSchema.omit({ cloudInit: true }).shape,
+  /** What it is told about itself, without what is secret in it. */
+  cloudInit: cloudInitSummarySchema.nullable(),
+  /** Names of the discs in its drives. */
+  discs: z.array(z.string().nullable()),
   nics: z.array(vmNicViewSchema),
   templateName: z.string(),
   /** Names of its security groups. */
@@ -53,7 +59,18 @@ export const storageViewSchema = z.object({
 })
 export type StorageView = z.infer<typeof storageViewSchema>
 
+export const volumeViewSchema = z.object({
+  ...volumeSpecSchema.shape,
+  /** Of a disk of a VM: `web:0`. */
+  name: z.string(),
+  vmName: z.string().nullable(),
+  storageName: z.string(),
+})
+export type VolumeView = z.infer<typeof volumeViewSchema>
+
 export const templateViewSchema = templateSpecSchema
+export const isoViewSchema = z.object({ ...isoSpecSchema.shape, vmNames: z.array(z.string()) })
+export type IsoView = z.infer<typeof isoViewSchema>
 export const taskViewSchema = taskSchema.omit({ journal: true }).extend({
   /** What it was told by a command, if it ran one. */
   output: z.string().optional(),

@@ -1,10 +1,14 @@
 import { z } from 'zod'
+import { cloudInitSchema } from '../cloud-init.ts'
+import { guestWishSchema } from '../guest.ts'
 import { ipv4AddressSchema } from '../hardware.ts'
 import { nameSchema } from '../ids.ts'
+import { cdromDrives } from '../iso.ts'
 import { diskFormatSchema } from '../machine-order.ts'
 import { placementRulesSchema } from '../placement-rules.ts'
 import { probeSchema } from '../recovery/probe.ts'
 import { recoverySchema } from '../recovery/recovery-policy.ts'
+import { blankTemplate } from '../template-manifest.ts'
 import { nicWishesSchema } from './network-routes.ts'
 import type { Contract } from './route.ts'
 import { taskViewSchema, vmViewSchema } from './views.ts'
@@ -16,7 +20,16 @@ const vmAndTask = z.object({ vm: vmViewSchema, task: taskViewSchema })
 
 export const createVmSchema = z.strictObject({
   name: nameSchema,
-  template: referenceSchema,
+  /** Left out: an empty disk of `rootDiskMiB`, to be filled from a disc. */
+  template: referenceSchema.default(blankTemplate),
+  /** The root disk; as large as the template's when left out. */
+  rootDiskMiB: z.number().int().min(1).max(67_108_864).optional(),
+  /** How it boots, and what its operating system knows to use; what its template and that system's profile say when left out. */
+  guest: guestWishSchema.default({}),
+  /** The discs in its drives at first. */
+  isos: z.array(referenceSchema).max(cdromDrives).default([]),
+  /** What it is told about itself at its first boot. */
+  cloudInit: z.strictObject(cloudInitSchema.shape).nullable().default(null),
   cpus: z.number().int().min(1).max(64).optional(),
   memoryMiB: z.number().int().min(16).max(4_194_304).optional(),
   /** Storage of the root disk and of the further ones; the shared one where there is exactly one, else local. */

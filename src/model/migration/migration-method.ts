@@ -8,6 +8,8 @@ export type MethodFacts = {
   readonly memoryMiB: number
   /** Memory that it got while it runs. */
   readonly hasPluggedMemory: boolean
+  /** Other memory whose changes would be missed under emulation: see `unloggedMemory`. */
+  readonly unlogged?: string | undefined
 }
 
 /** Blocks of a multiple of this lose dirty pages under TCG before QEMU 9.0. */
@@ -15,12 +17,14 @@ const unsafeBlockKiB = 256
 
 /** While it runs wherever that is safe. */
 export function chooseMethod(facts: MethodFacts): { readonly method: MigrationMethod; readonly reason: string } {
-  const { accelerator, qemuVersion, memoryMiB, hasPluggedMemory } = facts
+  const { accelerator, qemuVersion, memoryMiB, hasPluggedMemory, unlogged } = facts
   if (accelerator === 'kvm') return { method: 'precopy', reason: 'the kernel logs what the guest changes' }
   if (Number(qemuVersion.split('.')[0]) >= 9)
     return { method: 'precopy', reason: `QEMU ${qemuVersion} logs what an emulated guest changes` }
   if (hasPluggedMemory)
     return { method: 'stop-and-copy', reason: 'changes of memory that was plugged in would be missed under emulation' }
+  if (unlogged !== undefined)
+    return { method: 'stop-and-copy', reason: `changes of ${unlogged} would be missed under emulation` }
   if (guestMemoryKiB(memoryMiB, accelerator) % unsafeBlockKiB === 0)
     return { method: 'stop-and-copy', reason: 'changes of a memory of this size would be missed under emulation' }
   return { method: 'precopy', reason: 'the size of its memory lets QEMU log every change under emulation' }

@@ -1,10 +1,11 @@
 /** What a simulated host has on its own disk: it outlives agents and boots. */
 
 import type { MachineRecord, MachineRecords } from '../../agent/machines/machine-record.ts'
+import type { ClearedSlots } from '../../agent/protection/cleared-slots.ts'
 import type { SpareLayer } from '../../agent/recovery/spare-layer.ts'
 import type { AgentConfiguration } from '../../model/agent-protocol/heartbeat.ts'
 import type { HostCommandReport } from '../../model/host-command.ts'
-import type { VmId } from '../../model/ids.ts'
+import type { StorageId, VmId } from '../../model/ids.ts'
 import { emptyStatistics, type LadderStatistics } from '../../model/recovery/ladder-statistics.ts'
 import { copyOf } from '../net/call.ts'
 
@@ -12,6 +13,8 @@ export type HostDisk = {
   readonly machines: Map<VmId, MachineRecord>
   readonly processes: Map<string, readonly SpareLayer[]>
   readonly commands: Map<string, HostCommandReport>
+  /** Slots that were cleared without the leader having been heard since. */
+  readonly clearedSlots: Set<StorageId>
   configuration: AgentConfiguration | undefined
   statistics: LadderStatistics
 }
@@ -21,6 +24,7 @@ export function createHostDisk(): HostDisk {
     machines: new Map(),
     processes: new Map(),
     commands: new Map(),
+    clearedSlots: new Set(),
     configuration: undefined,
     statistics: emptyStatistics,
   }
@@ -44,6 +48,15 @@ export function recordsOn({ machines, processes }: HostDisk): MachineRecords {
     async keepProcessDirectories(names) {
       for (const name of processes.keys()) if (!names.has(name)) processes.delete(name)
     },
+  }
+}
+
+/** What the agent has written there of slots that it cleared. */
+export function clearedSlotsOn({ clearedSlots }: HostDisk): ClearedSlots {
+  return {
+    left: [...clearedSlots],
+    add: async (storageId) => void clearedSlots.add(storageId),
+    remove: async (storageId) => void clearedSlots.delete(storageId),
   }
 }
 

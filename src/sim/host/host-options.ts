@@ -18,5 +18,5 @@ export type HostOptions = {
   loggerOf(process: 'agent' | 'watchdog' | 'host'): Logger
   /** What had not left the host when it lost power is gone. */
   forgetSent(): void
-} & Pick<AgentProcessOptions, 'openStorage' | 'post' | 'openStreamTo'> &
+} & Pick<AgentProcessOptions, 'openStorage' | 'post' | 'openStreamTo' | 'openDiskStreamTo'> &
   Pick<GuestSurroundings, 'disks' | 'storageOf' | 'mayLose' | 'observe'>

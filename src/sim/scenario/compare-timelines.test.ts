@@ -23,6 +23,20 @@ describe('two timelines tell the same', () => {
   })
 })
 
+test('lines of one moment have no order', () => {
+  const failed = line(703, 'vm.failed-on')
+  assert.deepEqual(
+    differences(
+      [unknown, failed],
+      [
+        { ...failed, atMs: 700 },
+        { ...unknown, atMs: 702 },
+      ],
+    ),
+    [],
+  )
+})
+
 describe('two timelines differ', () => {
   test('when a line is missing, new, or comes twice', () => {
     assert.deepEqual(differences([suspect, unknown], [suspect]), ['missing vm.unknown 701'])
@@ -41,8 +55,17 @@ describe('two timelines differ', () => {
   })
 
   test('when lines of one subject come in another order', () => {
-    const running = line(702, 'vm.running')
-    assert.equal(differences([unknown, running], [running, unknown]).length, 2)
+    const running = line(760, 'vm.running')
+    assert.equal(
+      differences(
+        [unknown, running],
+        [
+          { ...running, atMs: 700 },
+          { ...unknown, atMs: 760 },
+        ],
+      ).length,
+      2,
+    )
   })
 })
 

@@ -8,6 +8,8 @@ export type TimelineDifference = { readonly kind: 'missing' | 'new'; readonly li
 
 /** A heartbeat, a look of the leader, and the messages between. */
 const toleranceMs = 500
+/** Between lines that several parts of one process write of the same thing. */
+const oneMomentMs = 20
 
 /** By time; none when they tell the same. */
 export function compareTimelines(
@@ -17,8 +19,21 @@ export function compareTimelines(
   const [before, after] = [Map.groupBy(expected, storyOf), Map.groupBy(actual, storyOf)]
   const stories = new Set([...before.keys(), ...after.keys()])
   return [...stories]
-    .flatMap((story) => compareStories(before.get(story) ?? [], after.get(story) ?? []))
+    .flatMap((story) => withoutSwapped(compareStories(before.get(story) ?? [], after.get(story) ?? [])))
     .toSorted((left, right) => left.line.atMs - right.line.atMs)
+}
+
+/** What happens in one moment has no order: a line that is missing here and new there is the same line. */
+function withoutSwapped(differences: readonly TimelineDifference[]): readonly TimelineDifference[] {
+  let kept = differences
+  for (const missing of differences.filter(({ kind }) => kind === 'missing')) {
+    const swapped = kept.find(
+      ({ kind, line }) =>
+        kind === 'new' && isAlike(missing.line, line) && Math.abs(line.atMs - missing.line.atMs) <= oneMomentMs,
+    )
+    if (swapped !== undefined) kept = kept.filter((one) => one !== swapped && one !== missing)
+  }
+  return kept
 }
 
 function storyOf({ who, subject }: TimelineLine): string {

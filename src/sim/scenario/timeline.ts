@@ -59,8 +59,8 @@ function takeSubject(fields: LogFields, names: Names): { readonly subject?: stri
   return { rest }
 }
 
-/** `kind` repeats the event, `at` the time; the generation of a pill is a revision of the store, which anything shifts. */
-const silentFields = ['kind', 'at', 'generation']
+/** `kind` repeats the event, `at` the time; the others are revisions of the store, which anything shifts. */
+const silentFields = ['kind', 'at', 'generation', 'known', 'here']
 
 function wordsOf(fields: LogFields, names: Names): string {
   return Object.entries(fields)

@@ -85,6 +85,8 @@ function tinyTemplate(random: SeededRandom): TemplateSpec {
     name: 'tiny',
     version: 'tiny-1',
     description: 'a small guest',
+    boot: 'kernel',
+    os: 'linux',
     kernelVersion: '6.1',
     commandLine: '',
     commandLineTcg: '',

@@ -141,6 +141,8 @@ function endOnce(end: EndOfFault, ended: () => void): EndOfFault {
 }
 
 const user = { name: 'workload', role: 'administrator' } as const
+/** There are no files in a simulated world. */
+const nowhere = { templates: '/nowhere', isos: '/nowhere', uploads: '/nowhere' }
 
 /** What the controller's server does with a request: validated by the route's schemas, then handled in the controller's own life. */
 function ask(
@@ -158,7 +160,7 @@ function ask(
   try {
     const context = requireController(parts.controller)
     const { life } = parts.controller.process() ?? {}
-    const handler: unknown = Reflect.get(apiHandlers({ ...context, authorityPem: '' }), call)
+    const handler: unknown = Reflect.get(apiHandlers({ ...context, authorityPem: '', places: nowhere }), call)
     if (life === undefined || typeof handler !== 'function')
       throw new DialtoneError('not-found', `there is no route ${call}`)
     const input = readInput(

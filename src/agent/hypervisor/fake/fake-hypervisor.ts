@@ -5,7 +5,7 @@ import type { Hypervisor, HypervisorFacts, MachineDefinition, MachineShape } fro
 import { bakeFakeImage, prepareFakeSpare } from './fake-image.ts'
 import { attachToFakeMachine, refuseTakenDisk } from './fake-machine.ts'
 import { receiveFakeMachine } from './fake-move.ts'
-import { type FakeMachine, type FakeWorld, passTime } from './fake-world.ts'
+import { drivesOf, type FakeMachine, type FakeWorld, passTime } from './fake-world.ts'
 
 export type FakeHypervisorOptions = {
   readonly world: FakeWorld
@@ -20,6 +20,7 @@ const usualFacts: HypervisorFacts = {
   version: '7.2.22',
   machineType: 'pc-q35-7.2',
   cpuModel: 'qemu64-v1',
+  guestSupport: ['uefi', 'secure-boot', 'tpm'],
   liveCapture: { isPossible: true, reason: 'imaginary memory is easily protected' },
 }
 
@@ -44,9 +45,10 @@ export function createFakeHypervisor(options: FakeHypervisorOptions): Hypervisor
       const machine = world.living(runDirectory)
       return machine === undefined ? undefined : attachToFakeMachine(world, machine, isLocking)
     },
-    shapeOf: ({ hardware, cpus, memoryMiB, disks }) => {
+    initialVariables: ({ secureBoot }) => `/fake-firmware/variables${secureBoot ? '-signed' : ''}`,
+    shapeOf: ({ hardware, cpus, memoryMiB, disks, platform }) => {
       const { machineType, cpuModel, accelerator } = hardware
-      const seen = JSON.stringify([machineType, cpuModel, accelerator, cpus, memoryMiB, disks.length])
+      const seen = JSON.stringify([machineType, cpuModel, accelerator, cpus, memoryMiB, disks.length, platform?.guest])
       return createHash('sha256').update(seen).digest('hex').slice(0, 32)
     },
     prepare: async (shape, image) => {
@@ -54,7 +56,7 @@ export function createFakeHypervisor(options: FakeHypervisorOptions): Hypervisor
       return prepareFakeSpare(world, { shape, image, isLocking })
     },
     bake: (shape, streamPath, into) => bakeFakeImage(world, { shape, streamPath, into }),
-    receive: async (definition, plugged) => {
+    receive: async (definition, { plugged }) => {
       // Its disks may be open at the source: the lock is taken when it runs.
       refuseSecondMachine(world, definition, false)
       world.refuse({ kind: 'receive', runDirectory: definition.runDirectory, paths: [] })
@@ -79,6 +81,7 @@ function newMachine(world: FakeWorld, definition: MachineDefinition): FakeMachin
     isUnkillable: false,
     ignoresPowerButton: false,
     isLinkUp: true,
+    discs: drivesOf(definition),
     console: undefined,
     observers: new Set(),
   }

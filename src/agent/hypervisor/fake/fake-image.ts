@@ -2,7 +2,15 @@
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { MachineExit, MachineShape, MemoryImageFiles, SpareMachine } from '../hypervisor.ts'
 import { attachToFakeMachine } from './fake-machine.ts'
-import { endFakeMachine, type FakeMachine, type FakeSpare, type FakeWorld, keepFile, passTime } from './fake-world.ts'
+import {
+  drivesOf,
+  endFakeMachine,
+  type FakeMachine,
+  type FakeSpare,
+  type FakeWorld,
+  keepFile,
+  passTime,
+} from './fake-world.ts'
 
 export async function bakeFakeImage(
   world: FakeWorld,
@@ -56,6 +64,7 @@ function holdSpare(world: FakeWorld, spare: FakeSpare, isLocking: boolean): Spar
         isUnkillable: false,
         ignoresPowerButton: false,
         isLinkUp: true,
+        discs: drivesOf(spare.shape),
         console: undefined,
       }
       const machine: FakeMachine = {

@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream'
 import type { DialtoneError } from '../../../model/dialtone-error.ts'
+import { cdromDrives } from '../../../model/iso.ts'
 import type {
   MachineDefinition,
   MachineEvent,
@@ -38,10 +39,18 @@ export type FakeMachine = FakeProcess & {
   /** Its guest doesn't listen to the power button. */
   ignoresPowerButton: boolean
   isLinkUp: boolean
+  /** What is in its drives; a machine without drives has none. */
+  readonly discs: Map<number, string | null>
   console: Duplex | undefined
 }
 
 export type FakeObserver = { onEvent(event: MachineEvent): void; onExit(exit: MachineExit): void }
+
+/** A machine that boots by firmware has its drives, with and without discs. */
+export function drivesOf({ platform }: Pick<MachineShape, 'platform'>): Map<number, string | null> {
+  const drives = platform === undefined ? 0 : cdromDrives
+  return new Map(Array.from({ length: drives }, (_, drive) => [drive, platform?.discs[drive] ?? null]))
+}
 
 /** What is about to be done. `paths`: the image of a spare, the stream of an image, the overlays or disks of the others. */
 export type FakeOrder = {
@@ -55,7 +64,10 @@ export type FakeOrder = {
     | 'attach-disk'
     | 'detach-disk'
     | 'merge-layers'
+    | 'change-disc'
     | 'send'
+    | 'mirror'
+    | 'switch-disk'
     | 'receive'
   readonly runDirectory: string
   readonly paths: readonly string[]
@@ -77,6 +89,8 @@ export type FakeWorldOptions = {
   readonly captureMs?: number
   /** From the beginning of a move until the machine stands still for it. */
   readonly sendMs?: number
+  /** From the beginning of a mirror until its copy has all of the disk. */
+  readonly mirrorMs?: number
   readonly bakeMs?: number
   /** From the power button to the end of the guest; `never` for guests that don't listen to it. */
   readonly powerOffMs?: number | 'never'
@@ -94,7 +108,7 @@ export type FakeWorld = {
   /** By run directory, with the dead ones until the next start there. */
   readonly machines: ReadonlyMap<string, FakeMachine>
   readonly spares: ReadonlyMap<string, FakeSpare>
-  /** What was captured and baked, by path: the memory of a guest. */
+  /** What was captured and baked, by path: the memory of a guest; and what is on a disk. */
   readonly files: Map<string, string>
   guests: FakeGuests
   put(machine: FakeMachine): void

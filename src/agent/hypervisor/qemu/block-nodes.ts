@@ -115,7 +115,8 @@ export async function attachedNodes(
 ): Promise<Map<string, { readonly name: string; readonly path: string }>> {
   const found = new Map<string, { readonly name: string; readonly path: string }>()
   for (const { qdev, inserted } of await line.execute('query-block', {}, blockQueryTimeoutMs)) {
-    const volumeId = /\/disk-([^/]+)\//.exec(`${qdev ?? ''}/`)?.[1]
+    // A device that is part of another one is told by its path, others by their name.
+    const volumeId = /(?:^|\/)disk-([^/]+)\//.exec(`${qdev ?? ''}/`)?.[1]
     const name = inserted?.['node-name']
     if (volumeId !== undefined && inserted !== undefined && name !== undefined)
       found.set(volumeId, { name, path: pathOf(inserted.file) })
@@ -143,7 +144,7 @@ export function belongsTo(node: { readonly name: string }, volumeId: string): bo
 const describedSchema = z.object({ file: z.object({ filename: z.string() }) })
 
 /** QEMU tells a plain path, or `json:` and all options when a plain path would not open the same thing again. */
-function pathOf(filename: string): string {
+export function pathOf(filename: string): string {
   if (!filename.startsWith('json:')) return filename
   return describedSchema.parse(JSON.parse(filename.slice('json:'.length))).file.filename
 }

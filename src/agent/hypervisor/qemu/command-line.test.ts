@@ -1,11 +1,28 @@
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
+import { type Guest, type GuestOs, guestProfiles } from '../../../model/guest.ts'
+import type { MachinePlatform } from '../machine-platform.ts'
 import { sampleDefinition } from '../sample-definition.ts'
 import { buildCommandLine, machineUuid } from './command-line.ts'
 import { qmpTypesVersion } from './qmp-types.ts'
 
+const seedPath = '/run/dialtone/vm-abcd2345/seed.iso'
+const besideDisk = { variablesPath: '/disks/firmware-variables.fd', tpmDirectory: '/disks/tpm' }
 const cases = {
+  'linux-bios-tcg': buildCommandLine(onPlatform('linux', { seedPath, discs: ['/discs/live, or not.iso', null] }), {
+    fileLocking: true,
+  }),
+  'linux-uefi-tcg': buildCommandLine(onPlatform('linux', { ...besideDisk, guest: { boot: 'uefi', tpm: true } }), {
+    fileLocking: true,
+  }),
+  'windows-kvm': buildCommandLine(
+    {
+      ...onPlatform('windows', { ...besideDisk, seedPath, discs: ['/discs/windows.iso', '/discs/drivers.iso'] }),
+      hardware: { machineType: 'pc-q35-7.2', cpuModel: 'host', accelerator: 'kvm', qemuVersion: '7.2.22' },
+    },
+    { fileLocking: true },
+  ),
   'one-disk-tcg': buildCommandLine(sampleDefinition(), { fileLocking: true }),
   'two-cards-tcg': buildCommandLine(
     sampleDefinition({ moreCards: [{ number: 2, macAddress: '52:00:01:05:00:02', mtu: 1450, tapName: 'dt7n2' }] }),
@@ -24,6 +41,20 @@ const cases = {
     }),
     { fileLocking: false },
   ),
+}
+
+/** A machine that boots by firmware, with everything that one may have. */
+function onPlatform(
+  os: GuestOs,
+  changes: Partial<Omit<MachinePlatform, 'guest'>> & { readonly guest?: Partial<Guest> },
+) {
+  const { kernel: _none, ...shape } = sampleDefinition()
+  const { guest, ...platform } = changes
+  return {
+    ...shape,
+    disks: [...shape.disks, { volumeId: 'vol-data2345', path: '/disks/data.raw', format: 'raw' as const }],
+    platform: { discs: [], ...platform, guest: { os, ...guestProfiles[os], ...guest } },
+  }
 }
 
 /** One argument a line, with its value; written anew by UPDATE_GOLDEN=1, to be read before it is kept. */

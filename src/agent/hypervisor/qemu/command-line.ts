@@ -3,9 +3,12 @@
  * an address or a property that changes here changes machines that exist, so such a change belongs to a new machine type only.
  */
 import { createHash } from 'node:crypto'
+import { needsEvenMemory } from '../../../model/guest.ts'
 import { guestMemoryKiB } from '../../../model/hardware.ts'
 import type { AttachedDisk, MachineShape } from '../hypervisor.ts'
 import { diskDevice, nodeOptions } from './block-nodes.ts'
+import { escapeValue, hex, pairs, properties } from './option-syntax.ts'
+import { cardModel, diskPlace, type PlatformArguments, platformArguments } from './platform-arguments.ts'
 import { runFiles } from './run-files.ts'
 
 export type CommandLineOptions = {
@@ -51,17 +54,22 @@ export const hotplugPorts = 4
 export function buildCommandLine(shape: MachineShape, options: CommandLineOptions): string[] {
   const { userId, runDirectory } = shape
   const files = runFiles(runDirectory)
+  const platform = platformArguments(shape.platform, files, shape.hardware.accelerator)
   return [
-    ...['-name', properties(`guest=${escape(shape.name)}`, { process: `vm-${shape.name}`, 'debug-threads': 'on' })],
-    ...['-S', '-no-user-config', '-nodefaults', '-display', 'none', '-msg', 'timestamp=on'],
+    ...[
+      '-name',
+      properties(`guest=${escapeValue(shape.name)}`, { process: `vm-${shape.name}`, 'debug-threads': 'on' }),
+    ],
+    ...['-S', '-no-user-config', '-nodefaults', ...platform.display, '-msg', 'timestamp=on'],
     // The seccomp filter also sets no_new_privs. `elevateprivileges` is left out: it forbids the very setuid that -runas does.
     ...['-sandbox', 'on,obsolete=deny,spawn=deny,resourcecontrol=deny', '-runas', `${userId}:${userId}`],
     // Locked by the kernel as long as the process lives: of two starts in one directory the second ends itself.
     ...['-pidfile', files.pid],
-    ...machine(shape, options),
+    ...machine(shape, options, platform),
     ...(options.isIncoming === true ? ['-incoming', 'defer'] : []),
     ...['-uuid', machineUuid(shape.vmId), '-device', `vmgenid,guid=${shape.generationId}`],
     ...boot(shape),
+    ...platform.rest,
     ...monitor('qmp0', files.qmp[0]),
     ...monitor('qmp1', files.qmp[1]),
     ...console(files.console, files.consoleLog),
@@ -70,7 +78,9 @@ export function buildCommandLine(shape: MachineShape, options: CommandLineOption
     ...['-object', 'rng-builtin,id=random0', '-device', `virtio-rng-pci,rng=random0,addr=${hex(slots.random)}`],
     ...['-device', `pvpanic-pci,addr=${hex(slots.panic)}`],
     ...hotplug(),
-    ...shape.disks.flatMap((disk, index) => diskArguments(disk, slots.firstDisk + index, options)),
+    ...shape.disks.flatMap((disk, index) =>
+      diskArguments(disk, diskPlace(shape.platform, index, slots.firstDisk + index), options),
+    ),
     ...['-device', `i6300esb,id=watchdog0,addr=${hex(slots.watchdog)}`],
     // A panic or a hang is told and the machine stands still for a look at it; a power-off of the guest ends the process.
     ...['-action', 'reboot=reset,shutdown=poweroff,panic=pause,watchdog=pause'],
@@ -85,9 +95,13 @@ export function machineUuid(vmId: string): string {
   return digest.toString('hex', 0, 16).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }
 
-function machine({ hardware, cpus, memoryMiB }: MachineShape, { memory }: CommandLineOptions): string[] {
-  const size = `${guestMemoryKiB(memoryMiB, hardware.accelerator)}K`
-  const trimmed = Object.fromEntries(trimmedAway.map((device) => [device, 'off']))
+function machine(
+  { hardware, cpus, memoryMiB, platform: from }: MachineShape,
+  { memory }: CommandLineOptions,
+  platform: PlatformArguments,
+): string[] {
+  const size = `${guestMemoryKiB(memoryMiB, hardware.accelerator, needsEvenMemory(from?.guest))}K`
+  const trimmed = { ...Object.fromEntries(trimmedAway.map((device) => [device, 'off'])), ...platform.machine }
   const block = { id: 'pc.ram', size }
   const backend =
     memory === undefined
@@ -100,12 +114,20 @@ function machine({ hardware, cpus, memoryMiB }: MachineShape, { memory }: Comman
       '-machine',
       properties(hardware.machineType, { ...trimmed, 'dump-guest-core': 'off', 'memory-backend': 'pc.ram' }),
     ],
-    ...['-accel', accelerator, '-cpu', hardware.cpuModel, '-smp', `cpus=${cpus},sockets=1,cores=${cpus},threads=1`],
+    ...[
+      '-accel',
+      accelerator,
+      '-cpu',
+      `${hardware.cpuModel}${platform.cpu}`,
+      '-smp',
+      `cpus=${cpus},sockets=1,cores=${cpus},threads=1`,
+    ],
     ...['-m', `size=${size}`, '-object', backend],
   ]
 }
 
 function boot({ kernel }: MachineShape): string[] {
+  if (kernel === undefined) return []
   return ['-kernel', kernel.vmlinux, '-initrd', kernel.initrd, '-append', kernel.commandLine]
 }
 
@@ -118,10 +140,11 @@ function console(path: string, logPath: string): string[] {
   return ['-chardev', chardev, '-serial', 'chardev:console0']
 }
 
-function cards({ tapName, macAddress, mtu = null, moreCards = [] }: MachineShape): string[] {
-  const first = card(cardId, 'net0', { tapName, macAddress, mtu, slot: slots.nic })
+function cards({ tapName, macAddress, mtu = null, moreCards = [], platform }: MachineShape): string[] {
+  const model = cardModel(platform)
+  const first = card(cardId, 'net0', { tapName, macAddress, mtu, model, slot: slots.nic })
   const more = moreCards.map(({ number, ...one }) =>
-    card(`nic${number}`, `net${number}`, { ...one, slot: slots.moreNics + number }),
+    card(`nic${number}`, `net${number}`, { ...one, model, slot: slots.moreNics + number }),
   )
   return [first, ...more].flat()
 }
@@ -130,15 +153,18 @@ type CardPlace = {
   readonly tapName: string
   readonly macAddress: string
   readonly mtu: number | null
+  readonly model: string
   readonly slot: number
 }
 
-function card(id: string, netdev: string, { tapName, macAddress, mtu, slot }: CardPlace): string[] {
-  const size: Readonly<Record<string, string>> = mtu === null ? {} : { host_mtu: `${mtu}` }
+function card(id: string, netdev: string, { tapName, macAddress, mtu, model, slot }: CardPlace): string[] {
+  // Only virtio's card can tell its guest; others hear it by DHCP.
+  const isTold = mtu !== null && model === 'virtio-net-pci'
+  const size: Readonly<Record<string, string>> = isTold ? { host_mtu: `${mtu}` } : {}
   return [
     ...['-netdev', properties('tap', { id: netdev, ifname: tapName, script: 'no', downscript: 'no', vhost: 'off' })],
     '-device',
-    properties('virtio-net-pci', { id, netdev, mac: macAddress, romfile: '', ...size, addr: hex(slot) }),
+    properties(model, { id, netdev, mac: macAddress, romfile: '', ...size, addr: hex(slot) }),
   ]
 }
 
@@ -166,41 +192,16 @@ function hotplug(): string[] {
   ]).flat()
 }
 
-function diskArguments(disk: AttachedDisk, slot: number, options: CommandLineOptions): string[] {
+function diskArguments(
+  disk: AttachedDisk,
+  place: Readonly<Record<string, string>>,
+  options: CommandLineOptions,
+): string[] {
   const { file, format } = nodeOptions(disk.volumeId, disk, options.fileLocking)
-  const { driver, ...device } = diskDevice(disk.volumeId)
-  return [
-    ...['-blockdev', pairs(file), '-blockdev', pairs(format)],
-    ...['-device', properties(driver, { ...device, addr: hex(slot) })],
-  ]
+  const { driver, ...device } = { ...diskDevice(disk.volumeId), ...place }
+  return [...['-blockdev', pairs(file), '-blockdev', pairs(format)], ...['-device', properties(driver, device)]]
 }
 
 function listening(id: string, path: string): string {
   return properties('socket', { id, path, server: 'on', wait: 'off' })
-}
-
-/** QEMU's option syntax: `first,name=value,…`. */
-function properties(first: string, entries: Readonly<Record<string, string>>): string {
-  return `${first},${pairs(entries)}`
-}
-
-type Properties = { readonly [name: string]: string | boolean | Properties }
-
-/** A comma inside of a value is doubled; what is inside of a property is written with a dot. */
-function pairs(entries: Properties): string {
-  return Object.entries(entries)
-    .map(([name, value]) => {
-      if (typeof value === 'boolean') return `${name}=${value ? 'on' : 'off'}`
-      if (typeof value === 'string') return `${name}=${escape(value)}`
-      return pairs(Object.fromEntries(Object.entries(value).map(([inner, it]) => [`${name}.${inner}`, it])))
-    })
-    .join(',')
-}
-
-function escape(value: string): string {
-  return value.replaceAll(',', ',,')
-}
-
-function hex(value: number): string {
-  return `0x${value.toString(16).padStart(2, '0')}`
 }

@@ -70,6 +70,7 @@ const commands = [
     'qom-set',
     'qom-list',
   ],
+  ...['blockdev-open-tray', 'blockdev-close-tray', 'blockdev-insert-medium', 'blockdev-remove-medium'],
   ...['human-monitor-command', 'set-action', 'watchdog-set-action', 'pmemsave'],
 ]
 

@@ -8,6 +8,7 @@ import { DialtoneError } from '../../../model/dialtone-error.ts'
 import { acceleratorSchema } from '../../../model/hardware.ts'
 import type { HypervisorFacts } from '../hypervisor.ts'
 import { chooseCpuModel } from './choose-cpu-model.ts'
+import { readGuestSupport } from './firmware-files.ts'
 import { probeLiveCapture } from './live-capture.ts'
 import { probeAccelerator, probeTimeoutMs } from './probe-accelerator.ts'
 
@@ -26,6 +27,7 @@ export async function readHypervisorFacts(binary: string, cacheDirectory: string
     version,
     machineType: `pc-q35-${major}.${minor}`,
     cpuModel: chooseCpuModel(verdict.accelerator, await readHostFlags()),
+    guestSupport: await readGuestSupport(),
     liveCapture: await probeLiveCapture(binary),
   }
 }

@@ -9,6 +9,7 @@ import { identifyProcess, isProcessAlive, type ProcessIdentity, readMachineRecor
 import { lastLogLines, type QemuProcess, settlesWithin, startQemuProcess } from './qemu-process.ts'
 import { createQmpSession, type QmpSession } from './qmp-session.ts'
 import { maximumSocketPathBytes, type RunFiles, runFiles } from './run-files.ts'
+import { startTpm } from './tpm.ts'
 
 export type LaunchOptions = CommandLineOptions & {
   readonly binary: string
@@ -38,6 +39,8 @@ export async function launchQemu(shape: MachineShape, options: LaunchOptions): P
   await chown(runDirectory, 0, userId)
   await chmod(runDirectory, 0o710)
   const { binary, inherited, isCutOff } = options
+  const { tpmDirectory } = shape.platform ?? {}
+  const endTpm = tpmDirectory === undefined ? undefined : await startTpm(shape, tpmDirectory)
   const qemu = await startQemuProcess({
     binary,
     args: buildCommandLine(shape, options),
@@ -58,6 +61,7 @@ export async function launchQemu(shape: MachineShape, options: LaunchOptions): P
   } catch (error) {
     session.close()
     await endQemu(qemu)
+    endTpm?.()
     throw error
   }
 }

@@ -5,6 +5,7 @@ import type { Logger } from '../../../model/logger.ts'
 import type { Hypervisor, HypervisorFacts, MachineDefinition, RunningMachine } from '../hypervisor.ts'
 import { adoptMachine } from './adopt.ts'
 import { bakeImage } from './bake.ts'
+import { firmwareFiles } from './firmware-files.ts'
 import { readHypervisorFacts } from './hypervisor-facts.ts'
 import { alreadyInUse, endQemu, type LaunchOptions, launchQemu, requirePlace } from './launch-qemu.ts'
 import { writeMachineRecord } from './process-identity.ts'
@@ -64,6 +65,7 @@ export function createQemuHypervisor(options: QemuHypervisorOptions): Hypervisor
       return machine
     },
     shapeOf: digestShape,
+    initialVariables: (guest) => firmwareFiles(guest).variables,
     prepare: async (shape, image, { warmUpMs = 0, warmUpRequest } = {}) => {
       const { vmId, name, runDirectory } = shape
       const { result, tookMs } = await inDirectory(runDirectory, () =>
@@ -77,9 +79,9 @@ export function createQemuHypervisor(options: QemuHypervisorOptions): Hypervisor
       const { tookMs } = await inDirectory(runDirectory, () => bakeImage(shape, { streamPath, into }, how))
       logger?.info('qemu.image-baked', { vmId, name, tookMs })
     },
-    receive: async (definition, plugged) => {
+    receive: async (definition, disks) => {
       const { name, life, runDirectory } = definition
-      const { result, tookMs } = await inDirectory(runDirectory, () => receiveMachine(definition, plugged, how))
+      const { result, tookMs } = await inDirectory(runDirectory, () => receiveMachine(definition, disks, how))
       logger?.info('qemu.receives', { ...life, name, pid: result.machine.pid, startMs: tookMs })
       return result
     },

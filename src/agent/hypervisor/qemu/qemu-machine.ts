@@ -6,12 +6,14 @@ import type { MachineLife } from '../../../model/machine-order.ts'
 import type { MachineEvent, MachineExit, MachineState, RunningMachine } from '../hypervisor.ts'
 import { attachedNodes } from './block-nodes.ts'
 import { captureMachine } from './capture.ts'
+import { changeDisc } from './change-disc.ts'
 import { cardId } from './command-line.ts'
 import { openConsoleStream } from './console-stream.ts'
 import { runInGuest } from './guest-agent.ts'
 import { attachDisk, detachDisk, listPlugged } from './hot-plug.ts'
 import { mergeLayers } from './merge-layers.ts'
 import { continueAfterMigration } from './migration.ts'
+import { endMirrorOf, mirrorDisk } from './mirror-disk.ts'
 import { boundLog, lastLogLines, type ProcessEnding, settlesWithin } from './qemu-process.ts'
 import type { QmpEvent } from './qmp-client.ts'
 import type { QmpSession } from './qmp-session.ts'
@@ -62,10 +64,13 @@ export function createQemuMachine(parts: MachineParts): RunningMachine {
     diskPaths: async () => new Map([...(await attachedNodes(session))].map(([volumeId, { path }]) => [volumeId, path])),
     attachDisk: (disk) => attachDisk(session, disk, fileLocking),
     detachDisk: (volumeId) => detachDisk(session, volumeId),
+    changeDisc: (drive, path, isForced) => changeDisc(session, { drive, path, isForced }),
     setLink: async (isUp) => {
       await session.execute('set_link', { name: cardId, up: isUp }, commandTimeoutMs)
     },
     mergeLayers: (volumeId, layers) => mergeLayers(session, volumeId, layers),
+    mirrorDisk: (request) => mirrorDisk(session, { runDirectory, fileLocking }, request),
+    endMirror: (request) => endMirrorOf(session, request),
     askResident: (request, timeoutMs) => resident.ask(request, timeoutMs),
     runInGuest: (command, timeoutMs) => runInGuest(files.guestAgent, command, timeoutMs),
     openConsole: async () => {

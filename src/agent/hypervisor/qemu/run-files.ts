@@ -8,6 +8,10 @@ export type RunFiles = {
   readonly consoleLog: string
   readonly guestAgent: string
   readonly resident: string
+  /** Where the display is seen, if it has one. */
+  readonly vnc: string
+  /** In a folder of the machine's user, who makes it. */
+  readonly tpm: string
   /** What QEMU itself says. */
   readonly log: string
   readonly pid: string
@@ -24,6 +28,8 @@ export function runFiles(runDirectory: string): RunFiles {
     consoleLog: join(runDirectory, 'console.log'),
     guestAgent: join(runDirectory, 'agent'),
     resident: join(runDirectory, 'resident'),
+    vnc: join(runDirectory, 'vnc'),
+    tpm: join(runDirectory, 'tpm', 'socket'),
     log: join(runDirectory, 'qemu.log'),
     pid: join(runDirectory, 'pid'),
     record: join(runDirectory, 'machine.json'),

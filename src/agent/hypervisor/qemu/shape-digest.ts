@@ -1,13 +1,14 @@
 /** What an image and a machine must have in common for the one to be resumed as the other: the devices that the guest sees. */
 import { createHash } from 'node:crypto'
 import type { MachineShape } from '../hypervisor.ts'
+import type { MachinePlatform } from '../machine-platform.ts'
 import { buildCommandLine } from './command-line.ts'
 
 /** The options that say what the guest sees. The others say how it is carried out, which an image does not depend on. */
 const seenByGuest = new Set(['-machine', '-cpu', '-smp', '-m', '-device'])
 
 export function digestShape(
-  shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks' | 'mtu' | 'moreCards'>,
+  shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks' | 'mtu' | 'moreCards' | 'platform'>,
 ): string {
   const nameless: MachineShape = {
     ...shape,
@@ -17,7 +18,7 @@ export function digestShape(
     macAddress: '',
     tapName: '',
     moreCards: (shape.moreCards ?? []).map(({ number, mtu }) => ({ number, mtu, macAddress: '', tapName: '' })),
-    kernel: { vmlinux: '', initrd: '', commandLine: '' },
+    platform: shape.platform === undefined ? undefined : namelessPlatform(shape.platform),
     generationId: '',
     userId: 0,
     runDirectory: '',
@@ -32,4 +33,15 @@ export function digestShape(
     .update(JSON.stringify([shape.hardware.accelerator, ...seen]))
     .digest('hex')
     .slice(0, 32)
+}
+
+function namelessPlatform({ guest, variablesPath, tpmDirectory, discs, seedPath }: MachinePlatform): MachinePlatform {
+  const nameless = (path: string | undefined) => (path === undefined ? undefined : '')
+  return {
+    guest,
+    variablesPath: nameless(variablesPath),
+    tpmDirectory: nameless(tpmDirectory),
+    discs: discs.map((path) => (path === null ? null : '')),
+    seedPath: nameless(seedPath),
+  }
 }

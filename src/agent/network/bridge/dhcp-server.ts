@@ -9,6 +9,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { killCgroupAndWait, makeCgroup, processesIn } from '../../../linux/cgroup.ts'
 import { runCommand } from '../../../linux/run-command.ts'
+import { metadataAddress } from '../../../model/cloud-init.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { Logger } from '../../../model/logger.ts'
 import { type DhcpHosts, needsNewServer, parseDhcpHosts, renderDhcpHosts } from './dhcp-hosts.ts'
@@ -22,6 +23,8 @@ export type DhcpServerOptions = {
   readonly cgroupName?: string
   /** Answers names, too. `isForwarding`: also those of the world, as this host would. */
   readonly dns?: { readonly server: string; readonly domain: string; readonly isForwarding: boolean }
+  /** The way to what tells machines who they are. */
+  readonly metadataRouter?: string
   /** Advertised without a default route: IPv6 stays within the network. */
   readonly prefix6?: string
   /** Must exist; on a file system that a reboot empties, such as /run. */
@@ -159,6 +162,7 @@ function serverArguments(options: DhcpServerOptions): string[] {
     '--dhcp-authoritative',
     '--leasefile-ro',
     '--dhcp-lease-max=65535',
+    ...routeArguments(options),
     gateway === undefined ? '--dhcp-option=3' : `--dhcp-option=3,${gateway}`,
     options.dns === undefined ? '--dhcp-option=6' : `--dhcp-option=6,${options.dns.server}`,
     ...(mtu === undefined ? [] : [`--dhcp-option=26,${mtu}`]),
@@ -167,6 +171,13 @@ function serverArguments(options: DhcpServerOptions): string[] {
     `--log-facility=${join(runDirectory, 'dnsmasq.log')}`,
     '--pid-file=',
   ]
+}
+
+/** A client that takes these routes (RFC 3442) takes no other one: the default route has to be among them. */
+function routeArguments({ metadataRouter, gateway }: DhcpServerOptions): string[] {
+  if (metadataRouter === undefined) return []
+  const toWorld = gateway === undefined ? '' : `,0.0.0.0/0,${gateway}`
+  return [`--dhcp-option=121,${metadataAddress}/32,${metadataRouter}${toWorld}`]
 }
 
 function nameArguments({ dns, runDirectory }: DhcpServerOptions): string[] {

@@ -13,10 +13,13 @@ import type { HostNetwork } from '../../../model/agent-protocol/host-network.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { NetworkId } from '../../../model/ids.ts'
 import type { Logger } from '../../../model/logger.ts'
+import type { Metadata, NetworkSettings } from '../network.ts'
 import { createDhcpServer, type DhcpServer } from './dhcp-server.ts'
+import { serveMetadata } from './metadata-server.ts'
 import { ensureRouter, hasRouter, removeRouter, routeTo } from './router-namespace.ts'
+import { ensureHostRules } from './router-way.ts'
 import type { Segment } from './segment.ts'
-import { routerInterface, segmentNames } from './segment-names.ts'
+import { askingAddress, routerInterface, segmentNames } from './segment-names.ts'
 import {
   forwardingCommands,
   forwardingSchema,
@@ -31,6 +34,8 @@ export type VirtualSegmentsOptions = {
   readonly cgroupDirectory: string
   readonly leaseSeconds: number
   readonly logger: Logger
+  /** Answers machines that ask who they are; without it nobody does. */
+  readonly metadata?: Metadata
   /** How often everything is looked through; 10 s. */
   readonly repairMs?: number
   /** How long a network is waited for: the leader's plan comes with the next heartbeat; 5 s. */
@@ -42,6 +47,8 @@ export type VirtualSegments = AsyncDisposable & {
   configure(networks: readonly HostNetwork[]): Promise<void>
   /** Waits for a network that isn't here yet; throws `network-failed` with what keeps it from being made. */
   segment(networkId: NetworkId): Promise<Segment>
+  /** See the port. */
+  settings(networkId: NetworkId): NetworkSettings
   /** Those that are here now. */
   present(): readonly NetworkId[]
 }
@@ -49,6 +56,7 @@ export type VirtualSegments = AsyncDisposable & {
 type Member = {
   network: HostNetwork
   readonly dhcp: DhcpServer
+  metadata: AsyncDisposable | undefined
   state: 'ready' | 'pending' | { readonly fault: string }
 }
 
@@ -101,11 +109,24 @@ export function createVirtualSegments(options: VirtualSegmentsOptions): VirtualS
         await delay(20)
       }
     },
+    settings(networkId) {
+      const network = memberOf(networkId)?.network
+      if (network === undefined) throw new DialtoneError(errorCode, `this host doesn't have the network ${networkId}`)
+      const { number, uplink, subnet, gateway } = network
+      return {
+        prefixLength: prefixLengthOf(subnet),
+        gateway: uplink === 'none' ? '' : gateway,
+        askFrom: askingAddress(number),
+      }
+    },
     present: () => [...members.values()].map(({ network }) => network.networkId),
     async [Symbol.asyncDispose]() {
       clearInterval(repair)
       await lastTurn
-      for (const { dhcp } of members.values()) await dhcp[Symbol.asyncDispose]()
+      for (const { dhcp, metadata } of members.values()) {
+        await dhcp[Symbol.asyncDispose]()
+        await metadata?.[Symbol.asyncDispose]()
+      }
     },
   }
 }
@@ -130,11 +151,14 @@ function enter(network: HostNetwork, members: Map<number, Member>, options: Virt
     return
   }
   void before?.dhcp[Symbol.asyncDispose]()
-  members.set(network.number, { network, dhcp: createDhcpServer(dhcpOptions(network, options)), state: 'pending' })
+  const dhcp = createDhcpServer(dhcpOptions(network, options))
+  members.set(network.number, { network, dhcp, metadata: before?.metadata, state: 'pending' })
 }
 
-async function leave(number: number, { dhcp }: Member, members: Map<number, Member>): Promise<void> {
+async function leave(number: number, { dhcp, metadata }: Member, members: Map<number, Member>): Promise<void> {
   await dhcp[Symbol.asyncDispose]()
+  // It would keep the namespace.
+  await metadata?.[Symbol.asyncDispose]()
   members.delete(number)
 }
 
@@ -145,8 +169,12 @@ async function makeAll(
   isThorough: boolean,
 ): Promise<void> {
   const links = await listLinks()
+  // Before the first way to this host is there; what is wrong with them keeps every network from being made.
+  const hostRules = members.size > 0 ? ensureHostRules() : Promise.resolve()
+  hostRules.catch(() => undefined)
   for (const member of members.values()) {
     try {
+      await hostRules
       await makeOne(member, links, { ...options, isThorough })
       member.state = 'ready'
     } catch (error) {
@@ -159,10 +187,11 @@ async function makeAll(
 }
 
 async function makeOne(
-  { network, dhcp }: Member,
+  member: Member,
   links: Links,
   options: VirtualSegmentsOptions & { readonly isThorough: boolean },
 ): Promise<void> {
+  const { network, dhcp } = member
   const { number } = network
   const { bridge, trunk } = segmentNames(number)
   const commands = linkCommands(network, links)
@@ -190,6 +219,22 @@ async function makeOne(
   await dhcp.setNames(renderNames(network))
   await dhcp.update((hosts) => hosts)
   if (!isMade) await writeFile(made, identityOf(network))
+  await answerMetadata(member, options, isNew)
+}
+
+/** One for each namespace: that of a namespace that is gone hears nobody any more. */
+async function answerMetadata(member: Member, options: VirtualSegmentsOptions, isNew: boolean): Promise<void> {
+  const { metadata } = options
+  const { networkId, number } = member.network
+  if (isNew) await member.metadata?.[Symbol.asyncDispose]()
+  if (isNew) member.metadata = undefined
+  if (metadata === undefined || member.metadata !== undefined) return
+  try {
+    member.metadata = await serveMetadata(handleOf(number, options), (question) => metadata({ ...question, networkId }))
+  } catch (error) {
+    // The machines are connected all the same; it is tried again when everything is looked through.
+    options.logger.error('metadata.not-answered', { network: member.network.name, error })
+  }
 }
 
 /** What makes it another network when it changes; not who is where. */
@@ -227,13 +272,18 @@ function dhcpOptions(network: HostNetwork, options: VirtualSegmentsOptions) {
   return {
     ...placeOf(number, options),
     subnet,
-    prefixLength: Number(subnet.split('/')[1]),
+    prefixLength: prefixLengthOf(subnet),
     mtu,
+    metadataRouter: gateway,
     dns: { server: gateway, domain, isForwarding: uplink !== 'none' },
     // Who can get nowhere through the router needs no route there, which would hide that of another card.
     ...(uplink === 'none' ? {} : { gateway }),
     ...(prefix6 === null ? {} : { prefix6 }),
   }
+}
+
+function prefixLengthOf(subnet: string): number {
+  return Number(subnet.split('/')[1])
 }
 
 function placeOf(number: number, options: VirtualSegmentsOptions) {

@@ -12,11 +12,12 @@ import type { Storage, StorageUsage, VolumeRequest } from '../storage.ts'
 import { createCallGate } from './call-gate.ts'
 import { claimFolder, readHighestClaim } from './claims.ts'
 import { isErrno, syncPath } from './durable-files.ts'
+import { createGuestStateCalls } from './guest-state.ts'
 import { ensureImageCopy, refuseWithoutSpace } from './image-copies.ts'
 import { createImageCalls } from './image-store.ts'
 import { createLayerCalls } from './layers.ts'
 import { isThere } from './needed-layers.ts'
-import { processesWithOpenFile } from './open-files.ts'
+import { processesWithVolumeOpen } from './open-files.ts'
 import { createBaseCalls } from './publish-base.ts'
 import { readSlotBlock, writeSlotBlock } from './slots.ts'
 import { prepareDirectoryStorage, readMarker } from './storage-marker.ts'
@@ -77,6 +78,7 @@ export function createDirectoryStorage(options: DirectoryStorageOptions): Storag
     ...createLayerCalls(place, call),
     ...createImageCalls(place, call),
     ...createBaseCalls(place, call),
+    ...createGuestStateCalls(place, call),
     listVolumes: () => call('listVolumes', () => listVolumes(place.volumesFolder)),
     claimVolume: (volumeId, ownership) =>
       call('claimVolume', async () => {
@@ -159,7 +161,7 @@ async function refuseSmaller(sizeMiB: number, imagePath: string): Promise<void> 
 
 async function deleteVolume(volumeId: VolumeId, folder: string, place: StoragePlace): Promise<void> {
   if (!(await isThere(folder))) return
-  const users = await processesWithOpenFile(`/volumes/${volumeId}/`)
+  const users = await processesWithVolumeOpen(folder, volumeId)
   if (users.length > 0) {
     throw new DialtoneError('in-use', `Volume ${volumeId} is open in process ${users.join(', ')} of this host`)
   }

@@ -2,11 +2,11 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { type Qcow2Header, readQcow2Header } from '../../../linux/qcow2-header.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { LayerId } from '../../../model/ids.ts'
 import { layerOfFileName } from './current-layer.ts'
 import { isErrno } from './durable-files.ts'
-import { type Qcow2Header, readQcow2Header } from './qcow2-header.ts'
 
 /** So many files may lie under a disk. */
 export const maximumLayers = 16

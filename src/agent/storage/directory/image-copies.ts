@@ -1,12 +1,12 @@
 /** The storage's own, immutable copies of template root disks, `images/VERSION.qcow2`: what its volumes are overlays of. */
 import { chmod, lstat, mkdir, open, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
+import { readQcow2Header } from '../../../linux/qcow2-header.ts'
 import { runCommand } from '../../../linux/run-command.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import { templateVersionSchema } from '../../../model/template-manifest.ts'
 import type { VolumeRequest } from '../storage.ts'
 import { isErrno, linkUnlessThere, syncPath } from './durable-files.ts'
-import { readQcow2Header } from './qcow2-header.ts'
 import { nameOfWork, type Worker } from './work-in-progress.ts'
 
 export type ImageCopyOptions = {

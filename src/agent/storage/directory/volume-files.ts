@@ -1,6 +1,7 @@
 /** The disk of a volume, `volumes/ID/disk.qcow2` or `disk.raw`: made under another name and renamed, checked before it is opened. */
 import { chmod, type FileHandle, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { type Qcow2Header, readQcow2Header } from '../../../linux/qcow2-header.ts'
 import { runCommand } from '../../../linux/run-command.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { DiskFormat } from '../../../model/machine-order.ts'
@@ -9,7 +10,6 @@ import { layerFileName, readCurrentLayer } from './current-layer.ts'
 import { giveTo, readChain, withDisk } from './disk-chain.ts'
 import { isErrno, syncPath } from './durable-files.ts'
 import { imageThatNeeds, namesIn } from './needed-layers.ts'
-import { type Qcow2Header, readQcow2Header } from './qcow2-header.ts'
 
 /**
  * Makes the volume's disk in `workFolder`, which appears as `folder` when it is whole and durable. `imageFileName` is the storage's

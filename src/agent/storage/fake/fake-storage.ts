@@ -136,6 +136,15 @@ function createHostView(hostName: string, world: FakeWorld, options: FakeStorage
       }),
     openVolume: (volumeId, format) => way.call(() => ({ path: openVolume(world, volumeId, format) })),
     ...createRecoveryCalls(world, way, refuseOpen),
+    openGuestState: (volumeId, { variables, hasTpm }) =>
+      way.call(() => {
+        volumeOf(world, volumeId)
+        const folder = `/fake-storage/volumes/${volumeId}`
+        return {
+          variablesPath: variables === null ? null : `${folder}/firmware-variables.fd`,
+          tpmDirectory: hasTpm ? `${folder}/tpm` : null,
+        }
+      }),
     listVolumes: () => way.call(() => [...world.volumes.keys()]),
     claimVolume: (volumeId, ownership) => way.call(() => claim(volumeOf(world, volumeId).claims, ownership)),
     readClaim: (volumeId) => way.call(() => world.volumes.get(volumeId)?.claims.at(0)),

@@ -1,6 +1,6 @@
 /** Reads the header of a qcow2 file in process: a few hundred bytes tell what `qemu-img info` would need 30 ms for. */
 import type { FileHandle } from 'node:fs/promises'
-import { DialtoneError } from '../../../model/dialtone-error.ts'
+import { DialtoneError } from '../model/dialtone-error.ts'
 
 export type Qcow2Header = {
   readonly virtualBytes: number
