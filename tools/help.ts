@@ -9,7 +9,8 @@ const sentences: Readonly<Record<string, string>> = {
   dialtone: 'the command line: npm run dialtone -- vm list (or ./bin/dialtone vm list)',
   check: 'types, lint, format and architecture; nothing is run. Parts by name: npm run check -- types lint',
   'test:unit': 'all tests that need no machine; one file: node_modules/.bin/node --test FILE',
-  scenario: 'the scenarios of scenarios/',
+  scenario:
+    'plays the scenarios of scenarios/, one with its timeline: npm run scenario -- 0101 [--accept]; --words, --table',
   e2e: 'tests with real machines, one after the other; needs root; long: npm run e2e -- faults --rounds 50, npm run e2e -- long/debian',
   model:
     'checks the formal model of docs/model in every state, and shows how each broken variant of the protocol fails',
