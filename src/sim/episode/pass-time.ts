@@ -7,9 +7,11 @@ import type { World } from '../world/world.ts'
 
 /** Gives how much of it was skipped. */
 export async function passTime(world: World, waitMs: number): Promise<number> {
-  const endsAtMs = world.nowMs() + Math.max(0, waitMs)
+  const beganAtMs = world.nowMs()
+  const endsAtMs = beganAtMs + Math.max(0, waitMs)
   while (world.nowMs() < endsAtMs) {
-    const restsInMs = world.lastChangeAtMs() + calmMs(world) - world.nowMs()
+    // What was done to it just now, such as a fault, has shown nothing of itself yet.
+    const restsInMs = Math.max(world.lastChangeAtMs(), beganAtMs) + calmMs(world) - world.nowMs()
     if (restsInMs <= 0) return endsAtMs - world.nowMs()
     await world.advance(Math.min(restsInMs, endsAtMs - world.nowMs()))
   }
