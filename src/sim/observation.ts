@@ -14,7 +14,11 @@ export type GuestProcess = {
 
 export type Observation =
   /** Its vCPUs begin to run, at its start or after they stood still. */
-  | ({ readonly kind: 'guest-runs'; readonly volumeIds: readonly VolumeId[] } & GuestProcess)
+  | ({
+      readonly kind: 'guest-runs'
+      readonly volumeIds: readonly VolumeId[]
+      readonly memoryMiB: number
+    } & GuestProcess)
   | ({ readonly kind: 'guest-stands' } & GuestProcess)
   | ({ readonly kind: 'process-ended' } & GuestProcess)
   /** What it had sent is on the disk now, perhaps long after it was sent. */
@@ -23,7 +27,7 @@ export type Observation =
   | ({ readonly kind: 'write-acknowledged'; readonly volumeId: VolumeId; readonly stamp: number } & GuestProcess)
   /** A guest that boots, or is resumed from an image, finds this newest stamp on its disk. */
   | ({ readonly kind: 'disk-read'; readonly volumeId: VolumeId; readonly stamp: number } & GuestProcess)
-  | { readonly kind: 'host-on'; readonly hostName: string }
+  | { readonly kind: 'host-on'; readonly hostName: string; readonly memoryMiB: number }
   | { readonly kind: 'host-off'; readonly hostName: string; readonly reason: string }
   /** What was stored lately is not any more: an older copy has taken its place. */
   | { readonly kind: 'state-went-back' }

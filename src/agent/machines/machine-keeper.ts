@@ -214,6 +214,8 @@ async function shutDown(keeping: Keeping): Promise<void> {
   if (running === undefined) {
     // The leader takes a stop as a proof: also what an earlier attempt could not reap has to be gone.
     await tidyAfterDeath(keeping)
+    // Prepared for a recovery that nobody wants any more.
+    await keeping.spare.drop()
     return become(keeping, 'stopped', 'stopped by order')
   }
   if (keeping.phase === 'paused') await running.resume()

@@ -37,6 +37,16 @@ describe('a warm machine whose process dies', () => {
     assert.deepEqual(await leftOvers(host), [])
   })
 
+  test('and that is stopped while it waits for a licence leaves no process that waits for it', async () => {
+    const host = await startReady({ ...warm, leased: true })
+    await host.pass(10_000)
+    await host.crash()
+    assert.equal(host.report()?.phase, 'restarting')
+    await host.room.keeper(webId)?.shutDown()
+    await host.pass(5_000)
+    assert.deepEqual([host.report()?.phase, host.spares().length], ['stopped', 0])
+  })
+
   test('and whose spare is missing gets one made on the spot', async () => {
     const host = await startReady()
     failWhen(host, ({ kind }) => kind === 'prepare')

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { vmIdOf, volumeIdOf } from '../../model/cluster-state.fixture.ts'
 import type { Checker, GuestProcess, Observation } from '../observation.ts'
+import { capacityNeverExceeded } from './capacity-never-exceeded.ts'
 import { checkers } from './checkers.ts'
 import { epochsOnlyGrow } from './epochs-only-grow.ts'
 import { fencedBeforeRestarted } from './fenced-before-restarted.ts'
@@ -20,7 +21,7 @@ const processOf = (hostName: string, epoch: number, incarnation = 0): GuestProce
 })
 const old = processOf('ada', 1)
 const young = processOf('bob', 2)
-const runs = (who: GuestProcess): Observation => ({ kind: 'guest-runs', ...who, volumeIds })
+const runs = (who: GuestProcess): Observation => ({ kind: 'guest-runs', ...who, volumeIds, memoryMiB: 600 })
 const stands = (who: GuestProcess): Observation => ({ kind: 'guest-stands', ...who })
 const ended = (who: GuestProcess): Observation => ({ kind: 'process-ended', ...who })
 const landed = (who: GuestProcess, stamp: number): Observation => ({ kind: 'write-landed', ...who, volumeId, stamp })
@@ -122,6 +123,21 @@ describe('epochs-only-grow', () => {
   })
 })
 
+describe('capacity-never-exceeded', () => {
+  const boots: Observation = { kind: 'host-on', hostName: 'ada', memoryMiB: 1_000 }
+  const other = { ...processOf('ada', 1), process: 'ada#1/2', vmId: vmIdOf('mail') }
+
+  test('lets one machine follow another, also after a new boot', () => {
+    assert.equal(last(capacityNeverExceeded(), boots, runs(old), ended(old), runs(other)), undefined)
+    const off: Observation = { kind: 'host-off', hostName: 'ada', reason: '' }
+    assert.equal(last(capacityNeverExceeded(), boots, runs(old), off, boots, runs(other)), undefined)
+  })
+
+  test('finds machines on a host that together have more memory than it', () => {
+    assert.match(last(capacityNeverExceeded(), boots, runs(old), runs(other)) ?? '', /1200 MiB on ada, which has 1000/)
+  })
+})
+
 test('every checker has a planted violation above', () => {
-  assert.deepEqual(Object.keys(checkers).length, 4)
+  assert.deepEqual(Object.keys(checkers).length, 5)
 })

@@ -1,5 +1,6 @@
-/** The checkers that look at everything that happens, by name. Those that look at a state at rest are in `settled-checkers.ts`. */
+/** The checkers that look at everything that happens, by name. What has to be so at rest is in `../episode/judge-rest.ts`. */
 import type { Checker } from '../observation.ts'
+import { capacityNeverExceeded } from './capacity-never-exceeded.ts'
 import { epochsOnlyGrow } from './epochs-only-grow.ts'
 import { fencedBeforeRestarted } from './fenced-before-restarted.ts'
 import { noAcknowledgedWriteLost } from './no-acknowledged-write-lost.ts'
@@ -10,4 +11,5 @@ export const checkers = {
   'fenced-before-restarted': fencedBeforeRestarted,
   'no-acknowledged-write-lost': noAcknowledgedWriteLost,
   'epochs-only-grow': epochsOnlyGrow,
+  'capacity-never-exceeded': capacityNeverExceeded,
 } as const satisfies Record<string, () => Checker>

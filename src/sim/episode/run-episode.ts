@@ -29,7 +29,7 @@ export type EpisodeResult = {
 /** For every host to come up, and every first machine to run. */
 const upWithinMs = 60_000
 /** Faults are over: so long until all that should be so is so. */
-const atRestWithinMs = 120_000
+const atRestWithinMs = 180_000
 
 export async function runEpisode(plan: EpisodePlan): Promise<EpisodeResult> {
   const world = await createWorld(plan.world)

@@ -76,7 +76,7 @@ export function makeGuest(machine: FakeMachine, { hostName, boot }: GuestSurroun
 export function letGuestRun(guest: Guest, around: GuestSurroundings): void {
   if (guest.isRunning || guest.isStopped || guest.isCut || guest.machine.state !== 'running') return
   guest.isRunning = true
-  around.observe({ kind: 'guest-runs', ...guest.identity, volumeIds: volumesOf(guest) })
+  observeRun(guest, volumesOf(guest), around)
   writeAgain(guest, around)
 }
 
@@ -139,7 +139,7 @@ function write(guest: Guest, around: GuestSurroundings): void {
   if (!guest.read.has(volumeId)) {
     guest.read.add(volumeId)
     // A data volume that came while it ran is its own from here on.
-    around.observe({ kind: 'guest-runs', ...identity, volumeIds: [volumeId] })
+    observeRun(guest, [volumeId], around)
     const found = around.disks.newest(storage.contents.chainUnder(volumeId, path))
     if (!around.mayLose(volumeId)) around.observe({ kind: 'disk-read', ...identity, volumeId, stamp: found })
   }
@@ -151,8 +151,10 @@ function write(guest: Guest, around: GuestSurroundings): void {
     landed() {
       around.disks.land(path, stamp)
       around.observe({ kind: 'write-landed', ...identity, volumeId, stamp })
-      if (guest.isRunning && !guest.isCut) around.observe({ kind: 'write-acknowledged', ...identity, volumeId, stamp })
       guest.landNow.delete(landNow)
+    },
+    answered() {
+      if (guest.isRunning && !guest.isCut) around.observe({ kind: 'write-acknowledged', ...identity, volumeId, stamp })
       settle(guest, around)
     },
     failed() {
@@ -183,6 +185,14 @@ function noteHold(guest: Guest, { storageOf }: GuestSurroundings): void {
     const storage = storageOf(volumeId)
     return storage?.stuckWrites === 'hold-their-process' && storage.holds(identity.process)
   })
+}
+
+function observeRun(
+  { identity, machine }: Guest,
+  volumeIds: readonly VolumeId[],
+  { observe }: Pick<GuestSurroundings, 'observe'>,
+): void {
+  observe({ kind: 'guest-runs', ...identity, volumeIds, memoryMiB: machine.definition.memoryMiB })
 }
 
 /** Those that it has now: a data volume may come while it runs. */

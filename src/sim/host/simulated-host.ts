@@ -47,7 +47,7 @@ export function createSimulatedHost(options: HostOptions): SimulatedHost {
     boots += 1
     boot = bootHost(boots, body)
     log.info('host.booted', { boot: boots })
-    observe({ kind: 'host-on', hostName: spec.name })
+    observe({ kind: 'host-on', hostName: spec.name, memoryMiB: options.memoryMiB })
   }
 
   const host: SimulatedHost = {

@@ -32,7 +32,10 @@ export type GuestWrite = {
   readonly hostName: string
   /** Names its process. */
   readonly process: string
+  /** It is on the disk. */
   landed(): void
+  /** Its process hears that it is. */
+  answered(): void
   /** The storage said no. */
   failed(): void
 }
@@ -43,7 +46,7 @@ export type SimulatedStorage = {
   readonly contents: FakeStorageWorld
   /** As the agent that lives this life sees it from its host. */
   viewFrom(hostName: string, life: ProcessLife): Storage
-  /** The answer has it land at once, if it is on its way and does not hang. */
+  /** The answer has it land at once, if it is on its way and does not hang. A slow storage is slow to answer: what got there has landed. */
   write(write: GuestWrite): () => void
   /** Whether writes of this process wait for the way to be open. */
   holds(process: string): boolean
@@ -65,12 +68,15 @@ export type SimulatedStorageOptions = {
   readonly drainMs: number
 }
 
-type Stuck = {
+type Request = {
   readonly hostName: string
   readonly process: string | undefined
   readonly isWrite: boolean
-  go(): void
+  /** It gets there; the answer takes so much longer than usual. */
+  go(slowMs: number): void
   fail(): void
+  /** While it is on its way. */
+  callOff?: () => void
 }
 
 /** Every file of every memory image. */
@@ -86,7 +92,7 @@ export function createSimulatedStorage(options: SimulatedStorageOptions): Simula
   const { spec, time, random, stuckWrites, drainMs } = options
   const ways = new Map<string, StorageWay>()
   let wayOfAll = open
-  let stuck: readonly Stuck[] = []
+  let stuck: readonly Request[] = []
   const contents = createFakeStorageWorld({
     shared: spec.shared,
     sleep: (delayMs) => new Promise((resolve) => void time.after(delayMs, resolve)),
@@ -96,20 +102,22 @@ export function createSimulatedStorage(options: SimulatedStorageOptions): Simula
   const draw = ([least, most]: readonly [number, number]) => random.between(least, most)
   const wayFrom = (hostName: string) => (wayOfAll.kind === 'open' ? (ways.get(hostName) ?? open) : wayOfAll)
 
-  /** The answer calls it off, if it can be: what hangs goes when the way is open. */
-  const travel = (request: Stuck): (() => void) | undefined => {
+  const travel = (request: Request): void => {
     const way = wayFrom(request.hostName)
     if (way.kind === 'hangs') {
       stuck = [...stuck, request]
-      return undefined
+      return
     }
-    if (way.kind === 'refuses' || (way.kind === 'full' && request.isWrite))
-      return time.after(draw(callTakesMs), request.fail)
+    const isRefused = way.kind === 'refuses' || (way.kind === 'full' && request.isWrite)
     const isLate = request.process !== undefined && random.chance(lateShare)
     const takesMs = isLate
       ? random.between(drainMs / 4, drainMs * 0.9)
       : draw(request.process === undefined ? callTakesMs : writeTakesMs)
-    return time.after(takesMs + (way.kind === 'slow' ? way.delayMs : 0), request.go)
+    const arrive = isRefused ? request.fail : () => request.go(way.kind === 'slow' ? way.delayMs : 0)
+    request.callOff = time.after(takesMs, () => {
+      delete request.callOff
+      arrive()
+    })
   }
   const freeWhatMoves = () => {
     const before = stuck
@@ -122,12 +130,19 @@ export function createSimulatedStorage(options: SimulatedStorageOptions): Simula
     stuckWrites,
     contents,
     viewFrom: (hostName, life) => viewFrom(options, { contents, travel }, { hostName, life }),
-    write({ hostName, process, landed, failed }) {
-      const callOff = travel({ hostName, process, isWrite: true, go: landed, fail: failed })
-      return () => {
-        if (callOff === undefined) return
-        callOff()
+    write({ hostName, process, landed, answered, failed }) {
+      const go = (slowMs: number) => {
         landed()
+        if (slowMs === 0) answered()
+        else time.after(slowMs, answered)
+      }
+      const request: Request = { hostName, process, isWrite: true, go, fail: failed }
+      travel(request)
+      return () => {
+        if (request.callOff === undefined) return
+        request.callOff()
+        delete request.callOff
+        go(0)
       }
     },
     holds: (process) => stuck.some((request) => request.process === process),
@@ -148,7 +163,7 @@ export function createSimulatedStorage(options: SimulatedStorageOptions): Simula
 /** Each call goes there, takes effect, and its answer comes back into the agent that asked. */
 function viewFrom(
   { spec, time, random, disks }: SimulatedStorageOptions,
-  { contents, travel }: { readonly contents: FakeStorageWorld; travel(request: Stuck): unknown },
+  { contents, travel }: { readonly contents: FakeStorageWorld; travel(request: Request): void },
   { hostName, life }: { readonly hostName: string; readonly life: ProcessLife },
 ): Storage {
   const [least, most] = callTakesMs
@@ -161,11 +176,12 @@ function viewFrom(
       isWrite: writesMuch(name),
       fail: () =>
         back(() => reject(new DialtoneError('storage-failed', `${spec.name} refuses ${name} of ${hostName}`))),
-      go: () => {
+      go(slowMs) {
+        const backLater = (settle: () => void) => void time.after(slowMs, () => back(settle))
         if (name === 'layerMerged') carryUp(contents, disks, given)
         void effect().then(
-          (value) => back(() => resolve(value)),
-          (error: unknown) => back(() => reject(error instanceof Error ? error : new Error(String(error)))),
+          (value) => backLater(() => resolve(value)),
+          (error: unknown) => backLater(() => reject(error instanceof Error ? error : new Error(String(error)))),
         )
       },
     })
