@@ -1,0 +1,15 @@
+/** Every seeded bug, layer by layer. */
+import { agentMutants } from './catalogue/agent.ts'
+import { controlMutants } from './catalogue/control.ts'
+import { engineMutants } from './catalogue/engine.ts'
+import { modelMutants } from './catalogue/model.ts'
+import { watchdogMutants } from './catalogue/watchdog.ts'
+import type { Mutant } from './mutant.ts'
+
+export const catalogue: readonly Mutant[] = [
+  ...modelMutants,
+  ...controlMutants,
+  ...engineMutants,
+  ...agentMutants,
+  ...watchdogMutants,
+]
