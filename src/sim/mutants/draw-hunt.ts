@@ -3,7 +3,8 @@
  * protocol counts, where margins matter; many requests among faults of what carries them out. Pure: same number, same episode.
  */
 
-import { drawFault } from '../episode/draw-fault.ts'
+import { defaultTimings } from '../../model/timings.ts'
+import { drawFault, type Targets } from '../episode/draw-fault.ts'
 import { drawRequest } from '../episode/draw-request.ts'
 import type { EpisodePlan, Step } from '../episode/episode-plan.ts'
 import { makeEpisode, makeQuietEpisode } from '../episode/make-episode.ts'
@@ -11,9 +12,16 @@ import { type Fault, type FaultKind, type FaultWish, faultSchema } from '../faul
 import { createSeededRandom, type SeededRandom } from '../seeded-random.ts'
 import type { WorkloadItem } from '../world/world.ts'
 
-/** `isCalm`: nothing fails on any host, so nothing is to be restarted or fenced. */
-export function drawHunt(number: number, isCalm: boolean): EpisodePlan {
-  const make = isCalm ? calm[number % calm.length] : faulty[number % faulty.length]
+/**
+ * `calm`: nothing fails on any host, so nothing is to be restarted or fenced. `single`: one host is lost for long, and nothing else happens,
+ * so what ran there is to run elsewhere long before it is back.
+ */
+export const huntKinds = ['faulty', 'calm', 'single'] as const
+export type HuntKind = (typeof huntKinds)[number]
+
+export function drawHunt(number: number, kind: HuntKind): EpisodePlan {
+  const makers = { faulty, calm, single: [makeSingleLoss] }[kind]
+  const make = makers[number % makers.length]
   let plan = makeQuietEpisode(number)
   // What large clusters add is time.
   for (let attempt = 0; attempt < attempts; attempt += 1) {
@@ -28,6 +36,24 @@ const faulty: readonly Make[] = [(seed) => makeEpisode({ seed }), makeAimedEpiso
 type Make = (seed: number) => EpisodePlan
 const mostHosts = 4
 const attempts = 32
+
+function makeSingleLoss(seed: number): EpisodePlan {
+  const random = createSeededRandom(seed, 'single')
+  const plan = forAim(makeEpisode({ seed, among: [] }), random)
+  const hosts = plan.world.hosts.map((host) => ({ ...host, armed: true }))
+  const { name: host } = random.pick(hosts)
+  const forMs = singleLossMs
+  const loss = random.pick<FaultWish>([
+    { kind: 'power-off', host, forMs },
+    { kind: 'host-is-cut-off', host, withStorage: random.chance(0.5), forMs },
+    { kind: 'host-stands-still', host, forMs },
+  ])
+  const steps: readonly Step[] = [{ atMs: random.whole(4_000, 6_000), do: 'fault', fault: parse(loss) }]
+  return withSteps({ ...plan, world: { ...plan.world, hosts } }, steps)
+}
+
+/** How long the one host is lost. */
+const singleLossMs = 30_000
 
 /** The controller or the network is gone, for longer than any lease: machines on storages that answer go on. */
 function makeLeaderlessEpisode(seed: number): EpisodePlan {
@@ -70,7 +96,18 @@ function makeAimedEpisode(seed: number): EpisodePlan {
     const atMs = Math.max(0, beganAtMs + random.pick(momentsMs) + random.whole(-300, 300))
     return { atMs, do: 'fault', fault: aimAt(random, { victim, plan, names }) }
   })
-  return withSteps(plan, [...plan.steps, { atMs: beganAtMs, do: 'fault', fault: parse(cut) }, ...others])
+  const steps: readonly Step[] = [...plan.steps, { atMs: beganAtMs, do: 'fault', fault: parse(cut) }, ...others]
+  return withSteps(plan, random.chance(0.2) ? [...steps, ...silenceWithin(random, victim, beganAtMs)] : steps)
+}
+
+/** Agent and watchdog stand still one after the other, the second at the end of the lease: only the hardware is left. */
+function silenceWithin(random: SeededRandom, host: string, beganAtMs: number): readonly Step[] {
+  const forMs = random.whole(2_000, 5_000)
+  const lastPetAtMs = beganAtMs + defaultTimings.leaseMs - random.whole(0, 400)
+  return [
+    { atMs: beganAtMs + random.whole(0, 400), do: 'fault', fault: parse({ kind: 'agent-stands-still', host, forMs }) },
+    { atMs: lastPetAtMs, do: 'fault', fault: parse({ kind: 'watchdog-stands-still', host, forMs }) },
+  ]
 }
 
 /**
@@ -156,10 +193,20 @@ function makeBusyEpisode(seed: number): EpisodePlan {
   const faults = Array.from({ length: random.whole(1, 4) }, () => drawFault(random, targets, faultsOfWork))
     .filter((fault) => fault !== undefined)
     .map((fault): Step => ({ atMs: at(), do: 'fault', fault }))
-  const back: readonly Step[] = goesBack
-    ? [{ atMs: spanMs + 500, do: 'fault', fault: { kind: 'state-goes-back', byMs: random.whole(500, spanMs) } }]
-    : []
-  return withSteps(plan, [...requests, ...faults, ...back])
+  return withSteps(plan, [...requests, ...faults, ...(goesBack ? goBack(random, targets, spanMs) : [])])
+}
+
+/** Into the middle of a move, or to before a machine got its newest epoch. */
+function goBack(random: SeededRandom, targets: Targets, spanMs: number): readonly Step[] {
+  const atMs = spanMs + 1_000
+  const [host, vm] = [random.pick(targets.hosts), random.pick(targets.vms)]
+  const isMove = random.chance(0.5)
+  const sinceMs = isMove ? random.whole(200, 1_500) : random.whole(3_000, 6_000)
+  const byMs = isMove ? random.whole(100, 2_000) : random.whole(sinceMs, sinceMs + 4_000)
+  const before: Step = isMove
+    ? { atMs: atMs - sinceMs, do: 'request', item: { call: 'migrateVm', params: { vm }, body: {} } }
+    : { atMs: Math.max(0, atMs - sinceMs), do: 'fault', fault: { kind: 'host-resets', host } }
+  return [before, { atMs, do: 'fault', fault: { kind: 'state-goes-back', byMs } }]
 }
 
 function withSteps(plan: EpisodePlan, steps: readonly Step[]): EpisodePlan {

@@ -34,7 +34,7 @@ describe('a hunt', () => {
 
   test('of a bug that the catalogue does not have says so', async () => {
     await using thread = openThread('no-such-mutant')
-    const { violations } = await thread.judge({ number: 1, isCalm: false })
+    const { violations } = await thread.judge({ number: 1, kind: 'faulty' })
     assert.deepEqual(violations, [{ checker: 'nothing-breaks', message: 'there is no mutant no-such-mutant' }])
   })
 })

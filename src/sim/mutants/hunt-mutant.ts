@@ -1,5 +1,6 @@
 /** Runs episodes on one mutant until one of the checkers that are to notice it objects, in an episode in which nobody objects to the product. */
 import { Worker } from 'node:worker_threads'
+import type { HuntKind } from './draw-hunt.ts'
 import type { CheckerName, Mutant } from './mutant.ts'
 import type { Assigned, Judged } from './worker/main.ts'
 
@@ -28,7 +29,7 @@ export async function huntMutant(mutant: Mutant, { mostEpisodes, firstNumber, pl
   const alsoSeen = new Set<string>()
   for (let episodes = 1; episodes <= mostEpisodes; episodes += 1) {
     const number = firstNumber + episodes - 1
-    const assigned = { number, isCalm: isCalm(mutant.caughtBy, number) }
+    const assigned = { number, kind: kindFor(mutant.caughtBy, number) }
     const { violations } = await thread.judge(assigned)
     const wanted = violations.filter(({ checker }) => isExpected(mutant.caughtBy, checker))
     if (violations.length === 0) continue
@@ -53,10 +54,17 @@ function isExpected(caughtBy: readonly CheckerName[], checker: string): boolean 
   return caughtBy.some((name) => name === checker) || checker === 'nothing-breaks' || checker === 'episode-ends'
 }
 
-/** Calm episodes are for those that do something where nothing is to be done. */
-function isCalm(caughtBy: readonly CheckerName[], number: number): boolean {
-  if (!caughtBy.includes('no-false-failover')) return false
-  return caughtBy.length === 1 || number % 5 === 0
+/** Episodes of a kind are for those whose checker looks at that kind only: all of them, or every fifth beside the others. */
+function kindFor(caughtBy: readonly CheckerName[], number: number): HuntKind {
+  const special: readonly (readonly [CheckerName, HuntKind])[] = [
+    ['no-false-failover', 'calm'],
+    ['recovers-in-time', 'single'],
+  ]
+  for (const [index, [checker, kind]] of special.entries()) {
+    if (!caughtBy.includes(checker)) continue
+    if (caughtBy.length === 1 || number % 5 === index) return kind
+  }
+  return 'faulty'
 }
 
 export type Thread = AsyncDisposable & { judge(assigned: Assigned): Promise<Judged> }

@@ -39,6 +39,8 @@ export type CheckerName =
   | 'ledger-adds-up'
   /** A machine was restarted, or a host fenced, where nothing had failed. */
   | 'no-false-failover'
+  /** One host was lost, and what ran there was not elsewhere within seconds. */
+  | 'recovers-in-time'
 
 /** The source with the bug in it. Throws when a patch fits nowhere, or in more than one place. */
 export function mutate(source: string, patches: readonly Patch[]): string {

@@ -50,18 +50,13 @@ export const controlMutants: readonly Mutant[] = [
     caughtBy: safety,
   },
   {
-    id: 'lease-without-pills',
-    says: 'The end of the lease is a proof without any pill.',
+    id: 'pill-is-not-required',
+    says: 'The end of the lease is a proof also while a pill is still being written.',
     patches: [
       {
         file: fencing,
         find: "if (pill?.kind !== 'standing' || pill.stoodMs < pillProofAfterMs(timings)) return undefined\n    pills.push({ storageId, generation: progress.generation, stoodMs: pill.stoodMs })",
         put: "pills.push({ storageId, generation: progress.generation, stoodMs: pill?.kind === 'standing' ? pill.stoodMs : 0 })",
-      },
-      {
-        file: fencing,
-        find: "if (viaHostId !== undefined)\n      steps.push({ kind: 'write-pill'",
-        put: "if (viaHostId === question.hostId)\n      steps.push({ kind: 'write-pill'",
       },
     ],
     caughtBy: safety,
@@ -97,7 +92,10 @@ export const controlMutants: readonly Mutant[] = [
   {
     id: 'mass-silence-ignored',
     says: 'Hosts are fenced although most of them fell silent together.',
-    patches: [{ file: fencing, find: 'if (mass.isMass) {', put: 'if (mass.total < 0) {' }],
+    patches: [
+      { file: fencing, find: 'if (mass.isMass) {', put: 'if (mass.total < 0) {' },
+      { file: fencing, find: 'if (massAgoMs < cluster.cluster.timings.leaseMs)', put: 'if (massAgoMs < 0)' },
+    ],
     caughtBy: ['no-false-failover'],
   },
   {

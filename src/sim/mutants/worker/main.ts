@@ -2,10 +2,11 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { z } from 'zod'
 import { catalogue } from '../catalogue.ts'
+import type { HuntKind } from '../draw-hunt.ts'
 import { serveMutant } from '../serve-mutant.ts'
 
 /** By the number of an episode, which is its seed. */
-export type Assigned = { readonly number: number; readonly isCalm: boolean }
+export type Assigned = { readonly number: number; readonly kind: HuntKind }
 export type Judged = Assigned & {
   readonly violations: readonly { readonly checker: string; readonly message: string }[]
 }
@@ -26,10 +27,17 @@ parentPort?.on('message', (assigned: Assigned) => {
   void judge(assigned)
 })
 
-async function judge({ number, isCalm }: Assigned): Promise<void> {
-  const result = await runEpisode(drawHunt(number, isCalm))
-  const failovers = isCalm ? result.fenced + result.restarts : 0
+/** Two leases and a start: by then what a lost host ran is elsewhere. */
+const elsewhereWithinMs = 10_000
+
+async function judge({ number, kind }: Assigned): Promise<void> {
+  const result = await runEpisode(drawHunt(number, kind))
   const violations = result.violations.map(({ checker, message }) => ({ checker, message }))
-  if (failovers > 0) violations.push({ checker: 'no-false-failover', message: `${failovers} without a failure` })
-  parentPort?.postMessage({ number, isCalm, violations } satisfies Judged)
+  const failovers = result.fenced + result.restarts
+  if (kind === 'calm' && failovers > 0)
+    violations.push({ checker: 'no-false-failover', message: `${failovers} without a failure` })
+  const slowestMs = Math.max(0, ...result.recoveriesMs)
+  if (kind === 'single' && slowestMs > elsewhereWithinMs)
+    violations.push({ checker: 'recovers-in-time', message: `a machine was away for ${Math.round(slowestMs)} ms` })
+  parentPort?.postMessage({ number, kind, violations } satisfies Judged)
 }
