@@ -15,13 +15,15 @@ export type HeartbeatOrder = {
 export function createHeartbeatOrder(): HeartbeatOrder {
   const replaced = new Map<HostId, readonly SessionId[]>()
   return {
-    check({ spec }, heartbeat, newest) {
+    check({ spec, status }, heartbeat, newest) {
       const gone = replaced.get(spec.id) ?? []
       if (gone.includes(heartbeat.session))
         throw new DialtoneError('session-void', `a newer session of ${spec.name} has been heard of`)
-      if (newest === undefined) return
-      if (newest.session !== heartbeat.session)
-        replaced.set(spec.id, [...gone, newest.session].slice(-rememberedSessions))
+      // A new leader has heard nobody yet, but the store says who spoke to its predecessor: a last word of that one may still be on its way.
+      const before = newest?.session ?? status.session
+      if (before !== null && before !== heartbeat.session)
+        replaced.set(spec.id, [...gone, before].slice(-rememberedSessions))
+      else if (newest === undefined) return
       else if (heartbeat.sequence <= newest.sequence) {
         throw new DialtoneError(
           'session-void',

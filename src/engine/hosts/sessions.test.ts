@@ -125,3 +125,21 @@ describe('a start that waits for its word', () => {
     assert.deepEqual(answer.confirmedStarts, [])
   })
 })
+
+test('the last word of an agent that is gone, which comes late to a new leader, does not lock out the agent that lives', async () => {
+  await using cloud = await startCloud(two)
+  const seen = recordHeartbeats(cloud)
+  await cloud.clock.advance(1_000)
+  const host = cloud.agents.host('ada')
+  const late = seen.findLast(({ session }) => session === host.session)
+  assert.ok(late !== undefined)
+  cloud.crash()
+  cloud.agents.restartAgent('ada')
+  await cloud.startEngine()
+  await cloud.clock.until('the new session is known', () => cloud.host('ada').status.session === host.session)
+  await assert.rejects(cloud.engine().receiveHeartbeat(host.spec.id, { ...late, sequence: late.sequence + 1 }), {
+    code: 'session-void',
+  })
+  await cloud.clock.advance(5_000)
+  assert.deepEqual([cloud.host('ada').status.session, cloud.host('ada').status.state], [host.session, 'online'])
+})
