@@ -1,7 +1,8 @@
 /** Every seeded bug, layer by layer. */
 import { agentMutants } from './catalogue/agent.ts'
 import { controlMutants } from './catalogue/control.ts'
-import { engineMutants } from './catalogue/engine.ts'
+import { engineHostMutants } from './catalogue/engine-hosts.ts'
+import { engineVmMutants } from './catalogue/engine-vms.ts'
 import { modelMutants } from './catalogue/model.ts'
 import { watchdogMutants } from './catalogue/watchdog.ts'
 import type { Mutant } from './mutant.ts'
@@ -9,7 +10,8 @@ import type { Mutant } from './mutant.ts'
 export const catalogue: readonly Mutant[] = [
   ...modelMutants,
   ...controlMutants,
-  ...engineMutants,
+  ...engineHostMutants,
+  ...engineVmMutants,
   ...agentMutants,
   ...watchdogMutants,
 ]

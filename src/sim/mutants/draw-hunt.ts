@@ -31,7 +31,7 @@ export function drawHunt(number: number, kind: HuntKind): EpisodePlan {
   return plan
 }
 
-const calm: readonly Make[] = [makeQuietEpisode, makeLeaderlessEpisode]
+const calm: readonly Make[] = [makeQuietEpisode, makeLeaderlessEpisode, makeMovingEpisode]
 const faulty: readonly Make[] = [(seed) => makeEpisode({ seed }), makeAimedEpisode, makeBusyEpisode, makeAimedEpisode]
 type Make = (seed: number) => EpisodePlan
 const mostHosts = 4
@@ -69,7 +69,27 @@ function makeLeaderlessEpisode(seed: number): EpisodePlan {
     ])
   })
   const steps = faults.map((fault): Step => ({ atMs: random.whole(0, 20_000), do: 'fault', fault: parse(fault) }))
+  return withSteps(plan, random.chance(0.4) ? comeBackOneByOne(random, plan) : steps)
+}
+
+/** Every machine moves once, if it can; a restart would be seen. */
+function makeMovingEpisode(seed: number): EpisodePlan {
+  const random = createSeededRandom(seed, 'moving')
+  const plan = makeQuietEpisode(seed)
+  const steps = plan.machines.map(({ name: vm }): Step => {
+    return { atMs: random.whole(0, 15_000), do: 'request', item: { call: 'migrateVm', params: { vm }, body: {} } }
+  })
   return withSteps(plan, steps)
+}
+
+/** The whole network is lost at once, and is back for one host after the other. */
+function comeBackOneByOne(random: SeededRandom, { world }: EpisodePlan): readonly Step[] {
+  const atMs = random.whole(4_500, 8_000)
+  const leastMs = random.whole(2_500, 8_000)
+  return world.hosts.map(({ name: host }) => {
+    const forMs = leastMs + random.whole(0, 900)
+    return { atMs, do: 'fault', fault: parse({ kind: 'host-is-cut-off', host, withStorage: false, forMs }) }
+  })
 }
 
 /** When something of the protocol ends or begins, counted from the last sign of a host. */
@@ -97,13 +117,13 @@ function makeAimedEpisode(seed: number): EpisodePlan {
     return { atMs, do: 'fault', fault: aimAt(random, { victim, plan, names }) }
   })
   const steps: readonly Step[] = [...plan.steps, { atMs: beganAtMs, do: 'fault', fault: parse(cut) }, ...others]
-  return withSteps(plan, random.chance(0.2) ? [...steps, ...silenceWithin(random, victim, beganAtMs)] : steps)
+  return withSteps(plan, random.chance(0.3) ? [...steps, ...silenceWithin(random, victim, beganAtMs)] : steps)
 }
 
 /** Agent and watchdog stand still one after the other, the second at the end of the lease: only the hardware is left. */
 function silenceWithin(random: SeededRandom, host: string, beganAtMs: number): readonly Step[] {
   const forMs = random.whole(2_000, 5_000)
-  const lastPetAtMs = beganAtMs + defaultTimings.leaseMs - random.whole(0, 400)
+  const lastPetAtMs = beganAtMs + defaultTimings.leaseMs - random.whole(0, 300)
   return [
     { atMs: beganAtMs + random.whole(0, 400), do: 'fault', fault: parse({ kind: 'agent-stands-still', host, forMs }) },
     { atMs: lastPetAtMs, do: 'fault', fault: parse({ kind: 'watchdog-stands-still', host, forMs }) },
@@ -201,8 +221,9 @@ function goBack(random: SeededRandom, targets: Targets, spanMs: number): readonl
   const atMs = spanMs + 1_000
   const [host, vm] = [random.pick(targets.hosts), random.pick(targets.vms)]
   const isMove = random.chance(0.5)
-  const sinceMs = isMove ? random.whole(200, 1_500) : random.whole(3_000, 6_000)
-  const byMs = isMove ? random.whole(100, 2_000) : random.whole(sinceMs, sinceMs + 4_000)
+  // A move takes about half a second, and its agents go on with it also when nobody asks them.
+  const sinceMs = isMove ? random.whole(20, 600) : random.whole(3_000, 6_000)
+  const byMs = random.whole(sinceMs, sinceMs + (isMove ? 1_000 : 4_000))
   const before: Step = isMove
     ? { atMs: atMs - sinceMs, do: 'request', item: { call: 'migrateVm', params: { vm }, body: {} } }
     : { atMs: Math.max(0, atMs - sinceMs), do: 'fault', fault: { kind: 'host-resets', host } }

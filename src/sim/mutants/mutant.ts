@@ -37,6 +37,7 @@ export type CheckerName =
   | 'no-orphan-taps'
   | 'claims-are-unique'
   | 'ledger-adds-up'
+  | 'pills-are-cleared'
   /** A machine was restarted, or a host fenced, where nothing had failed. */
   | 'no-false-failover'
   /** One host was lost, and what ran there was not elsewhere within seconds. */

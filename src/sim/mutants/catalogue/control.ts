@@ -123,13 +123,13 @@ export const controlMutants: readonly Mutant[] = [
     caughtBy: ['no-false-failover'],
   },
   {
-    id: 'stop-of-another-epoch-is-proof',
-    says: 'That a machine had stopped in an earlier life is taken for a proof about the present one.',
+    id: 'stop-is-not-looked-at',
+    says: 'What a silent host’s machine last did is taken for a proof, whether it had stopped or not.',
     patches: [
       {
         file: decideVm,
-        find: 'placement === undefined || status.epoch !== placement.epoch || host === undefined)',
-        put: 'placement === undefined || host === undefined)',
+        find: "if (status?.state !== 'stopped' || placement === undefined || status.epoch",
+        put: 'if (status === undefined || placement === undefined || status.epoch',
       },
     ],
     caughtBy: safety,

@@ -81,6 +81,11 @@ export const modelMutants: readonly Mutant[] = [
         find: 'lastAcknowledgedAtMs: startedAtMs,\n      attentiveSilentMs: 0,',
         put: 'lastAcknowledgedAtMs: startedAtMs - 1_000_000,\n      attentiveSilentMs: 1_000_000,',
       },
+      {
+        file: 'src/control/decide-fencing.ts',
+        find: 'if (massAgoMs < cluster.cluster.timings.leaseMs)',
+        put: 'if (massAgoMs < 0)',
+      },
     ],
     caughtBy: [...safety, 'no-false-failover'],
   },
