@@ -138,8 +138,8 @@ export const engineHostMutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/engine/hosts/overtaken-heartbeats.ts',
-        find: 'else if (heartbeat.sequence <= newest.sequence) {',
-        put: 'else if (heartbeat.sequence < 0) {',
+        find: 'heartbeat.sequence <= newest.sequence) {',
+        put: 'heartbeat.sequence < 0) {',
       },
       {
         file: 'src/engine/hosts/overtaken-heartbeats.ts',
