@@ -31,7 +31,7 @@ export function createSimulatedHost(options: HostOptions): SimulatedHost {
   const disk = createHostDisk()
   const log = options.loggerOf('host')
   const hardware = createHardwareWatchdog(time, {
-    takesMs: () => random.between(0, slowestResetMs),
+    takesMs: () => random.between(slowestResetMs / 3, slowestResetMs),
     reset: () => host.reset('its hardware watchdog was not petted in time'),
   })
   let boots = 0

@@ -89,12 +89,6 @@ export const agentMutants: readonly Mutant[] = [
     caughtBy: [...safety, ...liveness],
   },
   {
-    id: 'epoch-is-not-told',
-    says: 'A host does not tell which epochs it has seen.',
-    patches: [{ file: agent, find: 'highestKnownEpoch: room.highestEpoch(),', put: 'highestKnownEpoch: 0,' }],
-    caughtBy: [...safety, ...liveness],
-  },
-  {
     id: 'frozen-without-standing-still',
     says: 'A machine without a licence is said to be frozen, and runs.',
     patches: [{ file: licence, find: '  await machine.pause()\n  become(', put: '  become(' }],
@@ -187,6 +181,8 @@ export const agentMutants: readonly Mutant[] = [
     says: 'A machine that was ordered runs without the leader’s word that it is still the owner’s.',
     patches: [{ file: launch, find: confirmation, put: 'if (request.machine.vmId === null) {' }],
     caughtBy: safety,
+    survives:
+      'A machine with a lease is stopped by its licence as well, and an order that comes late by the claim beside the disk; the confirmation is the third defence.',
   },
   {
     id: 'released-before-reaped',
@@ -296,6 +292,7 @@ export const agentMutants: readonly Mutant[] = [
     says: 'An order of an older term is obeyed.',
     patches: [{ file: room, find: 'if (authority.term < highestTerm) {', put: 'if (authority.term < 0) {' }],
     caughtBy: safety,
+    survives: 'An older order carries an older epoch or session too, and is refused for that.',
   },
   {
     id: 'older-orders-are-obeyed',

@@ -70,6 +70,8 @@ export const engineVmMutants: readonly Mutant[] = [
       },
     ],
     caughtBy: [...safety, ...liveness],
+    survives:
+      'Only a task that is cancelled in the very moment of the switch is undone after it, and the workload cancels no task.',
   },
   {
     id: 'tasks-are-not-resumed',
