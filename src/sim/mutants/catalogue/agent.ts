@@ -50,8 +50,8 @@ export const agentMutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/agent/protection/read-slots.ts',
-        find: '  let wasUnreadable = false\n  while',
-        put: '  let wasUnreadable = false\n  let cached: string | undefined | null = null\n  while',
+        find: '  let wasUnreadable = false\n',
+        put: '  let wasUnreadable = false\n  let cached: string | undefined | null = null\n',
       },
       {
         file: 'src/agent/protection/read-slots.ts',
@@ -256,8 +256,8 @@ export const agentMutants: readonly Mutant[] = [
     patches: [
       {
         file: life,
-        find: "if (event.kind === 'state' && event.state === 'io-error')",
-        put: "if (event.kind === 'state' && event.state === 'paused' && keeping.vmId === null)",
+        find: "event.state === 'io-error')",
+        put: "event.state === 'nowhere')",
       },
     ],
     caughtBy: liveness,
