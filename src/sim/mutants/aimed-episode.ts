@@ -33,7 +33,14 @@ export function makeAimedEpisode(seed: number): EpisodePlan {
     return { atMs, do: 'fault', fault: aimAt(random, { victim, plan, names }) }
   })
   const steps: readonly Step[] = [...plan.steps, { atMs: beganAtMs, do: 'fault', fault: parse(cut) }, ...others]
-  const conspiracy = random.pick([silenceWithin, storageLostAround, answerComesLate, () => [], () => []])
+  const conspiracy = random.pick([
+    silenceWithin,
+    storageLostAround,
+    answerComesLate,
+    slotIsReadSlowly,
+    () => [],
+    () => [],
+  ])
   return withSteps(plan, [...steps, ...conspiracy(random, { victim, names, beganAtMs })])
 }
 
@@ -55,6 +62,13 @@ function storageLostAround(random: SeededRandom, { victim, names, beganAtMs }: A
   return names
     .filter((name) => name !== victim)
     .map((host): Step => ({ atMs, do: 'fault', fault: parse({ kind, storage: 'shared', host, forMs }) }))
+}
+
+/** The slot is read before the pill is written into it, and the answer comes when that has long become a proof. */
+function slotIsReadSlowly(random: SeededRandom, { victim: host, beganAtMs }: Aim): readonly Step[] {
+  const slow = { kind: 'storage-is-slow', storage: 'shared', host, delayMs: random.whole(2_000, 4_000) } as const
+  const atMs = beganAtMs + random.whole(1_200, 1_900)
+  return [{ atMs, do: 'fault', fault: parse({ ...slow, forMs: random.whole(3_000, 5_000) }) }]
 }
 
 type Aim = { readonly victim: string; readonly names: readonly string[]; readonly beganAtMs: number }

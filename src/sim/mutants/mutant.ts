@@ -34,6 +34,7 @@ export type CheckerName =
   | 'capacity-never-exceeded'
   | 'no-orphan-volumes'
   | 'no-missing-volumes'
+  | 'volumes-have-a-vm'
   | 'no-orphan-taps'
   | 'claims-are-unique'
   | 'ledger-adds-up'

@@ -149,7 +149,7 @@ export const engineVmMutants: readonly Mutant[] = [
         put: '',
       },
     ],
-    caughtBy: ['no-orphan-volumes', 'no-missing-volumes', 'claims-are-unique'],
+    caughtBy: ['volumes-have-a-vm'],
   },
   {
     id: 'failed-creation-is-remembered',
