@@ -7,9 +7,10 @@ import { failover } from './failover.ts'
 import { figureJson, figureRows } from './figure.ts'
 import { footprint } from './footprint.ts'
 import { migrate } from './migrate.ts'
+import { migrateDisk } from './migrate-disk.ts'
 import { recover } from './recover.ts'
 
-const benches: readonly Bench[] = [recover, failover, clone, checkpoint, footprint, migrate]
+const benches: readonly Bench[] = [recover, failover, clone, checkpoint, footprint, migrate, migrateDisk]
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {

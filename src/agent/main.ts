@@ -29,10 +29,12 @@ import { createMachineCgroups } from './machines/machine-cgroups.ts'
 import { createMachineRecords } from './machines/machine-record.ts'
 import { createMemoryImageCache } from './memory-images/memory-image-cache.ts'
 import { neighbourHandlers } from './migration/migration-orders.ts'
-import { openStreamTo } from './migration/open-stream-to.ts'
+import { openDiskStreamTo, openStreamTo } from './migration/open-stream-to.ts'
 import { createBridgeNetwork } from './network/bridge/bridge-network.ts'
+import { probeSegments } from './network/bridge/probe-segments.ts'
 import { guardNetwork } from './network/guarded-network.ts'
 import { checkOnce } from './probes/check-once.ts'
+import { openClearedSlots } from './protection/cleared-slots.ts'
 import { hashFile } from './recovery/hash-file.ts'
 import { openRungOutcomes } from './recovery/rung-outcomes.ts'
 import { createDirectoryStorage } from './storage/directory/directory-storage.ts'
@@ -47,6 +49,7 @@ const clock = systemClock
 await mkdir(join(config.dataDirectory, 'cache'), { recursive: true })
 
 const probing = probeFirewall()
+const probingSegments = probeSegments()
 const identity = await obtainIdentity(config, { clock, logger })
 const tls = { ca: identity.authorityPem, cert: identity.certificatePem, key: identity.privateKeyPem }
 const controller = createContractClient(hostContract, {
@@ -114,9 +117,10 @@ const agent = await startAgent({
   randomBytes,
   hashFile,
   openStreamTo: (target, vmId) => openStreamTo(target, vmId, { tls, clusterId: identity.clusterId }),
+  openDiskStreamTo: (target, disk) => openDiskStreamTo(target, disk, { tls, clusterId: identity.clusterId }),
   sendSignal: (pid, signal) => void process.kill(pid, signal),
   checkOnce,
-  guestNetwork: { prefixLength: config.network.prefixLength, gateway: config.network.gateway },
+  clearedSlots: await openClearedSlots(join(config.dataDirectory, 'cleared-slots.json')),
   watchdog: createWatchdogLink(config.watchdogSocket, { clock, deadlineMs: 500 }),
   openStorage: ({ storageId, path, shared }) => {
     const expectedUuid = rememberedUuid(config.dataDirectory, { storageId, path })
@@ -168,6 +172,7 @@ async function hostFacts({ capacity }: AgentConfig): Promise<HostFacts> {
     cpuModel: found.cpuModel,
     firewall: firewall.ability().kind,
     firewallDetail: firewall.ability().detail,
+    networkFaults: await probingSegments,
   }
 }
 

@@ -18,11 +18,18 @@ export function decideVm(cluster: ClusterState, vm: VmRecord, question: VmQuesti
     }
   }
   if (vm.migration?.phase === 'moving') return { kind: 'wait', reason: 'it is being moved to another host' }
+  if (isBeingCopied(cluster, vm)) return { kind: 'wait', reason: 'a volume of it is being moved to another storage' }
   const decision = decideOnOwner(cluster, vm, question)
   // It goes on at its new host as it came; nothing of it is started before the old one has let go.
   if (vm.migration !== undefined && (decision.kind === 'place' || decision.kind === 'start'))
     return { kind: 'wait', reason: 'waits until the host that it was moved from has let go of it' }
   return decision
+}
+
+/** While it is stopped: it would change what is copied. */
+function isBeingCopied({ volumes }: ClusterState, { spec }: VmRecord): boolean {
+  if (spec.desired === 'stopped') return false
+  return spec.disks.some(({ volumeId }) => volumes.get(volumeId)?.move?.epoch === null)
 }
 
 function decideOnOwner(cluster: ClusterState, vm: VmRecord, question: VmQuestion): VmDecision {

@@ -2,6 +2,7 @@
 import type { AgentPort } from '../engine/agent-port.ts'
 import type { AgentContract } from '../model/agent-protocol/agent-contract.ts'
 import type { migrationOrders } from '../model/agent-protocol/migration-orders.ts'
+import type { volumeOrders } from '../model/agent-protocol/volume-orders.ts'
 import type { HostSpec } from '../model/host.ts'
 import type { ContractClient } from '../transport/contract-client.ts'
 
@@ -10,6 +11,8 @@ const orderTimeoutMs = 5_000
 /** These wait for a machine to be reaped, or for a disk to be made. */
 const slowOrderTimeoutMs = 30_000
 const diskTimeoutMs = 600_000
+/** Of a stopped machine's disk, by a program. */
+const copyTimeoutMs = 4 * 3_600_000
 const pillTimeoutMs = 2_000
 
 /** The line to one host's agent. */
@@ -61,6 +64,7 @@ export function callAgents(client: AgentLine): Omit<AgentPort, 'knock'> {
       await client(host).call('injectFailure', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
     },
     ...moveOrders(client),
+    ...volumeMoveOrders(client),
     ...hostCalls(client),
   }
 }
@@ -94,6 +98,30 @@ function moveOrders(client: AgentLine): MoveOrders {
     },
     completeArrival: (host, { vmId, ...order }) =>
       client(host).call('completeArrival', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
+  }
+}
+
+type VolumeMoveOrders = Pick<AgentPort, keyof typeof volumeOrders>
+
+function volumeMoveOrders(client: AgentLine): VolumeMoveOrders {
+  return {
+    mirrorVolume: (host, { vmId, volumeId, ...order }) =>
+      client(host).call('mirrorVolume', { params: { vmId, volumeId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
+    async holdVolume(host, { vmId, volumeId, ...order }) {
+      const asked = { params: { vmId, volumeId }, body: order }
+      await client(host).call('holdVolume', asked, { timeoutMs: slowOrderTimeoutMs })
+    },
+    async switchVolume(host, { vmId, volumeId, ...order }) {
+      const asked = { params: { vmId, volumeId }, body: order }
+      await client(host).call('switchVolume', asked, { timeoutMs: slowOrderTimeoutMs })
+    },
+    async keepVolume(host, { vmId, volumeId, ...order }) {
+      const asked = { params: { vmId, volumeId }, body: order }
+      await client(host).call('keepVolume', asked, { timeoutMs: slowOrderTimeoutMs })
+    },
+    async copyVolume(host, { volumeId, ...order }) {
+      await client(host).call('copyVolume', { params: { volumeId }, body: order }, { timeoutMs: copyTimeoutMs })
+    },
   }
 }
 

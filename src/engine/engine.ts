@@ -40,6 +40,8 @@ import { createLiveMigration } from './vms/live-migration.ts'
 import { powerSagas } from './vms/power-task.ts'
 import { createVmReconciler, type VmReconciler } from './vms/reconcile-vms.ts'
 import { recoverSaga } from './vms/recover-task.ts'
+import { createDiscardKeeper, type DiscardKeeper } from './volumes/delete-discards.ts'
+import { moveVolumeSaga } from './volumes/move-volume-saga.ts'
 import { waitOrAbort } from './wait-or-abort.ts'
 
 /** How often silence is counted and hosts are looked at. */
@@ -120,8 +122,9 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     ...movingSagas({ leader, tasks: () => tasks, migrate, agents }),
   ])
   const standbys = createStandbyKeeper({ leader, table, agents })
+  const discards = createDiscardKeeper({ leader, agents })
   noteTransitions({ leader, ledger, table })
-  follow({ leader, tasks, table, fencer, reconciler, standbys, bell: wakeUp })
+  follow({ leader, tasks, table, fencer, reconciler, standbys, discards, bell: wakeUp })
   logger.info('leader.began', { term: leader.term })
 
   return {
@@ -179,6 +182,7 @@ function sagasOf(leader: Leader, { agents, fences }: EngineOptions, ledger: Ledg
     createVmSaga(leader, agents),
     deleteVmSaga(leader, agents),
     captureSaga(leader, agents),
+    moveVolumeSaga(leader, agents),
     recoverSaga(leader, agents, ledger),
     drillSaga(leader, { agents, fences, ledger }),
     ...powerSagas(leader),
@@ -207,11 +211,12 @@ type Followed = {
   readonly fencer: HostFencer
   readonly reconciler: VmReconciler
   readonly standbys: StandbyKeeper
+  readonly discards: DiscardKeeper
   readonly bell: Bell
 }
 
 /** Sets everything in motion: what changed is looked at, silence is counted, what waits is looked at again, tasks go on. */
-function follow({ leader, tasks, table, fencer, reconciler, standbys, bell }: Followed): void {
+function follow({ leader, tasks, table, fencer, reconciler, standbys, discards, bell }: Followed): void {
   const { index } = leader
   index.onChange((touched) => {
     for (const { noun, id } of touched) {
@@ -230,6 +235,7 @@ function follow({ leader, tasks, table, fencer, reconciler, standbys, bell }: Fo
     reconciler.touchWaiting()
     bell.ring()
     await standbys.look()
+    await discards.look()
   })
   void runWhenRung(leader, bell, () => reconciler.run())
 }

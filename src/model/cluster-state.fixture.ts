@@ -70,7 +70,9 @@ export function makeHost(name: string, changes: HostChanges = {}): HostRecord {
       cpuModel: 'max',
       firewall: 'bridge-conntrack',
       firewallDetail: 'nftables on the bridge, which follows connections itself',
+      networkFaults: {},
       storageIds: [sharedId],
+      storageRoom: [],
       fencing: null,
       proof: null,
       ...changes.status,
@@ -214,7 +216,14 @@ export type ClusterParts = {
 export function makeCluster(parts: ClusterParts = {}): ClusterState {
   const vms = parts.vms ?? []
   const volumes = vms.flatMap(({ spec }) =>
-    spec.disks.map((disk) => ({ ...disk, id: disk.volumeId, baseVersion: null, vmId: spec.id, createdAt: someTime })),
+    spec.disks.map((disk) => ({
+      ...disk,
+      id: disk.volumeId,
+      baseVersion: null,
+      vmId: spec.id,
+      move: null,
+      createdAt: someTime,
+    })),
   )
   const network = { subnet: '10.0.0.0/24', gateway: '10.0.0.1', addressFrom: '10.0.0.10', addressTo: '10.0.0.20' }
   return {
@@ -234,6 +243,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
     tasks: new Map(),
     securityGroups: new Map((parts.securityGroups ?? []).map((group) => [group.id, group])),
     networks: new Map((parts.networks ?? []).map((virtual) => [virtual.id, virtual])),
+    discards: new Map(),
   }
 }
 

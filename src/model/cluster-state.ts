@@ -3,6 +3,7 @@ import type { ClusterSpec, NetworkSpec, Task, TemplateSpec } from './cluster.ts'
 import type { SecurityGroup } from './firewall.ts'
 import type { HostSpec, HostStatus } from './host.ts'
 import type { HostId, NetworkId, SecurityGroupId, StorageId, TaskId, TemplateId, VmId, VolumeId } from './ids.ts'
+import type { DiscardedVolume } from './migration/disk-copy.ts'
 import type { VmMigration } from './migration/vm-migration.ts'
 import type { VirtualNetwork } from './network.ts'
 import type { StorageSpec, VolumeSpec } from './storage.ts'
@@ -31,6 +32,8 @@ export type ClusterState = {
   readonly securityGroups: ReadonlyMap<SecurityGroupId, SecurityGroup>
   /** All networks but the flat one. */
   readonly networks: ReadonlyMap<NetworkId, VirtualNetwork>
+  /** What is left of volumes where they are not any more, by storage and volume. */
+  readonly discards: ReadonlyMap<string, DiscardedVolume>
 }
 
 /** What the leader knows of a host from its heartbeats. Kept in memory only. */
@@ -49,6 +52,11 @@ export type HostObservation = {
 /** True when every disk is on storage that other hosts open too. */
 export function isOnSharedStorage(vm: VmSpec, storages: ClusterState['storages']): boolean {
   return vm.disks.every((disk) => storages.get(disk.storageId)?.shared === true)
+}
+
+/** The host to which local disks bind a machine; null when every disk is on shared storage. */
+export function boundHostOf(disks: VmSpec['disks'], storages: ClusterState['storages']): HostId | null {
+  return disks.map(({ storageId }) => storages.get(storageId)?.hostId ?? null).find((hostId) => hostId !== null) ?? null
 }
 
 /** True for a machine that a lease may kill: HA, on shared storage. */

@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { DepartureTarget } from '../../model/agent-protocol/migration-orders.ts'
 import type { Clock } from '../../model/clock.ts'
-import type { StorageId, VmId } from '../../model/ids.ts'
+import type { StorageId, VmId, VolumeId } from '../../model/ids.ts'
 import type { Logger } from '../../model/logger.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { Hypervisor } from '../hypervisor/hypervisor.ts'
@@ -62,8 +62,6 @@ export type MachinePorts = {
   sendSignal(pid: number, signal: 'SIGKILL' | 'SIGSTOP'): void
   /** Looks once whether a machine's service answers correctly. */
   checkOnce: CheckOnce
-  /** The machines' network, as a guest has to know it. */
-  readonly guestNetwork: { readonly prefixLength: number; readonly gateway: string }
   /** The storage with this id; throws `storage-failed` when this host doesn't have it. */
   storage(storageId: StorageId): Storage
   isShared(storageId: StorageId): boolean
@@ -76,6 +74,8 @@ export type MachinePorts = {
   confirmStart(life: { readonly vmId: VmId; readonly epoch: number }): Promise<boolean>
   /** Where a machine of this id is expected on another host. */
   openStreamTo(target: DepartureTarget, vmId: VmId): Promise<Duplex>
+  /** To one of its disks there, which is filled from here. */
+  openDiskStreamTo(target: DepartureTarget, disk: { readonly vmId: VmId; readonly volumeId: VolumeId }): Promise<Duplex>
   /** Something changed that the leader should hear of at once. */
   reportSoon(): void
 }

@@ -10,7 +10,14 @@ export type GuardedNetwork = Network & {
 
 export function guardNetwork(network: Network, firewall: Firewall): GuardedNetwork {
   return {
-    configure: (networks) => network.configure(networks),
+    settingsOf: (networkId) => network.settingsOf(networkId),
+    async configure(networks) {
+      await network.configure(networks)
+      // What can't be brought into force now the firewall tries again by itself: until then machines with groups are more closed, not less.
+      await firewall
+        .setNetworks(networks.map(({ number, gateway }) => ({ number, router: gateway })))
+        .catch(() => undefined)
+    },
     async connect(card) {
       await firewall.guard(tapOf(card))
       await network.connect(card)

@@ -14,7 +14,7 @@ import { makeLedgerHandlers } from './ledger-answers.ts'
 import { makeNetworkHandlers } from './network-answers.ts'
 import { makePlanningHandlers } from './planning-answers.ts'
 import { makeRecoveryHandlers } from './recovery-answers.ts'
-import { makeHostView, makeStorageView, makeTaskView, makeVmView } from './views.ts'
+import { makeHostView, makeStorageView, makeTaskView, makeVmView, makeVolumeView } from './views.ts'
 
 export const standInToken = 'a-token-of-the-test'
 
@@ -73,6 +73,11 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
   return {
     ...makeVmHandlers(situation),
     ...makeTaskHandlers(situation, cutStreams),
+    listVolumes: () => ({ volumes: [makeVolumeView()] }),
+    moveVolume: ({ params, body }) => {
+      situation.changes.push(`move ${params.volume} to ${body.storage}`)
+      return { volume: makeVolumeView(), task: makeTaskView({ kind: 'volume.move', subject: 'web:0' }) }
+    },
     ...makeHostHandlers(situation),
     ...makeRecoveryHandlers(situation),
     ...makeFirewallHandlers(situation),

@@ -71,6 +71,7 @@ export function readDump(dump: ClusterDump): Planned {
       networks: new Map(dump.networks.map((network) => [network.id, network])),
       securityGroups: new Map(dump.securityGroups.map((group) => [group.id, group])),
       tasks: new Map(),
+      discards: new Map(),
     },
     questions: new Map(dump.vms.map(({ spec, knowledge }) => [spec.id, questionOf(knowledge)])),
     statistics: new Map(

@@ -14,6 +14,7 @@ import { placementHandlers } from './placement-handlers.ts'
 import { planHandlers } from './plan-handlers.ts'
 import { recoveryHandlers } from './recovery-handlers.ts'
 import { vmHandlers } from './vm-handlers.ts'
+import { volumeHandlers } from './volume-handlers.ts'
 
 export function apiHandlers(context: HostHandlersContext): Handlers<typeof apiContract> {
   return {
@@ -26,6 +27,7 @@ export function apiHandlers(context: HostHandlersContext): Handlers<typeof apiCo
     ...recoveryHandlers(context),
     ...ledgerHandlers(context),
     ...migrationHandlers(context),
+    ...volumeHandlers(context),
     ...placementHandlers(context),
     ...planHandlers(context),
     ...maintenanceHandlers(context),

@@ -23,8 +23,7 @@ export function createHeartbeatOrder(): HeartbeatOrder {
       const before = newest?.session ?? status.session
       if (before !== null && before !== heartbeat.session)
         replaced.set(spec.id, [...gone, before].slice(-rememberedSessions))
-      else if (newest === undefined) return
-      else if (heartbeat.sequence <= newest.sequence) {
+      else if (newest !== undefined && heartbeat.sequence <= newest.sequence) {
         throw new DialtoneError(
           'session-void',
           `heartbeat ${heartbeat.sequence} of ${spec.name} was overtaken by ${newest.sequence}`,

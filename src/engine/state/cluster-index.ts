@@ -21,6 +21,7 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from '../../model/ids.ts'
+import { type DiscardedVolume, discardedVolumeSchema } from '../../model/migration/disk-copy.ts'
 import { vmMigrationSchema } from '../../model/migration/vm-migration.ts'
 import { virtualNetworkSchema } from '../../model/network.ts'
 import { storageSpecSchema, volumeSpecSchema } from '../../model/storage.ts'
@@ -51,6 +52,7 @@ type MutableState = {
   tasks: Map<z.infer<typeof taskIdSchema>, z.infer<typeof taskSchema>>
   securityGroups: Map<SecurityGroupId, SecurityGroup>
   networks: Map<z.infer<typeof networkIdSchema>, z.infer<typeof virtualNetworkSchema>>
+  discards: Map<string, DiscardedVolume>
 }
 
 /** Loads everything and follows the store until the signal aborts. */
@@ -66,6 +68,7 @@ export async function openClusterIndex(store: Store, options: { readonly signal:
     tasks: new Map(),
     securityGroups: new Map(),
     networks: new Map(),
+    discards: new Map(),
   }
   const modRevisions = new Map<string, Revision>()
   const listeners = new Set<(touched: readonly Touched[]) => void>()
@@ -166,6 +169,8 @@ function applyToState(state: MutableState, key: string, value: unknown): void {
       )
     case 'task':
       return applyTo(state.tasks, taskIdSchema.parse(id), value === undefined ? undefined : taskSchema.parse(value))
+    case 'discard':
+      return applyTo(state.discards, key, value === undefined ? undefined : discardedVolumeSchema.parse(value))
     case 'security-group':
       return applyTo(
         state.securityGroups,
@@ -225,7 +230,9 @@ export const neverSeen: HostRecord['status'] = {
   cpuModel: null,
   firewall: 'none',
   firewallDetail: '',
+  networkFaults: {},
   storageIds: [],
+  storageRoom: [],
   fencing: null,
   proof: null,
 }

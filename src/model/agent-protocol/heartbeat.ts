@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { networkSpecSchema } from '../cluster.ts'
 import { firewallKindSchema, hostFirewallSchema, openFirewall } from '../firewall.ts'
 import { acceleratorSchema } from '../hardware.ts'
-import { armedSchema } from '../host.ts'
+import { armedSchema, networkFaultsSchema } from '../host.ts'
 import { hostIdSchema, imageIdSchema, sessionIdSchema, storageIdSchema, vmIdSchema } from '../ids.ts'
 import { numberedRecordSchema } from '../recovery/recovery-record.ts'
 import { timingsSchema } from '../timings.ts'
@@ -20,6 +20,7 @@ export const hostFactsSchema = z.object({
   firewall: firewallKindSchema.default('none'),
   /** How it filters, or why it can't. */
   firewallDetail: z.string().default(''),
+  networkFaults: networkFaultsSchema.default({}),
 })
 export type HostFacts = z.infer<typeof hostFactsSchema>
 
@@ -48,6 +49,8 @@ export const heartbeatSchema = z.object({
       storageId: storageIdSchema,
       /** Age of the last good probe. */ probeAgeMs: z.number().nullable(),
       pill: z.boolean(),
+      /** Null until it was looked at. */
+      freeMiB: z.number().int().nullable().default(null),
     }),
   ),
   standbys: z.array(standbyReportSchema),

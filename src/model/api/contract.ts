@@ -13,6 +13,7 @@ import { planRoutes } from './plan-routes.ts'
 import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
 import { vmRoutes } from './vm-routes.ts'
+import { volumeRoutes } from './volume-routes.ts'
 
 export const apiContract = {
   ...vmRoutes,
@@ -21,6 +22,7 @@ export const apiContract = {
   ...recoveryRoutes,
   ...ledgerRoutes,
   ...migrationRoutes,
+  ...volumeRoutes,
   ...hostRoutes,
   ...clusterRoutes,
   ...firewallRoutes,

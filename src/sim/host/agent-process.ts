@@ -14,7 +14,7 @@ import type { AgentContract } from '../../model/agent-protocol/agent-contract.ts
 import type { Acknowledgement, Heartbeat, HostFacts } from '../../model/agent-protocol/heartbeat.ts'
 import type { DepartureTarget, NeighbourContract } from '../../model/agent-protocol/migration-orders.ts'
 import type { HostSpec } from '../../model/host.ts'
-import { makeId, type StorageId, sessionIdSchema, type VmId } from '../../model/ids.ts'
+import { makeId, type StorageId, sessionIdSchema, type VmId, type VolumeId } from '../../model/ids.ts'
 import type { Logger } from '../../model/logger.ts'
 import { noteOutcome } from '../../model/recovery/ladder-statistics.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
@@ -25,7 +25,7 @@ import type { ProcessLife } from '../time/process-life.ts'
 import type { WorldTime } from '../time/world-time.ts'
 import { gateResults } from './gate-results.ts'
 import type { HostDisk } from './host-disk.ts'
-import { recordsOn } from './host-disk.ts'
+import { clearedSlotsOn, recordsOn } from './host-disk.ts'
 import type { HostKernel } from './host-kernel.ts'
 import { linkToWatchdog, type WatchdogProcess } from './watchdog-process.ts'
 
@@ -57,7 +57,12 @@ export type AgentProcessOptions = {
   watchdog(): WatchdogProcess | undefined
   openStorage(storageId: StorageId, life: ProcessLife): Storage
   post(heartbeat: Heartbeat, timeoutMs: number, life: ProcessLife): Promise<Acknowledgement>
-  openStreamTo(target: DepartureTarget, vmId: VmId, life: ProcessLife): Promise<Duplex>
+  /** For a machine's memory, or for one of its volumes. */
+  openStreamTo(
+    target: DepartureTarget,
+    what: { readonly vmId: VmId; readonly volumeId?: VolumeId },
+    life: ProcessLife,
+  ): Promise<Duplex>
   /** What became of an order to run a command on this host. */
   runCommand: AgentPorts['hostCommands']['run']
   /** It broke before it served: its supervisor starts another. */
@@ -77,7 +82,6 @@ export function startAgentProcess(options: AgentProcessOptions): AgentProcess {
   return { life, pid, served: () => service }
 }
 
-const guestNetwork = { prefixLength: 16, gateway: '10.0.0.1' }
 const imageHash = { bytes: imageBytes.length, sha256: createHash('sha256').update(imageBytes).digest('hex') }
 const bootFiles = { vmlinux: '/v', initrd: '/i', rootDisk: '/r', commandLine: 'quiet' }
 
@@ -110,14 +114,15 @@ function portsOf(options: AgentProcessOptions): AgentPorts {
     hostCommands: { run: options.runCommand },
     randomBytes: (count) => random.bytes(count),
     hashFile: async () => imageHash,
-    openStreamTo: (target, vmId) => options.openStreamTo(target, vmId, life),
+    openStreamTo: (target, vmId) => options.openStreamTo(target, { vmId }, life),
+    openDiskStreamTo: (target, disk) => options.openStreamTo(target, disk, life),
     sendSignal(process, signal) {
       const machine = kernel.living().find((one) => one.pid === process)
       if (machine !== undefined && signal === 'SIGKILL')
         endFakeMachine(machine, { reason: 'crashed', detail: 'SIGKILL' })
     },
     checkOnce: checkIn(options),
-    guestNetwork,
+    clearedSlots: onDisk(clearedSlotsOn(disk)),
     openStorage: ({ storageId }) => options.openStorage(storageId, life),
     bootFiles: async () => bootFiles,
     rootDisk: async () => bootFiles.rootDisk,

@@ -200,5 +200,6 @@ function factsOf({ cpus, memoryMiB }: HostOptions): HostFacts {
     cpuModel: 'qemu64-v1',
     firewall: 'bridge-conntrack',
     firewallDetail: 'nftables on the bridge, which follows connections itself',
+    networkFaults: {},
   }
 }

@@ -1,10 +1,11 @@
 /** What a simulated host has on its own disk: it outlives agents and boots. */
 
 import type { MachineRecord, MachineRecords } from '../../agent/machines/machine-record.ts'
+import type { ClearedSlots } from '../../agent/protection/cleared-slots.ts'
 import type { SpareLayer } from '../../agent/recovery/spare-layer.ts'
 import type { AgentConfiguration } from '../../model/agent-protocol/heartbeat.ts'
 import type { HostCommandReport } from '../../model/host-command.ts'
-import type { VmId } from '../../model/ids.ts'
+import type { StorageId, VmId } from '../../model/ids.ts'
 import { emptyStatistics, type LadderStatistics } from '../../model/recovery/ladder-statistics.ts'
 import { copyOf } from '../net/call.ts'
 
@@ -14,6 +15,7 @@ export type HostDisk = {
   readonly commands: Map<string, HostCommandReport>
   configuration: AgentConfiguration | undefined
   statistics: LadderStatistics
+  readonly clearedSlots: Set<StorageId>
 }
 
 export function createHostDisk(): HostDisk {
@@ -23,6 +25,7 @@ export function createHostDisk(): HostDisk {
     commands: new Map(),
     configuration: undefined,
     statistics: emptyStatistics,
+    clearedSlots: new Set(),
   }
 }
 
@@ -44,6 +47,15 @@ export function recordsOn({ machines, processes }: HostDisk): MachineRecords {
     async keepProcessDirectories(names) {
       for (const name of processes.keys()) if (!names.has(name)) processes.delete(name)
     },
+  }
+}
+
+/** The slots that an agent of this host has cleared, for the next one. */
+export function clearedSlotsOn({ clearedSlots }: HostDisk): ClearedSlots {
+  return {
+    left: [...clearedSlots],
+    add: async (storageId) => void clearedSlots.add(storageId),
+    remove: async (storageId) => void clearedSlots.delete(storageId),
   }
 }
 

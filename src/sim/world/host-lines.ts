@@ -19,7 +19,8 @@ const streamConnectTimeoutMs = 2_000
 export function agentOn(host: SimulatedHost | undefined): Callee<AgentService> {
   return {
     place: host?.spec.name ?? 'nowhere',
-    isOn: () => host?.boot()?.isStanding() === false,
+    isOn: () => host?.boot() !== undefined,
+    isStanding: () => host?.boot()?.isStanding() === true,
     boot: () => host?.boot()?.number ?? 0,
     listening() {
       const agent = host?.boot()?.agent()
@@ -50,17 +51,21 @@ export function hostLines(
         ask: (service) => service.receiveHeartbeat(spec.id, sent),
       })
     },
-    openStreamTo(target, vmId, life) {
+    openStreamTo(target, what, life) {
       return callOverNetwork({ place: spec.name, life, network }, agentOn(hosts.get(target.hostName)), {
         what: 'machineStream',
         timeoutMs: streamTimeoutMs,
         connectTimeoutMs: streamConnectTimeoutMs,
         carry: (stream) => stream,
         async ask({ neighbours }) {
-          const input = { params: { vmId }, query: undefined, body: undefined }
           const scope = { signal: new AbortController().signal, after: undefined }
           const caller = { name: `host/${spec.id}`, role: 'host', hostId: spec.id } as const
-          const inner = await neighbours.machineStream(input, caller, scope)
+          const { vmId, volumeId } = what
+          const input = { query: undefined, body: undefined }
+          const inner =
+            volumeId === undefined
+              ? await neighbours.machineStream({ ...input, params: { vmId } }, caller, scope)
+              : await neighbours.diskStream({ ...input, params: { vmId, volumeId } }, caller, scope)
           const [here, there] = createStreamPair({ network, time }, { from: spec.name, to: target.hostName })
           joinStreams(there, inner)
           const forget = life.onEnd(() => here.destroy())

@@ -12,6 +12,7 @@ import { runInGuest } from './guest-agent.ts'
 import { attachDisk, detachDisk, listPlugged } from './hot-plug.ts'
 import { mergeLayers } from './merge-layers.ts'
 import { continueAfterMigration } from './migration.ts'
+import { endMirrorOf, mirrorDisk } from './mirror-disk.ts'
 import { boundLog, lastLogLines, type ProcessEnding, settlesWithin } from './qemu-process.ts'
 import type { QmpEvent } from './qmp-client.ts'
 import type { QmpSession } from './qmp-session.ts'
@@ -66,6 +67,8 @@ export function createQemuMachine(parts: MachineParts): RunningMachine {
       await session.execute('set_link', { name: cardId, up: isUp }, commandTimeoutMs)
     },
     mergeLayers: (volumeId, layers) => mergeLayers(session, volumeId, layers),
+    mirrorDisk: (request) => mirrorDisk(session, { runDirectory, fileLocking }, request),
+    endMirror: (request) => endMirrorOf(session, request),
     askResident: (request, timeoutMs) => resident.ask(request, timeoutMs),
     runInGuest: (command, timeoutMs) => runInGuest(files.guestAgent, command, timeoutMs),
     openConsole: async () => {
