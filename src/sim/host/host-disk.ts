@@ -17,6 +17,7 @@ export type HostDisk = {
   readonly clearedSlots: Set<StorageId>
   configuration: AgentConfiguration | undefined
   statistics: LadderStatistics
+  readonly clearedSlots: Set<StorageId>
 }
 
 export function createHostDisk(): HostDisk {
@@ -27,6 +28,7 @@ export function createHostDisk(): HostDisk {
     clearedSlots: new Set(),
     configuration: undefined,
     statistics: emptyStatistics,
+    clearedSlots: new Set(),
   }
 }
 
