@@ -127,30 +127,6 @@ function volumeMoveOrders(client: AgentLine): VolumeMoveOrders {
   }
 }
 
-type VolumeMoveOrders = Pick<AgentPort, keyof typeof volumeOrders>
-
-function volumeMoveOrders(client: AgentLine): VolumeMoveOrders {
-  return {
-    mirrorVolume: (host, { vmId, volumeId, ...order }) =>
-      client(host).call('mirrorVolume', { params: { vmId, volumeId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
-    async holdVolume(host, { vmId, volumeId, ...order }) {
-      const asked = { params: { vmId, volumeId }, body: order }
-      await client(host).call('holdVolume', asked, { timeoutMs: slowOrderTimeoutMs })
-    },
-    async switchVolume(host, { vmId, volumeId, ...order }) {
-      const asked = { params: { vmId, volumeId }, body: order }
-      await client(host).call('switchVolume', asked, { timeoutMs: slowOrderTimeoutMs })
-    },
-    async keepVolume(host, { vmId, volumeId, ...order }) {
-      const asked = { params: { vmId, volumeId }, body: order }
-      await client(host).call('keepVolume', asked, { timeoutMs: slowOrderTimeoutMs })
-    },
-    async copyVolume(host, { volumeId, ...order }) {
-      await client(host).call('copyVolume', { params: { volumeId }, body: order }, { timeoutMs: copyTimeoutMs })
-    },
-  }
-}
-
 /** What is asked of a host as a whole. */
 function hostCalls(client: AgentLine): Pick<AgentPort, 'inventory' | 'runHostCommand'> {
   return {

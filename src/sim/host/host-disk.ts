@@ -17,7 +17,6 @@ export type HostDisk = {
   readonly clearedSlots: Set<StorageId>
   configuration: AgentConfiguration | undefined
   statistics: LadderStatistics
-  readonly clearedSlots: Set<StorageId>
 }
 
 export function createHostDisk(): HostDisk {
@@ -28,7 +27,6 @@ export function createHostDisk(): HostDisk {
     clearedSlots: new Set(),
     configuration: undefined,
     statistics: emptyStatistics,
-    clearedSlots: new Set(),
   }
 }
 
