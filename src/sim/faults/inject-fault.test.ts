@@ -146,7 +146,7 @@ const scenes: Readonly<Record<FaultKind, Scene>> = {
     wish: (host) => ({ kind: 'fence-lies', host }),
     async during(world, on) {
       world.inject({ kind: 'host-is-cut-off', host: on })
-      await world.until('the lie is seen', () => events(world, 'fence.power-failed') > 0)
+      await world.until('the lie is seen', () => events(world, 'host.power-fence-failed') > 0)
       await movesAway(world, on)
     },
   },

@@ -100,8 +100,8 @@ export const agentMutants: readonly Mutant[] = [
     patches: [
       {
         file: licence,
-        find: "if (phase !== 'frozen' || record.handedOverTo !== null || ports",
-        put: "if (phase !== 'frozen' || ports",
+        find: "phase === 'frozen' && record.handedOverTo === null) {",
+        put: "phase === 'frozen') {",
       },
       {
         file: licence,
