@@ -184,9 +184,9 @@ export const agentMutants: readonly Mutant[] = [
     says: 'The watchdog stops guarding a machine before its processes are gone.',
     patches: [
       {
-        file: keeping,
-        find: '  keeping.running = undefined\n  await ports.cgroups.kill(vmId, reapWithinMs)\n',
-        put: '  keeping.running = undefined\n  ports.licences.unguard(vmId)\n  await ports.cgroups.kill(vmId, reapWithinMs)\n',
+        file: life,
+        find: '    endWatch(keeping)\n    if (keeping.running !== undefined) await keeping.running.kill(reapWithinMs)\n    await tidyAfterDeath(keeping)\n    await keeping.ports.records.remove',
+        put: '    keeping.ports.licences.unguard(keeping.vmId)\n    endWatch(keeping)\n    if (keeping.running !== undefined) await keeping.running.kill(reapWithinMs)\n    await tidyAfterDeath(keeping)\n    await keeping.ports.records.remove',
       },
     ],
     caughtBy: safety,
