@@ -185,8 +185,8 @@ export const agentMutants: readonly Mutant[] = [
     patches: [
       {
         file: life,
-        find: '    endWatch(keeping)\n    if (keeping.running !== undefined) await keeping.running.kill(reapWithinMs)\n    await tidyAfterDeath(keeping)\n    await keeping.ports.records.remove',
-        put: '    keeping.ports.licences.unguard(keeping.vmId)\n    endWatch(keeping)\n    if (keeping.running !== undefined) await keeping.running.kill(reapWithinMs)\n    await tidyAfterDeath(keeping)\n    await keeping.ports.records.remove',
+        find: 'const releasing = enqueue(keeping, async () => {\n',
+        put: 'const releasing = enqueue(keeping, async () => {\n    keeping.ports.licences.unguard(keeping.vmId)\n',
       },
     ],
     caughtBy: safety,
