@@ -9,12 +9,15 @@ const sentences: Readonly<Record<string, string>> = {
   dialtone: 'the command line: npm run dialtone -- vm list (or ./bin/dialtone vm list)',
   check: 'types, lint, format and architecture; nothing is run. Parts by name: npm run check -- types lint',
   'test:unit': 'all tests that need no machine; one file: node_modules/.bin/node --test FILE',
-  scenario: 'the scenarios of scenarios/',
+  scenario:
+    'plays the scenarios of scenarios/, one with its timeline: npm run scenario -- 0101 [--accept]; --words, --table',
   e2e: 'tests with real machines, one after the other; needs root; long: npm run e2e -- faults --rounds 50, npm run e2e -- long/debian',
   model:
     'checks the formal model of docs/model in every state, and shows how each broken variant of the protocol fails',
   sim: 'one episode of a simulated cluster with faults, and all that happens in it: npm run sim -- --seed 7',
   'sim:many': 'episodes on all cores, and what they come to: npm run sim:many -- --minutes 10',
+  'sim:mutants':
+    'puts seeded bugs into the simulated cluster, one at a time, and looks whether it notices: npm run sim:mutants -- --only ID',
   bench: 'measures: npm run bench -- --list',
   soak: 'drills of mixed kind in a row, hundreds of them, and a look at what they left: npm run soak -- --drills 500',
   'soak:load': 'every processor busy for an hour, and no host may be fenced: npm run soak:load -- --minutes 60',

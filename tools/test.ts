@@ -31,7 +31,7 @@ const parts: readonly Part[] = [
     isSequential: false,
     timeoutMs: 120_000,
   },
-  { name: 'scenario', patterns: ['scenarios/**/*.test.ts'], isSequential: false, timeoutMs: 120_000 },
+  { name: 'scenario', patterns: ['scenarios/**/*.test.ts'], isSequential: false, timeoutMs: 300_000 },
   // Real machines that share two cores: their time-outs hold only if they run one after the other. Those of e2e/long take minutes each.
   { name: 'e2e', patterns: ['e2e/*.test.ts'], isSequential: true, timeoutMs: 900_000 },
 ]

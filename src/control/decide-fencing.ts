@@ -70,7 +70,7 @@ export function decideFencing(cluster: ClusterState, question: FencingQuestion):
   const proof = proofSoFar(host, stake, { cluster, observation, question })
   if (proof !== undefined) return [{ kind: 'prove', proof }]
   const steps = nextSteps(host, stake, { cluster, observation, question })
-  const reason = `${host.spec.name} is silent for ${Math.round(observation.attentiveSilentMs)} ms and holds ${stake.length} machine${stake.length === 1 ? '' : 's'} with HA`
+  const reason = `${host.spec.name} has been silent for ${Math.round(observation.attentiveSilentMs)} ms and holds ${stake.length} machine${stake.length === 1 ? '' : 's'} with HA`
   return steps.length > 0 && question.progress === undefined ? [{ kind: 'begin', reason }, ...steps] : steps
 }
 

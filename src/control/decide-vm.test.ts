@@ -184,6 +184,10 @@ describe('a VM on a host that is silent', () => {
   test('waits without a proof, and the reason says what can be done', () => {
     const decision = decide({ ada: silent })
     assert.match(decision.kind === 'wait' ? decision.reason : '', /not proven dead.*dialtone host confirm-dead ada/)
+    assert.doesNotMatch(decision.kind === 'wait' ? decision.reason : '', /is being fenced/)
+    const fencing = { generation: 1, term: 1, startedAt: someTime, reason: 'silent' }
+    const fenced = decide({ ada: { status: { state: 'suspect', fencing } } })
+    assert.match(fenced.kind === 'wait' ? fenced.reason : '', /is being fenced.*dialtone host confirm-dead ada/)
   })
 
   test('starts elsewhere with a proof of its host, of its release, or of its stop under this epoch', () => {

@@ -17,12 +17,14 @@ export function decideVm(cluster: ClusterState, vm: VmRecord, question: VmQuesti
       reason: `a life of it under epoch ${stray.epoch} is not the placed one`,
     }
   }
-  if (vm.migration?.phase === 'moving') return { kind: 'wait', reason: 'it is being moved to another host' }
-  if (isBeingCopied(cluster, vm)) return { kind: 'wait', reason: 'a volume of it is being moved to another storage' }
+  if (vm.migration?.phase === 'moving')
+    return { kind: 'wait', reason: 'it is being moved to another host', isForItsTurn: true }
+  if (isBeingCopied(cluster, vm))
+    return { kind: 'wait', reason: 'a volume of it is being moved to another storage', isForItsTurn: true }
   const decision = decideOnOwner(cluster, vm, question)
   // It goes on at its new host as it came; nothing of it is started before the old one has let go.
   if (vm.migration !== undefined && (decision.kind === 'place' || decision.kind === 'start'))
-    return { kind: 'wait', reason: 'waits until the host that it was moved from has let go of it' }
+    return { kind: 'wait', reason: 'waits until the host that it was moved from has let go of it', isForItsTurn: true }
   return decision
 }
 
@@ -181,7 +183,7 @@ function decideOnSilentHost(
   if (proof === undefined)
     return {
       kind: 'wait',
-      reason: `${name} is ${host?.status.state ?? 'gone'} and not proven dead: ${whatToDo(vm, name)}`,
+      reason: `${name} is not proven dead: ${whatToDo(vm, host)}, or confirm that it is off: dialtone host confirm-dead ${name}`,
     }
   if (vm.spec.boundToHostId !== null)
     return { kind: 'wait', reason: `its disk is local to ${name}: it starts there when the host is back` }
@@ -202,8 +204,9 @@ function proofOfStop({ status, placement }: VmRecord, host: HostRecord | undefin
   return { kind: 'released', ...base, session: placement.session, upToEpoch: placement.epoch }
 }
 
-function whatToDo({ placement }: VmRecord, hostName: string): string {
-  return placement?.leased === true
-    ? `it is being fenced, or confirm that it is off: dialtone host confirm-dead ${hostName}`
-    : `bring it back, or confirm that it is off: dialtone host confirm-dead ${hostName}`
+/** What ends the uncertainty by itself, where something does. */
+function whatToDo({ placement }: VmRecord, host: HostRecord | undefined): string {
+  const canBeFenced = placement?.leased === true || (host !== undefined && host.spec.fence !== null)
+  if (!canBeFenced) return 'bring it back'
+  return host?.status.fencing === null ? 'wait until it answers or is fenced' : 'it is being fenced'
 }

@@ -20,6 +20,7 @@ const derive = (vm: VmChanges, facts: Partial<StatusFacts> = {}, host: HostChang
     report: undefined,
     hostHasReported: true,
     waitReason: undefined,
+    waitsForItsTurn: false,
     ...facts,
   })
 const state = (...given: Parameters<typeof derive>) => derive(...given)?.state
@@ -61,12 +62,27 @@ test('a machine that runs under another epoch is not called stopped', () => {
   assert.notEqual(state({ on: 'ada', spec: stopped }, { report: makeReport('web', { epoch: 4 }) }), 'stopped')
 })
 
+test('one that failed under an older epoch is gone: its new start is what people are told', () => {
+  assert.equal(state({ on: 'ada' }, { report: makeReport('web', { phase: 'failed', epoch: 1 }) }), 'starting')
+  assert.equal(state({ on: 'ada' }, { report: makeReport('web', { phase: 'running', epoch: 1 }) }), 'unknown')
+})
+
+test('why it failed and when it is tried again are one sentence', () => {
+  const report = makeReport('web', { phase: 'failed', detail: 'Look at its log.' })
+  assert.equal(
+    derive({ on: 'ada' }, { report, waitReason: 'tries again 1 s later' })?.detail,
+    'Look at its log; tries again 1 s later',
+  )
+})
+
 test('on a silent host it is unknown until a proof reaches it; then it is lost', () => {
   const base = { hostId: hostIdOf('ada'), hostName: 'ada', provedAt: someTime }
   const pills = [{ storageId: sharedId, generation: 1, stoodMs: 1 }]
   const proof: Proof = { kind: 'lease', ...base, armed: 'soft', silentMs: 1, leaseBoundMs: 1, pills }
   assert.equal(state({ on: 'ada' }, {}, { status: { state: 'suspect' } }), 'unknown')
   assert.equal(state({ on: 'ada' }, {}, { status: { state: 'fenced', proof } }), 'lost')
+  const soon = { waitReason: 'waits for machines of start order 1', waitsForItsTurn: true }
+  assert.equal(state({ on: 'ada' }, soon, { status: { state: 'fenced', proof } }), 'waiting')
   assert.equal(state({ on: 'ada', spec: { ha: false } }, {}, { status: { state: 'fenced', proof } }), 'unknown')
   assert.equal(state({ on: 'ada', spec: stopped }, {}, { status: { state: 'suspect' } }), 'unknown')
   assert.equal(

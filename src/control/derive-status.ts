@@ -9,6 +9,8 @@ export type StatusFacts = {
   readonly hostHasReported: boolean
   /** Why it isn't started, when a decision said so. */
   readonly waitReason: string | undefined
+  /** It waits for nothing but time, and then starts by itself. */
+  readonly waitsForItsTurn: boolean
 }
 
 export type DerivedStatus = Omit<VmStatus, 'since'>
@@ -31,12 +33,12 @@ export function deriveStatus(vm: VmRecord, facts: StatusFacts): DerivedStatus | 
       ? of('stopped', 'was never started')
       : of('waiting', facts.waitReason ?? 'waits for a host')
   if (facts.host === undefined) return of('unknown', 'its host is no longer part of the cluster')
-  if (!isAnswering(facts.host)) return silentStatus(vm, facts.host, { of, waitReason: facts.waitReason })
+  if (!isAnswering(facts.host)) return silentStatus(vm, facts.host, { of, ...facts })
   if (!facts.hostHasReported) return undefined
   const { report } = facts
   // On its way it stands still here, or begins there, for a moment: that is no state that it is in.
   if (vm.migration !== undefined && isBetweenHosts(report, placement.epoch)) return undefined
-  if (report !== undefined && report.epoch !== placement.epoch && report.phase !== 'stopped') {
+  if (report !== undefined && report.epoch !== placement.epoch && !hasEnded(report)) {
     return of('unknown', `a life of it under epoch ${report.epoch} is still there and is being ended`)
   }
   if (report === undefined || report.epoch !== placement.epoch) {
@@ -57,9 +59,14 @@ export function deriveStatus(vm: VmRecord, facts: StatusFacts): DerivedStatus | 
     return { ...seen, state: 'stopped', detail: report.detail }
   const detail =
     report.phase === 'failed' && facts.waitReason !== undefined
-      ? `${report.detail}; ${facts.waitReason}`
+      ? `${report.detail.replace(/\.$/, '')}; ${facts.waitReason}`
       : report.detail
   return { ...seen, state: report.phase, detail }
+}
+
+/** Nothing of it is left: what failed was reaped. */
+function hasEnded({ phase }: MachineReport): boolean {
+  return phase === 'stopped' || phase === 'failed'
 }
 
 function isBetweenHosts(report: MachineReport | undefined, epoch: number): boolean {
@@ -72,7 +79,11 @@ function silentStatus(
   {
     of,
     waitReason,
-  }: { readonly of: (state: VmState, detail: string) => DerivedStatus; readonly waitReason: string | undefined },
+    waitsForItsTurn,
+  }: { readonly of: (state: VmState, detail: string) => DerivedStatus } & Pick<
+    StatusFacts,
+    'waitReason' | 'waitsForItsTurn'
+  >,
 ): DerivedStatus {
   const wasStopped = vm.status?.state === 'stopped' && vm.status.epoch === vm.placement?.epoch
   // That it had stopped is the proof on which it may start elsewhere: it stays written down until it does.
@@ -86,5 +97,8 @@ function silentStatus(
       `${host.spec.name} is ${host.status.state}: nothing is known of the machine${waitReason === undefined ? '' : `; ${waitReason}`}`,
     )
   if (vm.spec.desired === 'stopped') return of('stopped', `${host.spec.name} is dead`)
-  return of('lost', `${host.spec.name} is dead${waitReason === undefined ? '' : `; ${waitReason}`}`)
+  return of(
+    waitsForItsTurn ? 'waiting' : 'lost',
+    `${host.spec.name} is dead${waitReason === undefined ? '' : `; ${waitReason}`}`,
+  )
 }

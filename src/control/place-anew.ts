@@ -28,7 +28,7 @@ export function startBackoffMs(failures: number): number {
 export function placeAnew(cluster: ClusterState, vm: VmRecord, options: PlaceAnewOptions): VmDecision {
   const { question, oldPlacement } = options
   const obstacle = findObstacle(vm, question)
-  if (obstacle !== undefined) return { kind: 'wait', reason: obstacle }
+  if (obstacle !== undefined) return { kind: 'wait', reason: obstacle, isForItsTurn: true }
   const excluded = options.avoided === undefined ? undefined : new Map([[options.avoided, 'it failed to start there']])
   const preferred = options.preferred ?? preferredFor(vm, options)
   const choice = placeVm(cluster, vm.spec, {

@@ -7,7 +7,13 @@ import type { HostVerdict } from './place-vm.ts'
 
 export type VmDecision =
   | { readonly kind: 'settled' }
-  | { readonly kind: 'wait'; readonly reason: string; readonly verdicts?: readonly HostVerdict[] }
+  /** `isForItsTurn`: nothing stands against it but time. */
+  | {
+      readonly kind: 'wait'
+      readonly reason: string
+      readonly verdicts?: readonly HostVerdict[]
+      readonly isForItsTurn?: true
+    }
   /** Commit this placement with a new epoch; the order to start follows from it. */
   | {
       readonly kind: 'place'

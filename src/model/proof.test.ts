@@ -11,6 +11,10 @@ test('each proof is a sentence that says what was proven and how', () => {
     'ada answered that it is reaped and that nothing up to epoch 5 will start there',
   )
   assert.equal(
+    describeProof({ kind: 'released', ...base, session: sessionIdOf('ada'), upToEpoch: 0 }),
+    'ada came back and holds nothing of what ran there',
+  )
+  assert.equal(
     describeProof({ kind: 'rebooted', ...base, oldBootId: 'old', newBootId: '0123456789' }),
     'ada has booted anew since (boot 01234567), so everything older on it is dead',
   )

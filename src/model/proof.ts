@@ -32,6 +32,8 @@ export type Proof = z.infer<typeof proofSchema>
 export function describeProof(proof: Proof): string {
   switch (proof.kind) {
     case 'released':
+      // It came back with nothing in its memory: it knows of no epoch at all.
+      if (proof.upToEpoch === 0) return `${proof.hostName} came back and holds nothing of what ran there`
       return `${proof.hostName} answered that it is reaped and that nothing up to epoch ${proof.upToEpoch} will start there`
     case 'rebooted':
       return `${proof.hostName} has booted anew since (boot ${proof.newBootId.slice(0, 8)}), so everything older on it is dead`

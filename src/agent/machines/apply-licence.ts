@@ -4,11 +4,12 @@ import { guardMachine } from './guard-machine.ts'
 import { become, enqueue, type Keeping, whenStill } from './keeping.ts'
 import { sharedStoragesOf } from './launch-machine.ts'
 import { release } from './machine-life.ts'
+import { awaitsStorage, tryStorageAgain } from './stand-still-on-storage-error.ts'
 
 export async function applyLicence(keeping: Keeping): Promise<void> {
   const { record, ports, phase } = keeping
   if (keeping.running === undefined) return
-  if (!record.machine.leased) return thawIfDue(keeping)
+  if (!record.machine.leased) return awaitsStorage(keeping) ? undefined : goOnAfterStorageError(keeping)
   // A release that could not reap it is tried again: what was released is not to live.
   if (keeping.isReleased) return release(keeping, 'its release was tried again')
   const verdict = ports.licences.judge(sharedStoragesOf(record.machine, ports), ports.clock.bootTimeMs())
@@ -16,14 +17,18 @@ export async function applyLicence(keeping: Keeping): Promise<void> {
   if (verdict.kind === 'freeze' && phase === 'running') {
     return enqueue(keeping, () => whenStill(keeping, 'running', (machine) => freeze(keeping, machine)))
   }
-  if (verdict.kind === 'licensed') return thawIfDue(keeping)
+  // What was handed over may run elsewhere by now: a licence alone doesn't let it go on.
+  if (verdict.kind === 'licensed' && phase === 'frozen' && record.handedOverTo === null) {
+    if (awaitsStorage(keeping)) return
+    if (keeping.storageTrouble !== undefined) return goOnAfterStorageError(keeping)
+    return enqueue(keeping, () => whenStill(keeping, 'frozen', (machine) => thaw(keeping, machine)))
+  }
 }
 
-/** What was handed over may run elsewhere by now: a licence alone doesn't let it go on. */
-async function thawIfDue(keeping: Keeping): Promise<void> {
-  const { record, ports, phase, thawsAtMs } = keeping
-  if (phase !== 'frozen' || record.handedOverTo !== null || ports.clock.bootTimeMs() < thawsAtMs) return
-  return enqueue(keeping, () => whenStill(keeping, 'frozen', (machine) => thaw(keeping, machine)))
+function goOnAfterStorageError(keeping: Keeping): Promise<void> {
+  return enqueue(keeping, () =>
+    whenStill(keeping, 'frozen', (machine) => tryStorageAgain(keeping, machine, () => goOn(keeping, machine))),
+  )
 }
 
 /**
@@ -45,6 +50,11 @@ async function thaw(keeping: Keeping, machine: RunningMachine): Promise<void> {
   if (keeping.record.handedOverTo !== null) return
   await guardMachine(keeping, false)
   await machine.resume()
+  await goOn(keeping, machine)
+}
+
+/** Its vCPUs run again. What was ordered while it could not listen is done now. */
+async function goOn(keeping: Keeping, machine: RunningMachine): Promise<void> {
   if (keeping.record.wanted === 'running') return become(keeping, 'running', '')
   await machine.pressPowerButton()
   become(keeping, 'stopping', 'its power button was pressed')

@@ -37,6 +37,15 @@ export type KeptImage = {
   isCapturing: boolean
 }
 
+/** Its disks return errors, and it is tried again from time to time. */
+export type StorageTrouble = {
+  /** How often its disks have returned an error since it last ran well. */
+  errors: number
+  waitMs: number
+  /** By the clock that counts from boot. */
+  retryAtMs: number
+}
+
 export type Keeping = {
   readonly vmId: VmId
   readonly ports: MachinePorts
@@ -62,8 +71,8 @@ export type Keeping = {
   guestShutdown: boolean
   running: RunningMachine | undefined
   crashes: number
-  /** A frozen one is not let run before this. */
-  thawsAtMs: number
+  /** Its disks return errors. */
+  storageTrouble: StorageTrouble | undefined
   /** The ladder's next rung is another host. */
   wantsOtherHost: boolean
   queue: Promise<unknown>
@@ -108,7 +117,7 @@ export function beginKeeping(
     guestShutdown: false,
     running: undefined,
     crashes: 0,
-    thawsAtMs: -Infinity,
+    storageTrouble: undefined,
     wantsOtherHost: false,
     queue: from.after,
     isReleased: false,

@@ -63,7 +63,7 @@ import {
 } from './machine-life.ts'
 import type { MachinePorts } from './machine-ports.ts'
 import type { MachineRecord } from './machine-record.ts'
-import { standStillForStorage } from './storage-error.ts'
+import { noteStorageError } from './stand-still-on-storage-error.ts'
 
 export type MachineKeeper = {
   report(): MachineReport
@@ -200,8 +200,10 @@ async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
     inBackground(keeping, () => enqueue(keeping, () => settleStart(keeping, running)))
   become(keeping, phase, 're-adopted')
   if (phase === 'frozen') await guardMachine(keeping, true)
-  inBackground(keeping, () => goOnWith(keeping, running))
-  if (state === 'io-error') inBackground(keeping, () => enqueue(keeping, () => standStillForStorage(keeping, running)))
+  inBackground(keeping, async () => {
+    await goOnWith(keeping, running)
+    if (state === 'io-error') await noteStorageError(keeping, running)
+  })
 }
 
 function phaseOf({ record }: Keeping, state: MachineState): MachinePhase {

@@ -12,7 +12,7 @@ import { endWatch, hurryWatch } from '../recovery/watch-service.ts'
 import { become, enqueue, type Keeping, nowIso, reapWithinMs, tidyAfterDeath, writeRecord } from './keeping.ts'
 import { noteWriterDied, untilLanded } from './last-writes.ts'
 import { boot, clone, isWanted, resume, type Start, type StartOutcome, tidyEarlierProcess } from './machine-starts.ts'
-import { standStillForStorage } from './storage-error.ts'
+import { noteStorageError } from './stand-still-on-storage-error.ts'
 
 /** How long a restart on the spot waits for a licence before it looks again. */
 const licenceRetryMs = 100
@@ -173,9 +173,10 @@ export async function beginLife(
 }
 
 function followToItsEnd(keeping: Keeping, machine: RunningMachine): void {
+  keeping.storageTrouble = undefined
   machine.onEvent((event) => {
-    if (event.kind === 'state' && event.state === 'io-error')
-      inBackground(keeping, () => enqueue(keeping, () => standStillForStorage(keeping, machine)))
+    if (machine === keeping.running && event.kind === 'state' && event.state === 'io-error')
+      inBackground(keeping, () => noteStorageError(keeping, machine))
     const why = whyOf(event)
     if (machine !== keeping.running || why === undefined) return
     hurryWatch(keeping, why.detail)

@@ -13,9 +13,13 @@ const hostId = hostIdOf('ada')
 const slot = 3
 const otherId = storageIdOf('other')
 const pillFor = (name: string) => formatPill({ kind: 'pill', hostId: hostIdOf(name), term: 1, generation: 1 })
-const logger = { info: () => undefined, warn: () => undefined, error: () => undefined }
 
 function open(t: TestContext) {
+  const told: string[] = []
+  const logger = { info: tell, warn: tell, error: tell }
+  function tell(event: string) {
+    told.push(event)
+  }
   const clock = createVirtualClock()
   const end = new AbortController()
   t.after(() => end.abort())
@@ -42,6 +46,7 @@ function open(t: TestContext) {
   const begin = () => readSlots(watches, { clock, logger, licences, hostId, signal: end.signal })
   return {
     clock,
+    told,
     world,
     storage,
     other,
@@ -67,6 +72,20 @@ describe('a slot', () => {
     host.begin()
     await host.clock.advance(timings.pillFreeMs)
     assert.equal(host.isLicensed(), false)
+  })
+
+  test('that hangs is told as soon as it can give no licence any more, once, and when it is readable again', async (t) => {
+    const host = open(t)
+    host.begin()
+    await host.clock.advance(timings.slotReadMs)
+    host.storage.setFault({ kind: 'hangs' })
+    await host.clock.advance(timings.slotReadMs + timings.pillFreeMs)
+    assert.deepEqual(host.told, ['slot.unreadable'])
+    await host.clock.advance(3 * timings.pillFreeMs)
+    assert.deepEqual(host.told, ['slot.unreadable'])
+    host.storage.setFault({ kind: 'none' })
+    await host.clock.advance(timings.slotReadMs)
+    assert.deepEqual(host.told, ['slot.unreadable', 'slot.readable'])
   })
 
   test('with a pill for this host kills', async (t) => {

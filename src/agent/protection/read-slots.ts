@@ -36,13 +36,22 @@ export function readSlots(watches: readonly SlotWatch[], options: SlotReaderOpti
   }
 }
 
+/** Reads end five times a second: without a reason each would make an error with its stack. */
+const answered = 'answered'
+
 async function readForever(
   watch: SlotWatch,
   lastGoodReadAtMs: Map<StorageId, number>,
   options: SlotReaderOptions,
 ): Promise<void> {
   let wasUnreadable = false
+  const unreadable = (error: unknown) => {
+    if (!wasUnreadable) options.logger.warn('slot.unreadable', { storageId: watch.storageId, error })
+    wasUnreadable = true
+  }
   while (!options.signal.aborted) {
+    const hung = new AbortController()
+    void tellWhenHung(hung.signal, options, unreadable)
     // The start of the read is what counts: a pill written while the read was under way may have been missed.
     const startedAtMs = options.clock.bootTimeMs()
     try {
@@ -56,9 +65,21 @@ async function readForever(
       if (wasUnreadable) options.logger.info('slot.readable', { storageId: watch.storageId })
       wasUnreadable = false
     } catch (error) {
-      if (!wasUnreadable) options.logger.warn('slot.unreadable', { storageId: watch.storageId, error })
-      wasUnreadable = true
+      unreadable(error)
+    } finally {
+      hung.abort(answered)
     }
     await options.clock.sleep(options.licences.timings().slotReadMs, options.signal)
   }
+}
+
+/** A read that hangs fails nowhere: it is told when it can license nothing any more. */
+async function tellWhenHung(
+  hasEnded: AbortSignal,
+  { clock, licences }: SlotReaderOptions,
+  tell: (why: Error) => void,
+): Promise<void> {
+  const { pillFreeMs } = licences.timings()
+  await clock.sleep(pillFreeMs, hasEnded)
+  if (!hasEnded.aborted) tell(new Error(`it has not answered for ${pillFreeMs} ms`))
 }

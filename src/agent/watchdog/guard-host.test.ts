@@ -100,6 +100,18 @@ describe('a machine', () => {
     assert.equal(host.looks(), true)
   })
 
+  test('is killed at every look until it is gone, and that is told once', async (t) => {
+    const host = openHost(t)
+    host.populate('web')
+    host.guard.update(makeState({ machines: [host.machine('web')] }))
+    await host.clock.advance(timings.leaseMs)
+    host.looks()
+    host.populate('web')
+    host.looks()
+    assert.equal(host.isKilled('web'), true)
+    assert.deepEqual(host.warnings, ['watchdog.kills', 'watchdog.not-petted'])
+  })
+
   test('that cannot be looked at counts as alive', (t) => {
     const host = openHost(t)
     mkdirSync(join(host.directory('web'), 'cgroup.events'), { recursive: true })

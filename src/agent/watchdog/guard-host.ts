@@ -35,6 +35,8 @@ export function createHostGuard(options: HostGuardOptions): HostGuard {
   let state: WatchdogState | undefined
   let lastWordAtMs = options.clock.bootTimeMs()
   let killedAgentPid: number | undefined
+  /** Those that a kill was told of and that are still there. */
+  let dying: readonly string[] = []
   const timings = () => state?.timings ?? defaultTimings
 
   /** After a restart nobody knows what runs by which licence, until the agent has spoken. */
@@ -61,21 +63,23 @@ export function createHostGuard(options: HostGuardOptions): HostGuard {
     look() {
       if (state === undefined) return lookBeforeFirstWord()
       const verdict = judgeMachines(state, { nowMs: options.clock.bootTimeMs(), lastWordAtMs })
-      const alive = verdict.unlicensed.filter((machine) => killNow(machine, options))
+      const alive = verdict.unlicensed.filter((machine) => killNow(machine, dying, options)).map(({ vmId }) => vmId)
       if (alive.length === 0) hardware?.pet()
-      else options.logger.warn('watchdog.not-petted', { vmIds: alive.map((machine) => machine.vmId) })
+      else if (alive.some((vmId) => !dying.includes(vmId))) options.logger.warn('watchdog.not-petted', { vmIds: alive })
+      dying = alive
       if (verdict.agentIsStalled) restartStalledAgent(state.agentPid)
     },
   }
 }
 
-/** True when something of it is still there. */
+/** True when something of it is still there. It is tried at every look, and told once. */
 function killNow(
   { vmId, cgroupDirectory }: WatchdogState['machines'][number],
+  dying: readonly string[],
   { machines, logger }: Pick<HostGuardOptions, 'machines' | 'logger'>,
 ): boolean {
   if (!machines.isPopulated(cgroupDirectory)) return false
-  logger.warn('watchdog.kills', { vmId })
+  if (!dying.includes(vmId)) logger.warn('watchdog.kills', { vmId })
   machines.kill(cgroupDirectory)
   return machines.isPopulated(cgroupDirectory)
 }

@@ -3,8 +3,8 @@ import { mkdir, rm } from 'node:fs/promises'
 import { flushCompileCache } from 'node:module'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
+import { eachLine } from '../../linux/each-line.ts'
 import { createJsonLogger } from '../../linux/json-logger.ts'
 import { systemClock } from '../../linux/system-clock.ts'
 import { defaultTimings } from '../../model/timings.ts'
@@ -41,7 +41,7 @@ createServer((socket) => {
     socket.write(`${JSON.stringify({ sequence, armed: guard.armed() } satisfies WatchdogAnswer)}\n`)
   // An agent that has just started learns at once how the host is armed.
   answer(0)
-  createInterface({ input: socket }).on('line', (line) => {
+  eachLine(socket, (line) => {
     const state = parseState(line)
     if (!state.success) return logger.error('watchdog.unintelligible', { reason: state.error.message })
     guard.update(state.data)

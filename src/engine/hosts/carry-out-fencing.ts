@@ -44,9 +44,12 @@ export async function usePowerFence({ leader, fences, memory }: FencingTools, ho
     return !leader.signal.aborted
   } catch (error) {
     fencing.power = { kind: 'failed', atMs: leader.clock.bootTimeMs() }
-    leader.logger.warn('fence.power-failed', { hostId, error })
-    const message = error instanceof Error ? error.message : String(error)
-    if (!leader.signal.aborted)
+    const failure = error instanceof Error ? error.message : String(error)
+    // It is tried every few seconds: only what is new is news.
+    const isNews = failure !== fencing.toldFailure
+    fencing.toldFailure = failure
+    const message = `${failure}; it is tried again until the host is proven dead or answers`
+    if (isNews && !leader.signal.aborted)
       await leader.events.record({ kind: 'host.power-fence-failed', subject: host.spec.name, hostId, message })
     return false
   }

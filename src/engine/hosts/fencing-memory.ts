@@ -8,6 +8,8 @@ export type OngoingFencing = {
     | { readonly kind: 'unused' | 'running' }
     | { readonly kind: 'off'; readonly tookMs: number }
     | { readonly kind: 'failed'; readonly atMs: number }
+  /** What people were last told of a power fence that failed. */
+  toldFailure: string | undefined
   /** When each pill was known to stand, on the leader's clock. */
   readonly pills: Map<StorageId, 'writing' | number>
 }
@@ -25,7 +27,7 @@ export function createFencingMemory(): FencingMemory {
   const fencings = new Map<HostId, OngoingFencing>()
   return {
     begin: (hostId, generation) =>
-      void fencings.set(hostId, { generation, power: { kind: 'unused' }, pills: new Map() }),
+      void fencings.set(hostId, { generation, power: { kind: 'unused' }, toldFailure: undefined, pills: new Map() }),
     ongoing: (hostId) => fencings.get(hostId),
     end: (hostId) => void fencings.delete(hostId),
     progress(hostId, nowMs) {

@@ -124,6 +124,16 @@ describe('a host that falls silent', () => {
     assert.deepEqual(cloud.agents.twoWriters, [])
   })
 
+  test('and whose power fence fails again and again for the same reason is news once', async () => {
+    const hosts = ['ada', 'bob', 'cyd'].map((name) => ({ name, hasPowerFence: true, armed: 'none' as const }))
+    await using cloud = await startCloud({ hosts })
+    cloud.agents.fences.refuses = true
+    const { home } = await withMachine(cloud)
+    cloud.agents.host(home).isCut = true
+    await cloud.clock.advance(30_000)
+    assert.equal((await kinds(cloud)).filter((kind) => kind === 'host.power-fence-failed').length, 1)
+  })
+
   test('and keeps its storage runs its machine on until the pill, which kills it before the other life begins', async () => {
     await using cloud = await startCloud({ hosts: [{ name: 'ada' }, { name: 'bob' }] })
     const { vmId, home } = await withMachine(cloud)

@@ -230,7 +230,9 @@ async function fail(
   { taskId, error }: { readonly taskId: TaskId; readonly error: unknown },
 ): Promise<void> {
   const described = describeError(error)
-  if (described.code === 'internal') leader.logger.error('task.failed', { taskId, error })
+  const { kind, subject } = leader.index.state().tasks.get(taskId) ?? {}
+  if (described.code === 'internal') leader.logger.error('task.failed', { taskId, task: kind, subject, error })
+  else leader.logger.warn('task.failed', { taskId, task: kind, subject, error })
   await updateTask(leader, taskId, (task) => ({
     ...task,
     state: 'undoing',

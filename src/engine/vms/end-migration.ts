@@ -8,6 +8,7 @@ import { DialtoneError, type ErrorCode } from '../../model/dialtone-error.ts'
 import type { TaskId, VmId } from '../../model/ids.ts'
 import { proofReaches } from '../../model/proof-reaches.ts'
 import type { AgentPort } from '../agent-port.ts'
+import { answerOfLiving } from '../hosts/answer-of-living.ts'
 import type { HostTable } from '../hosts/host-table.ts'
 import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
 import { keys } from '../state/keys.ts'
@@ -48,7 +49,7 @@ export async function goBack(
   }
   const abandon = async (isAloneHere: boolean) => {
     const { host, head } = headFor(leader, vmId, 'source')
-    await agents.abandonDeparture(host, { ...head, isAloneHere })
+    await answerOfLiving(leader, host, () => agents.abandonDeparture(host, { ...head, isAloneHere }))
   }
   // At once, as far as it can be: what was not handed over goes on without waiting for anybody.
   await abandon(false).catch((error: unknown) => leader.logger.warn('migration.not-abandoned', { vmId, error }))
@@ -62,7 +63,10 @@ export async function goBack(
   await untilTakenBack(tools, { vmId, signal })
   const { spec, migration } = leader.index.state().vms.get(vmId) ?? {}
   if (spec === undefined || migration === undefined) return
-  const message = `it stays on ${hostName(leader, migration.sourceHostId)}`
+  const source = hostName(leader, migration.sourceHostId)
+  const end = isDeadOn(leader, vmId, 'source') ? `${source} is dead: it is brought back` : `it stays on ${source}`
+  const why = leader.index.state().tasks.get(taskId)?.error?.message
+  const message = why === undefined ? end : `${end}: ${why}`
   await close(leader, vmId, { kind: 'vm.migration-undone', subject: spec.name, message, vmId }, migration.epoch)
 }
 
@@ -90,7 +94,7 @@ export async function completeMove(tools: MoveTools, { vmId, signal }: MoveOf): 
     if (isDeadOn(leader, vmId, 'destination')) return { ...unseen, lost: `${name} died` }
     try {
       const { host, head } = headFor(leader, vmId, 'destination')
-      return await agents.completeArrival(host, head)
+      return await answerOfLiving(leader, host, () => agents.completeArrival(host, head))
     } catch (error) {
       leader.logger.warn('migration.not-completed', { vmId, error })
       const isOtherSession = state.hosts.get(migration.destinationHostId)?.status.session !== migration.session
@@ -173,7 +177,7 @@ async function untilLetGo({ leader, agents }: MoveTools, { vmId, side, signal }:
       const record = leader.index.state().hosts.get(host.id)
       if (record !== undefined && isAnswering(record)) {
         const { authority, epoch } = head
-        await agents.releaseMachine(host, { vmId, authority, upToEpoch: epoch })
+        await answerOfLiving(leader, host, () => agents.releaseMachine(host, { vmId, authority, upToEpoch: epoch }))
         return
       }
     } catch (error) {

@@ -189,6 +189,22 @@ describe('vm.migrate', () => {
     await cloud[Symbol.asyncDispose]()
   })
 
+  for (const moment of ['before', 'after'] as const) {
+    test(`that is cancelled when its owner has just changed, ${moment} the new one lets it run, goes on there only`, async () => {
+      const { cloud, vmId, other } = await startMoving()
+      let isCancelled = false
+      cloud.agents.intercept = (seen, at) => {
+        if (seen !== 'completeArrival' || at !== moment || isCancelled) return
+        isCancelled = true
+        void cloud.engine().tasks.cancel(taskId)
+      }
+      const taskId = await move(cloud, vmId, other)
+      await letItEnd(cloud)
+      assert.equal(isCancelled, true)
+      assert.equal(assertOneOwner(cloud, vmId), other)
+    })
+  }
+
   test('that is cancelled in the middle leaves the machine where it was', async () => {
     const { cloud, vmId, home, other } = await startMoving(['ada', 'bob'], 'local')
     const taskId = await move(cloud, vmId, other)

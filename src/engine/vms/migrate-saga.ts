@@ -8,6 +8,7 @@ import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId, VmId } from '../../model/ids.ts'
 import { longestMoveMs } from '../../model/migration/migration-method.ts'
 import type { AgentPort } from '../agent-port.ts'
+import { answerOfLiving } from '../hosts/answer-of-living.ts'
 import type { Leader } from '../leader.ts'
 import { defineSaga, type RunnableSaga, type StepContext } from '../tasks/saga.ts'
 import { completeMove, goBack, letSourceGo, type MoveTools } from './end-migration.ts'
@@ -122,13 +123,16 @@ async function prepare(
     }
     const source = headFor(leader, vmId, 'source')
     try {
-      const departing = await agents.prepareDeparture(source.host, source.head)
+      const departing = await answerOfLiving(leader, source.host, () =>
+        agents.prepareDeparture(source.host, source.head),
+      )
       const destination = headFor(leader, vmId, 'destination')
       const machine = { ...machineOrderOf(atDestination(vm, migration)), start: 'boot' as const }
       const copied = copiedDisksOf(leader, migration)
       const { sourceHostId } = migration
       const order = { ...destination.head, machine, sourceHostId, departing, copied }
-      const { canPostCopy } = await agents.expectArrival(destination.host, order)
+      const { host } = destination
+      const { canPostCopy } = await answerOfLiving(leader, host, () => agents.expectArrival(host, order))
       return { departing, canPostCopy }
     } catch (error) {
       // An image is being captured: that ends.
@@ -175,8 +179,8 @@ async function send(
     port: destination.port,
   }
   const first = headFor(leader, vmId, 'source')
-  const copied = copiedDisksOf(leader, migration)
-  let report = await agents.depart(first.host, { ...first.head, target, copied, canPostCopy })
+  const departing = { ...first.head, target, copied: copiedDisksOf(leader, migration), canPostCopy }
+  let report = await answerOfLiving(leader, first.host, () => agents.depart(first.host, departing))
   while (report.state === 'moving') {
     signal.throwIfAborted()
     requireGoingOn(leader, vmId)

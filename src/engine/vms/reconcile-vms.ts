@@ -119,8 +119,8 @@ async function reconcile(desk: Desk, vmId: VmId): Promise<void> {
   noteTurn(facts, vm, decision)
   if (decision.kind === 'wait' || isStartAwaited(facts, vm, decision)) waiting.add(vmId)
   else waiting.delete(vmId)
-  // What is about to be placed changes its state in a moment; people are told of that, and not of the instant before.
-  if (decision.kind !== 'place') await writeStatus(facts, vmId, decision.kind === 'wait' ? decision.reason : undefined)
+  // What is about to be placed, or accepted as stopped, changes its state in a moment: people are told of that, and not of the instant before.
+  if (decision.kind !== 'place' && decision.kind !== 'accept-stop') await writeStatus(facts, vmId, decision)
   await carryOut(desk, vm, { decision, conditions })
 }
 
@@ -181,13 +181,19 @@ function isOnline(leader: Leader, hostId: HostId): boolean {
   return leader.index.state().hosts.get(hostId)?.status.state === 'online'
 }
 
-async function writeStatus(facts: VmFacts, vmId: VmId, waitReason: string | undefined): Promise<void> {
+async function writeStatus(facts: VmFacts, vmId: VmId, decision: VmDecision): Promise<void> {
   const state = facts.leader.index.state()
   const vm = state.vms.get(vmId)
   if (vm === undefined) return
   const { placement } = vm
   const host = placement === undefined ? undefined : state.hosts.get(placement.hostId)
   const hasReported = placement !== undefined && hostHasReported(facts, placement.hostId)
-  const derived = deriveStatus(vm, { host, report: reportOf(facts, vm), hostHasReported: hasReported, waitReason })
+  const derived = deriveStatus(vm, {
+    host,
+    report: reportOf(facts, vm),
+    hostHasReported: hasReported,
+    waitReason: decision.kind === 'wait' ? decision.reason : undefined,
+    waitsForItsTurn: decision.kind === 'wait' && decision.isForItsTurn === true,
+  })
   if (derived !== undefined) await writeVmStatus(facts.leader, vm, derived)
 }

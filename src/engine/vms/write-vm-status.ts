@@ -15,12 +15,17 @@ export async function writeVmStatus(leader: Leader, vm: VmRecord, derived: Deriv
   const becomesItsOwn = derived.state === 'running' && vm.spec.clonedFrom !== null
   if (before !== undefined && isSameAs(before, status) && !becomesItsOwn) return
   const key = keys.vmStatus(vm.spec.id)
-  const event = isSameState ? [] : [eventOf(leader, vm, status)]
+  const event = isSameState || isSameRestart(before, status) ? [] : [eventOf(leader, vm, status)]
   const own = becomesItsOwn ? [put(keys.vm(vm.spec.id), { ...vm.spec, clonedFrom: null })] : []
   await commitAndSee(leader, {
     conditions: [unchanged(leader, key), unchanged(leader, keys.vm(vm.spec.id))],
     writes: [put(key, status), ...own, ...event],
   })
+}
+
+/** The life that it is being restarted for has its number by now: no news for people. */
+function isSameRestart(before: VmStatus | undefined, { state, epoch, detail }: VmStatus): boolean {
+  return state === 'restarting' && before?.state === state && before.epoch === epoch && before.detail === detail
 }
 
 function isSameAs(left: VmStatus, right: VmStatus): boolean {

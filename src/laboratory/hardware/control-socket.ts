@@ -1,8 +1,8 @@
 /** Takes requests to the hardware from the laboratory's verbs and from the power board. */
 import { rm } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
-import { createInterface } from 'node:readline'
 import { z } from 'zod'
+import { eachLine } from '../../linux/each-line.ts'
 import { type HardwareAnswer, type HardwareRequest, hardwareRequestSchema } from './control-message.ts'
 import type { HostMachine } from './host-machine.ts'
 
@@ -11,7 +11,7 @@ export async function serveControlSocket(path: string, hosts: ReadonlyMap<string
   await rm(path, { force: true })
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy())
-    createInterface({ input: socket }).on('line', (line) => void answer(line, socket, hosts))
+    eachLine(socket, (line) => void answer(line, socket, hosts))
   })
   const previousMask = process.umask(0o177)
   await new Promise<void>((resolve, reject) => {

@@ -5,7 +5,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 import { dirname } from 'node:path'
-import { createInterface } from 'node:readline'
+import { eachLine } from '../../linux/each-line.ts'
 import { createCountdown } from './countdown.ts'
 
 export type EmulatedWatchdog = {
@@ -53,7 +53,7 @@ export async function serveEmulatedWatchdog(options: EmulatedWatchdogOptions): P
     clients.add(socket)
     socket.on('error', () => socket.destroy())
     socket.on('close', () => clients.delete(socket))
-    createInterface({ input: socket }).on('line', (line) => obey(line.trim(), socket))
+    eachLine(socket, (line) => obey(line.trim(), socket))
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)

@@ -96,6 +96,13 @@ test('a volume of a VM where it does not belong; what a move or a deletion still
   assert.deepEqual(found({ ...healthy, discards }, inventories), [])
 })
 
+test('a volume that the store keeps of a VM that is no more', () => {
+  const vms = new Map([...healthy.vms].filter(([, { spec }]) => spec.name !== 'app'))
+  assert.deepEqual(found({ ...healthy, vms }, [inventoryOf('ada', ['web'], {})]), [
+    `volumes-have-a-vm: ${volumeIdOf('app')}`,
+  ])
+})
+
 test('a volume that is not on its storage; a storage that can’t be read says nothing', () => {
   const blind = { volumes: [], storages: [{ storageId: sharedId, totalMiB: 0, freeMiB: 0, error: 'no' }] }
   const empty = { volumes: [{ storageId: sharedId, volumeId: volumeIdOf('app') }] }
@@ -202,5 +209,5 @@ test('a host on which machines are not guarded is found, and so is one that does
 })
 
 test('every invariant has a planted violation above', () => {
-  assert.deepEqual(Object.keys(invariants).length, 13)
+  assert.deepEqual(Object.keys(invariants).length, 14)
 })

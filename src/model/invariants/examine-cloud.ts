@@ -40,6 +40,7 @@ export const invariants: Readonly<Record<string, Checker>> = {
   'images-are-wanted': imagesAreWanted,
   'no-orphan-volumes': noOrphanVolumes,
   'no-missing-volumes': noMissingVolumes,
+  'volumes-have-a-vm': volumesHaveAVm,
   'claims-are-unique': claimsAreUnique,
   'capacity-never-exceeded': capacityNeverExceeded,
   'tasks-end': tasksEnd,
@@ -227,6 +228,19 @@ function noMissingVolumes({ cluster, inventories }: CloudFacts): readonly Findin
     })
   }
   return findings
+}
+
+/** What the store keeps of a VM that is gone is seen by nothing else, and its file is gone as well. */
+function volumesHaveAVm({ cluster }: CloudFacts): readonly Finding[] {
+  return [...cluster.volumes.values()]
+    .filter(({ vmId }) => !cluster.vms.has(vmId))
+    .map(({ id, vmId }) => ({
+      invariant: 'volumes-have-a-vm',
+      severity: 'untidy',
+      subject: id,
+      message: `the volume ${id} is stored as one of ${vmId}, which is no more`,
+      next: 'That is a defect of Dialtone: report it. Nothing else depends on that volume.',
+    }))
 }
 
 function claimsAreUnique({ cluster }: CloudFacts): readonly Finding[] {

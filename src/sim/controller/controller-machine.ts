@@ -60,6 +60,7 @@ export function createControllerMachine(options: ControllerMachineOptions): Cont
     callee: {
       place: controllerPlace,
       isOn: () => true,
+      isStanding: () => false,
       boot: () => 1,
       listening() {
         const engine = present?.engine()

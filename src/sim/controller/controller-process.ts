@@ -113,7 +113,7 @@ function knocker({ place, life, network }: Caller, calleeOf: ControllerOptions['
     const answer = { arrive: () => life.enter(() => resolve(true)) }
     network.send(place, callee.place, {
       arrive: () => {
-        if (callee.isOn()) network.send(callee.place, place, answer)
+        if (callee.isOn() && !callee.isStanding()) network.send(callee.place, place, answer)
       },
     })
     const timer = new AbortController()

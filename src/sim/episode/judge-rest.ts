@@ -26,7 +26,22 @@ export async function judgeRest(world: World, { withinMs, note }: RestOptions): 
       restSinceMs = world.nowMs()
     }
   }
+  await lookAtSlots(world, note)
   await askDoctor(world, note)
+}
+
+/** A pill that stays kills whatever is started on that host, and is seen by nobody as long as there is room elsewhere. */
+async function lookAtSlots({ parts }: World, note: RestOptions['note']): Promise<void> {
+  for (const { spec, contents } of parts.sharedStorages()) {
+    for (const { spec: host } of parts.hosts.values()) {
+      const slot = await contents
+        .storageOf(host.name)
+        .readSlot(host.number)
+        .catch(() => undefined)
+      if (slot !== undefined)
+        note('pills-are-cleared', `${host.name} is admitted, and its slot on ${spec.name} has ${slot}`)
+    }
+  }
 }
 
 const lookEveryMs = 200

@@ -32,8 +32,11 @@ export function makeEpisode({ seed, among = faultKinds }: EpisodeWish): EpisodeP
   return { world, machines, steps, faultsEndAtMs, lastsMs: Math.max(faultsEndAtMs, random.whole(60_000, 300_000)) }
 }
 
+// With a heartbeat that was lost just before, half a lease is as long as the silence after which pills are written and fences used.
+const longestQuietPauseMs = defaultTimings.leaseMs / 3
+
 /**
- * A cluster in which nothing breaks: one message in a hundred is lost, and its processes stand still for up to half a lease. Whatever is
+ * A cluster in which nothing breaks: one message in a hundred is lost, and its processes stand still for up to a third of a lease. Whatever is
  * fenced or restarted in it is a false alarm.
  */
 export function makeQuietEpisode(seed: number): EpisodePlan {
@@ -44,23 +47,20 @@ export function makeQuietEpisode(seed: number): EpisodePlan {
     name,
     body: { ...body, memoryMiB: 128 },
   }))
-  const spanMs = random.whole(10_000, 30_000)
-  const pauses = Array.from({ length: random.whole(2, 8) }, (): Step => {
-    const forMs = random.whole(50, defaultTimings.leaseMs / 2)
+  const steps: Step[] = []
+  let atMs = 0
+  for (let pause = random.whole(2, 8); pause > 0; pause -= 1) {
+    // One after the other: two that meet are one that is longer.
+    atMs += random.whole(defaultTimings.leaseMs, 2 * defaultTimings.leaseMs)
+    const forMs = random.whole(50, longestQuietPauseMs)
     const { name: host } = random.pick(world.hosts)
     const fault = random.chance(0.3)
       ? ({ kind: 'controller-stands-still', forMs } as const)
       : ({ kind: 'agent-stands-still', host, forMs } as const)
-    return { atMs: random.whole(0, spanMs), do: 'fault', fault }
-  })
-  const steps = pauses.sort((left, right) => left.atMs - right.atMs)
-  return {
-    world,
-    machines,
-    steps,
-    faultsEndAtMs: spanMs + defaultTimings.leaseMs,
-    lastsMs: random.whole(60_000, 300_000),
+    steps.push({ atMs, do: 'fault', fault })
+    atMs += forMs
   }
+  return { world, machines, steps, faultsEndAtMs: atMs, lastsMs: random.whole(60_000, 300_000) }
 }
 
 function drawWorld(seed: number, random: SeededRandom): EpisodePlan['world'] {

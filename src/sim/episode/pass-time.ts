@@ -3,13 +3,17 @@
  * done to it. Whatever comes next then comes at once. That is a run that could have been, with the same steps closer together; what takes
  * longer than the wait for rest to develop out of nothing is not seen (docs/decisions/0026).
  */
+import type { Engine } from '../../engine/engine.ts'
+import { newLeaderWaitsMs } from '../../model/protection/bounds.ts'
 import type { World } from '../world/world.ts'
 
 /** Gives how much of it was skipped. */
 export async function passTime(world: World, waitMs: number): Promise<number> {
-  const endsAtMs = world.nowMs() + Math.max(0, waitMs)
+  const beganAtMs = world.nowMs()
+  const endsAtMs = beganAtMs + Math.max(0, waitMs)
   while (world.nowMs() < endsAtMs) {
-    const restsInMs = world.lastChangeAtMs() + calmMs(world) - world.nowMs()
+    // What was done to it just now, such as a fault, has shown nothing of itself yet.
+    const restsInMs = Math.max(world.lastChangeAtMs(), beganAtMs) + calmMs(world) - world.nowMs()
     if (restsInMs <= 0) return endsAtMs - world.nowMs()
     await world.advance(Math.min(restsInMs, endsAtMs - world.nowMs()))
   }
@@ -23,7 +27,8 @@ const brokenCalmMs = 6_500
 
 /** How long nothing may have been stored, and no guest begun or ceased to run, for it to be at rest. */
 function calmMs(world: World): number {
-  if (world.parts.controller.engine() === undefined) return brokenCalmMs
+  const engine = world.parts.controller.engine()
+  if (engine === undefined || isStillWaiting(engine)) return brokenCalmMs
   const state = world.state()
   const isHealthy =
     [...state.hosts.values()].every(({ status }) => status.state === 'online') &&
@@ -31,4 +36,10 @@ function calmMs(world: World): number {
     [...state.vms.values()].every(({ spec, status }) => (status?.state ?? 'stopped') === spec.desired) &&
     [...world.parts.hosts.values()].every((host) => host.boot()?.agent()?.life.state() === 'running')
   return isHealthy ? healthyCalmMs : brokenCalmMs
+}
+
+/** A new leader judges no host yet: what is silent shows only later. */
+function isStillWaiting({ leader }: Engine): boolean {
+  const { timings } = leader.index.state().cluster
+  return leader.clock.bootTimeMs() - leader.startedAtMs < newLeaderWaitsMs(timings) + timings.suspectAfterMs
 }

@@ -130,8 +130,8 @@ const scenes: Readonly<Record<FaultKind, Scene>> = {
     after: runsAgain,
   },
   'storage-is-slow': {
-    wish: () => ({ kind: 'storage-is-slow', storage: 'shared', delayMs: 700 }),
-    during: async (world) => assert.ok((await landing(world)) < 5),
+    wish: () => ({ kind: 'storage-is-slow', storage: 'shared', delayMs: 4_000 }),
+    during: async (world) => assert.ok((await landing(world)) < 4),
   },
   'storage-is-full': {
     wish: () => ({ kind: 'storage-is-full', storage: 'shared' }),
@@ -146,7 +146,7 @@ const scenes: Readonly<Record<FaultKind, Scene>> = {
     wish: (host) => ({ kind: 'fence-lies', host }),
     async during(world, on) {
       world.inject({ kind: 'host-is-cut-off', host: on })
-      await world.until('the lie is seen', () => events(world, 'fence.power-failed') > 0)
+      await world.until('the lie is seen', () => events(world, 'host.power-fence-failed') > 0)
       await movesAway(world, on)
     },
   },
@@ -222,7 +222,7 @@ const scenes: Readonly<Record<FaultKind, Scene>> = {
 
 for (const kind of faultKinds) {
   const { wish, during, after } = scenes[kind]
-  test(kind, async () => {
+  test(`each kind of fault does what it says: ${kind}`, async () => {
     const hosts = ['h1', 'h2', 'h3'].map((name) => ({ name, powerFence: kind.startsWith('fence-') }))
     const world = await startWorld({ hosts, checksHeartbeats: false })
     const on = await createRunning(world, 'web')

@@ -6,6 +6,7 @@ import { type Agent, startAgent } from '../../agent/agent.ts'
 import type { AgentPorts } from '../../agent/agent-ports.ts'
 import { createFakeHypervisor } from '../../agent/hypervisor/fake/fake-hypervisor.ts'
 import { endFakeMachine } from '../../agent/hypervisor/fake/fake-world.ts'
+import { limitStarts } from '../../agent/hypervisor/limit-starts.ts'
 import type { MemoryImageCache } from '../../agent/memory-images/memory-image-cache.ts'
 import { neighbourHandlers } from '../../agent/migration/migration-orders.ts'
 import type { CheckOnce } from '../../agent/probes/prober.ts'
@@ -81,6 +82,11 @@ export function startAgentProcess(options: AgentProcessOptions): AgentProcess {
   return { life, pid, served: () => service }
 }
 
+/** As `src/agent/main.ts`. */
+function startsAtOnce({ cpus }: HostFacts): number {
+  return Math.max(2, cpus)
+}
+
 const imageHash = { bytes: imageBytes.length, sha256: createHash('sha256').update(imageBytes).digest('hex') }
 const bootFiles = { vmlinux: '/v', initrd: '/i', rootDisk: '/r', commandLine: 'quiet' }
 
@@ -98,7 +104,10 @@ function portsOf(options: AgentProcessOptions): AgentPorts {
     facts: options.facts,
     clock: life.clock,
     logger,
-    hypervisor: mine(createFakeHypervisor({ world: kernel.processes, fileLocking: false })),
+    hypervisor: limitStarts(
+      mine(createFakeHypervisor({ world: kernel.processes, fileLocking: false })),
+      startsAtOnce(options.facts),
+    ),
     records: onDisk(recordsOn(disk)),
     cgroups: mine(kernel.cgroups),
     network: mine(kernel.guardedNetwork),

@@ -28,6 +28,8 @@ export type Guest = {
   readonly read: Set<VolumeId>
   /** Writes that have neither landed nor failed. */
   inFlight: number
+  /** Its storage refused a write, which it asks for again as soon as it runs. */
+  hasRefusedWrite: boolean
   /** Its process gets no processor: it does nothing, and answers nobody. */
   isStopped: boolean
   isRunning: boolean
@@ -63,6 +65,7 @@ export function makeGuest(machine: FakeMachine, { hostName, boot }: GuestSurroun
     },
     read: new Set(),
     inFlight: 0,
+    hasRefusedWrite: false,
     isStopped: false,
     isRunning: false,
     isToEnd: false,
@@ -77,6 +80,8 @@ export function letGuestRun(guest: Guest, around: GuestSurroundings): void {
   if (guest.isRunning || guest.isStopped || guest.isCut || guest.machine.state !== 'running') return
   guest.isRunning = true
   observeRun(guest, volumesOf(guest), around)
+  if (guest.hasRefusedWrite) write(guest, around)
+  guest.hasRefusedWrite = false
   writeAgain(guest, around)
 }
 
@@ -160,6 +165,7 @@ function write(guest: Guest, around: GuestSurroundings): void {
     failed() {
       // As QEMU with werror=stop.
       if (machine.exit === undefined && machine.state === 'running') changeState(machine, 'io-error')
+      guest.hasRefusedWrite = true
       guest.landNow.delete(landNow)
       settle(guest, around)
     },

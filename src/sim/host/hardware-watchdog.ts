@@ -9,18 +9,29 @@ export type SimulatedHardwareWatchdog = {
   disarm(): void
 }
 
-export function createHardwareWatchdog(time: WorldTime, reset: () => void): SimulatedHardwareWatchdog {
+/** `takesMs`: K, from the end of its time to the last instruction of the host. */
+export function createHardwareWatchdog(
+  time: WorldTime,
+  { takesMs, reset }: { takesMs(): number; reset(): void },
+): SimulatedHardwareWatchdog {
   let callOff: (() => void) | undefined
+  let hasFired = false
   const disarm = () => {
     callOff?.()
     callOff = undefined
+    hasFired = false
+  }
+  const fire = () => {
+    hasFired = true
+    callOff = time.after(takesMs(), reset)
   }
   return {
     disarm,
     arm(timeoutMs) {
       const pet = () => {
+        if (hasFired) return
         callOff?.()
-        callOff = time.after(timeoutMs, reset)
+        callOff = time.after(timeoutMs, fire)
       }
       pet()
       return { timeoutMs, isFinal: true, pet }

@@ -1,5 +1,6 @@
 /** A simulated server: power, boots, a disk that outlives them, and the hardware that resets it. */
 import type { HostSpec } from '../../model/host.ts'
+import { defaultTimings } from '../../model/timings.ts'
 import { createHardwareWatchdog } from './hardware-watchdog.ts'
 import { bootHost, type HostBoot } from './host-boot.ts'
 import { createHostDisk, cutCommandsOff } from './host-disk.ts'
@@ -22,12 +23,17 @@ export type SimulatedHost = {
 }
 
 const bootTakesMs = [1_500, 4_000] as const
+/** Nearly all of K. */
+const slowestResetMs = 0.9 * defaultTimings.killMs
 
 export function createSimulatedHost(options: HostOptions): SimulatedHost {
   const { spec, time, random, observe } = options
   const disk = createHostDisk()
   const log = options.loggerOf('host')
-  const hardware = createHardwareWatchdog(time, () => host.reset('its hardware watchdog was not petted in time'))
+  const hardware = createHardwareWatchdog(time, {
+    takesMs: () => random.between(slowestResetMs / 3, slowestResetMs),
+    reset: () => host.reset('its hardware watchdog was not petted in time'),
+  })
   let boots = 0
   let boot: HostBoot | undefined
   let callOffBoot: (() => void) | undefined

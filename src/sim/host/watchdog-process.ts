@@ -75,22 +75,29 @@ export function linkToWatchdog(
       const mine = { sequence, ...state }
       const watchdog = present()
       const { promise, resolve, reject } = Promise.withResolvers<void>()
-      const callOff = life.after(tellDeadlineMs, () =>
+      const gone = () => life.enter(() => reject(isGone()))
+      const late = () =>
         reject(
           new DialtoneError('deadline-exceeded', `the watchdog process did not answer within ${tellDeadlineMs} ms`),
-        ),
-      )
-      if (watchdog !== undefined)
+        )
+      const callsOff = [life.after(tellDeadlineMs, late), watchdog?.life.onEnd(gone)]
+      if (watchdog === undefined || watchdog.life.state() === 'dead') gone()
+      else
         across(watchdog.life, () => {
           const answer = watchdog.hear(mine)
           across(life, () => {
             armed = answer.armed
-            callOff()
             resolve()
           })
         })
-      return promise
+      return promise.finally(() => {
+        for (const callOff of callsOff) callOff?.()
+      })
     },
     [Symbol.asyncDispose]: async () => undefined,
   }
+}
+
+function isGone(): DialtoneError {
+  return new DialtoneError('deadline-exceeded', 'the watchdog process is not there')
 }

@@ -7,8 +7,10 @@ import type { Place, SimulatedNetwork } from './simulated-network.ts'
 /** Who can be asked. */
 export type Callee<Service> = {
   readonly place: Place
-  /** A kernel is there to refuse when no process listens. */
+  /** It has power: a kernel is there to refuse when no process listens. */
   isOn(): boolean
+  /** Nothing runs on it at the moment: what comes in is sent again and again, and taken up when it goes on. */
+  isStanding(): boolean
   /** Another one since it was booted anew: it knows nothing of the connections that there were. */
   boot(): number
   /** The process that listens there now. */
@@ -86,7 +88,7 @@ export function callOverNetwork<Service, Answer>(
 
   const arrive = () => {
     if (!callee.isOn() || (isFresh && isSettled)) return
-    hasArrived = true
+    hasArrived = !callee.isStanding()
     const listening = callee.listening()
     if (listening === undefined) return answer(unreachable)
     // Its kernel closes what a dead process had open.

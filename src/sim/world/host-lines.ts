@@ -24,7 +24,8 @@ const streamConnectTimeoutMs = 2_000
 export function agentOn(host: SimulatedHost | undefined): Callee<AgentService> {
   return {
     place: host?.spec.name ?? 'nowhere',
-    isOn: () => host?.boot()?.isStanding() === false,
+    isOn: () => host?.boot() !== undefined,
+    isStanding: () => host?.boot()?.isStanding() === true,
     boot: () => host?.boot()?.number ?? 0,
     listening() {
       const agent = host?.boot()?.agent()

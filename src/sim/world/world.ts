@@ -43,8 +43,8 @@ export type World = {
   steps(): number
   /** When something was last stored, or a guest last began or ceased to run. */
   lastChangeAtMs(): number
-  /** Lets virtual time pass. */
-  advance(milliseconds: number): Promise<void>
+  /** Lets virtual time pass: so much, or until `isOver`, which is asked before each event. */
+  advance(milliseconds: number, isOver?: () => boolean): Promise<void>
   /** Until this is so, looked at after each event; throws with the name when it isn't within that time (60 s). */
   until(name: string, condition: () => boolean, withinMs?: number): Promise<void>
   /** The answer ends it; so does the time that it was given, and `endFaults`. */
@@ -91,7 +91,7 @@ export async function createWorld(wish: WorldWish): Promise<World> {
     nowMs: time.nowMs,
     steps: time.steps,
     lastChangeAtMs: () => lastChangeAtMs,
-    advance: (milliseconds) => time.run(time.nowMs() + milliseconds),
+    advance: (milliseconds, isOver) => time.run(time.nowMs() + milliseconds, isOver),
     async until(name, condition, withinMs = 60_000) {
       await time.run(time.nowMs() + withinMs, condition)
       if (!condition()) throw new Error(`this did not come true within ${withinMs} ms: ${name}`)
