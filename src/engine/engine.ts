@@ -15,8 +15,8 @@ import type { Store } from '../store/store.ts'
 import type { AgentPort, FencePort, RandomBytes } from './agent-port.ts'
 import { drillSaga } from './drills/drill-saga.ts'
 import { createHeartbeatDesk } from './hosts/admit-heartbeat.ts'
+import { createAgentConfigurations } from './hosts/agent-configurations.ts'
 import { createHostFencer, type HostFencer } from './hosts/fence-hosts.ts'
-import { createFirewallViews, type FirewallViews } from './hosts/firewall-views.ts'
 import { createHostTable, type HostTable } from './hosts/host-table.ts'
 import { type Leader, takeTerm } from './leader.ts'
 import { createLedgerKeeper, type LedgerKeeper } from './ledger/keep-ledger.ts'
@@ -25,9 +25,7 @@ import { evacuateHostSaga } from './maintenance/evacuate-host.ts'
 import type { MigrateVm } from './maintenance/migrate-vm.ts'
 import { restartElsewhereSaga } from './maintenance/restart-elsewhere.ts'
 import { updateSagas } from './maintenance/update-host.ts'
-import { createNetworkPlanner, type NetworkPlanner } from './networks/network-planner.ts'
 import { openClusterIndex } from './state/cluster-index.ts'
-import { digestOf } from './state/digest-of.ts'
 import { createEventLedger } from './state/ledger-of-events.ts'
 import { createStoreCheck } from './state/store-check.ts'
 import type { RunnableSaga } from './tasks/saga.ts'
@@ -86,7 +84,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const table = createHostTable(leader.startedAtMs)
   const check = createStoreCheck(leader, table)
   const wakeUp = createBell()
-  const { configurationFor, knowsFirewall } = createConfigurations(leader, table)
+  const { configurationFor, knowsFirewall } = createAgentConfigurations(leader, table)
   const { startsOnHold, epochFloor } = check
   const reconciler = createVmReconciler({
     leader,
@@ -189,17 +187,6 @@ function sagasOf(leader: Leader, { agents, fences }: EngineOptions, ledger: Ledg
   ]
 }
 
-/** What each host is told, and whether it has heard of it. */
-function createConfigurations(leader: Leader, table: HostTable) {
-  const firewalls = createFirewallViews(leader.index)
-  const views = { firewalls, planner: createNetworkPlanner(leader.index) }
-  const configurationFor = (hostId: HostId) => configurationOf(leader, hostId, views)
-  const knowsFirewall = (hostId: HostId, vmId: VmId) =>
-    !firewalls.concerns(hostId, vmId) ||
-    table.heartbeat(hostId)?.configurationRevision === configurationFor(hostId).revision
-  return { configurationFor, knowsFirewall }
-}
-
 function movingSagas(parts: Parameters<typeof updateSagas>[0]): readonly RunnableSaga[] {
   return [...parts.migrate.sagas, evacuateHostSaga(parts), restartElsewhereSaga(parts.leader), ...updateSagas(parts)]
 }
@@ -238,38 +225,6 @@ function follow({ leader, tasks, table, fencer, reconciler, standbys, discards, 
     await discards.look()
   })
   void runWhenRung(leader, bell, () => reconciler.run())
-}
-
-/** What an agent has to know of the cluster. Its revision is another one whenever something in it is. */
-function configurationOf(
-  leader: Leader,
-  hostId: HostId,
-  { firewalls, planner }: { readonly firewalls: FirewallViews; readonly planner: NetworkPlanner },
-): AgentConfiguration {
-  const state = leader.index.state()
-  const host = state.hosts.get(hostId)
-  if (host === undefined) throw new DialtoneError('not-found', `${hostId} is not a host of this cluster`)
-  const storages = [...state.storages.values()].filter((storage) => storage.shared || storage.hostId === hostId)
-  const parts = ['cluster', 'network', ...storages.map((storage) => `storage/${storage.id}`)]
-  const { firewall, digest } = firewalls.of(hostId)
-  const plan = planner.planFor(hostId)
-  const revisions = parts.map((key) => leader.index.modRevision(key))
-  return {
-    revision: digestOf([...revisions, storages.length, digest, plan.since].join(' ')),
-    clusterId: state.cluster.id,
-    timings: state.cluster.timings,
-    network: state.network ?? null,
-    storages: storages.map((storage) => ({
-      storageId: storage.id,
-      name: storage.name,
-      kind: storage.kind,
-      path: storage.path,
-      shared: storage.shared,
-      slot: host.spec.number,
-    })),
-    firewall,
-    networks: [...plan.networks],
-  }
 }
 
 async function every(milliseconds: number, leader: Leader, look: (nowMs: number) => Promise<void>): Promise<void> {
