@@ -79,6 +79,12 @@ const silenceWithin: Scene = (random, { victim: host, beganAtMs }) => {
   ]
 }
 
+/** What a host said before it was reset arrives after its next boot has reported, and has machines again. */
+const saidBeforeTheBoot: Scene = (random, { victim: host, beganAtMs }) => [
+  step(beganAtMs - 900, { kind: 'network-is-bad', lost: 0, doubled: 1, slow: 0.6, slowestMs: 6_000, forMs: 950 }),
+  step(beganAtMs - random.whole(0, 50), { kind: 'host-resets', host }),
+]
+
 export const scenes: readonly Scene[] = [
   silenceWithin,
   pillComesLate,
@@ -86,4 +92,5 @@ export const scenes: readonly Scene[] = [
   slotIsReadSlowly,
   agentsFailInTurn,
   returnWithoutStorage,
+  saidBeforeTheBoot,
 ]
