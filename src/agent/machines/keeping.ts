@@ -8,6 +8,7 @@ import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { Arrival, Departure } from '../migration/moving.ts'
 import type { ProbeChange, Prober } from '../probes/prober.ts'
 import type { SpareKeeper } from '../recovery/spare-keeper.ts'
+import type { Tidying } from '../recovery/tidying.ts'
 import { disconnectCards } from './machine-cards.ts'
 import type { MachinePorts } from './machine-ports.ts'
 import type { MachineRecord } from './machine-record.ts'
@@ -72,6 +73,8 @@ export type Keeping = {
   departure: Departure | undefined
   /** It comes to this host while it runs. */
   arrival: Arrival | undefined
+  /** The layers of its disks are being merged or removed. */
+  tidying: Tidying | undefined
 }
 
 /** Its first change waits until `after` is settled. */
@@ -105,6 +108,7 @@ export function beginKeeping(
     orderedEpoch: record.epoch,
     departure: undefined,
     arrival: undefined,
+    tidying: undefined,
   }
 }
 

@@ -122,8 +122,13 @@ const licenceEveryMs = 80
 export async function createMachineHost(timings: Timings = defaultTimings): Promise<MachineHost> {
   const clock = createVirtualClock(undefined, areFilesRead)
   const sleepOn = (delayMs: number) => clock.sleep(delayMs)
-  const world = createFakeWorld({ wait: sleepOn, wallTime: () => clock.wallTime(), writeFile: writeFileInFolder })
   const storageWorld = createFakeStorageWorld({ shared: true, sleep: sleepOn, now: () => clock.wallTime() })
+  const world = createFakeWorld({
+    wait: sleepOn,
+    wallTime: () => clock.wallTime(),
+    writeFile: writeFileInFolder,
+    chainUnder: storageWorld.chainUnder,
+  })
   const storage = storageWorld.storageOf('ada')
   for (const volumeId of [rootId, dataId])
     await storage.createVolume({ volumeId, format: 'qcow2', sizeMiB: 64, cgroupDirectory: '/tools' })

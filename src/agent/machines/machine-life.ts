@@ -8,6 +8,7 @@ import { findImage, imageFor } from '../recovery/keep-image.ts'
 import { forgetUnusedLayers } from '../recovery/note-layers.ts'
 import { afterAdoption, afterStart, reconfigured } from '../recovery/serve-after-start.ts'
 import { keepWhileItLives } from '../recovery/spare-keeper.ts'
+import { keepTidy } from '../recovery/tidy-layers.ts'
 import { endWatch, hurryWatch } from '../recovery/watch-service.ts'
 import { become, enqueue, type Keeping, nowIso, reapWithinMs, tidyAfterDeath, writeRecord } from './keeping.ts'
 import { boot, clone, isWanted, resume, type Start, type StartOutcome, tidyEarlierProcess } from './machine-starts.ts'
@@ -57,6 +58,7 @@ export async function goOnWith(keeping: Keeping, machine: RunningMachine): Promi
   followToItsEnd(keeping, machine)
   const { imageId } = keeping.record
   if (imageId !== null) keepWhileItLives(imageId, machine.exited, keeping.ports)
+  inBackground(keeping, () => keepTidy(keeping, machine))
   await afterAdoption(keeping, { machine, onFailed: (detail) => serviceFailed(keeping, machine, detail) })
 }
 
@@ -156,6 +158,7 @@ export async function beginLife(
   noteStarted(keeping, tookMs)
   if (keeping.orderedEpoch === keeping.record.epoch) become(keeping, 'running', '')
   afterStart(keeping, { machine, onFailed: (detail) => serviceFailed(keeping, machine, detail) })
+  inBackground(keeping, () => keepTidy(keeping, machine))
   expectCure(keeping, machine)
   await writeRecord(keeping, { confirmed: true })
   await tidyEarlierProcess(keeping, before)

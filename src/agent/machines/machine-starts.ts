@@ -1,10 +1,10 @@
 /** The three ways in which a machine gets a process here: by booting, from its own memory, and from another one's as a clone. */
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
-import { currentLayerOf } from '../recovery/capture-image.ts'
 import { imageFor } from '../recovery/keep-image.ts'
 import { bootDisksOf } from '../recovery/machine-shape.ts'
 import { discardSpare, type PreparedSpare, type SpareWish } from '../recovery/spare-keeper.ts'
+import { currentLayerOf } from '../recovery/take-instant.ts'
 import { type Keeping, lifeOf, writeRecord } from './keeping.ts'
 import { claimDisks, type LaunchRequest, launchMachine, launchSpare, sharedStoragesOf } from './launch-machine.ts'
 import { removeTaps } from './machine-cards.ts'

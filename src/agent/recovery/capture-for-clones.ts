@@ -2,8 +2,9 @@
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import { type Keeping, lifeOf } from '../machines/keeping.ts'
-import { bakeImage, rootOf } from './capture-image.ts'
+import { bakeImage } from './capture-image.ts'
 import { freezeInTurn } from './freeze-in-turn.ts'
+import { rootOf } from './machine-shape.ts'
 import { requireResident } from './require-resident.ts'
 
 /** The machine runs on; its own image, if it has one, stays what recoveries use. Throws `image-unfit` when its guest can't be told who it is. */

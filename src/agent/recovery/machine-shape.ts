@@ -1,4 +1,5 @@
 /** What the hypervisor is told of a machine's hardware: the same for its boot, for the spare that waits and for the image that is baked. */
+import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { VolumeId } from '../../model/ids.ts'
 import type { MachineDisk, MachineLife, MachineOrder } from '../../model/machine-order.ts'
 import type { AttachedDisk, MachineShape } from '../hypervisor/hypervisor.ts'
@@ -10,6 +11,7 @@ const firstUserId = 200_000
 
 export type ShapePlace = {
   readonly disks: readonly AttachedDisk[]
+  readonly plugged?: readonly AttachedDisk[]
   readonly tapName: string
   readonly runDirectory: string
   readonly cgroupDirectory: string
@@ -35,6 +37,7 @@ export async function shapeOf(
     tapName: place.tapName,
     moreCards: furtherCards(machine, place.tapName),
     disks: place.disks,
+    ...(place.plugged === undefined ? {} : { plugged: place.plugged }),
     kernel: {
       vmlinux: boot.vmlinux,
       initrd: boot.initrd,
@@ -97,4 +100,21 @@ function commandLineOf(
     .replaceAll('{epoch}', String(life.epoch))
     .replaceAll('{incarnation}', String(life.incarnation))
   return `${from.base} dialtone.name=${machine.name} ${extra}`.trim()
+}
+
+export function rootOf(machine: MachineOrder): MachineDisk {
+  const [root] = machine.disks
+  if (root === undefined) throw new DialtoneError('internal', `${machine.name} has no root disk`)
+  return root
+}
+
+/** What it has from its first instruction on, and what it had got while it ran, in the order of its ports. */
+export function splitPlugged(
+  disks: readonly AttachedDisk[],
+  plugged: readonly string[],
+): { readonly disks: readonly AttachedDisk[]; readonly plugged: readonly AttachedDisk[] } {
+  return {
+    disks: disks.filter(({ volumeId }) => !plugged.includes(volumeId)),
+    plugged: plugged.flatMap((each) => disks.filter(({ volumeId }) => volumeId === each)),
+  }
 }

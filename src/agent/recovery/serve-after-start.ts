@@ -8,7 +8,6 @@ import { residentEntropyBytes } from '../hypervisor/resident-protocol.ts'
 import { enqueue, type Keeping } from '../machines/keeping.ts'
 import { captureNow, findImage, keepSpare, measureImage } from './keep-image.ts'
 import { dataDisksOf, openDisk } from './machine-shape.ts'
-import { dropReplaced, dropUnneeded } from './merge-unneeded-layers.ts'
 import { requireResident } from './require-resident.ts'
 import { endWatch, pauseWatch, watchService } from './watch-service.ts'
 
@@ -112,8 +111,6 @@ async function onServing(keeping: Keeping, machine: RunningMachine): Promise<voi
   await ports.clock.sleep(spareAfterMs)
   if (keeping.running !== machine) return
   keepSpare(keeping)
-  await dropReplaced(keeping)
-  await dropUnneeded(keeping)
   // Until its owner wants another way: then this is done anew.
   const goesOn = () => keeping.running === machine && keeping.record.machine.recovery === recovery
   if (recovery.mode === 'checkpoint')

@@ -2,6 +2,7 @@
  * The process that waits to take a machine over: started with the machine's own shape on its memory image, with layers of its own that
  * nobody else writes to. It holds none of the machine's volumes: those are claimed when it takes over.
  */
+
 import { randomUUID } from 'node:crypto'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { type ImageId, layerIdSchema, makeId, type VmId } from '../../model/ids.ts'
@@ -11,8 +12,7 @@ import type { AttachedDisk, MachineShape, PrepareOptions, SpareMachine } from '.
 import { prepareTaps, removeTaps } from '../machines/machine-cards.ts'
 import { tapNameOf } from '../machines/machine-names.ts'
 import type { MachinePorts } from '../machines/machine-ports.ts'
-import { rootOf } from './capture-image.ts'
-import { bootDisksOf, diskOf, openBootDisks, shapeOf, userIdOf } from './machine-shape.ts'
+import { bootDisksOf, diskOf, openBootDisks, rootOf, shapeOf, userIdOf } from './machine-shape.ts'
 import type { SpareLayer } from './spare-layer.ts'
 
 /** A process that is ready to take over, with all that goes with it. */

@@ -27,7 +27,7 @@ async function makeFixture(): Promise<HypervisorFixture> {
         ? new DialtoneError('image-corrupt', 'this is no image')
         : undefined,
   )
-  world.guests = { resident: () => 'silent', run: () => 'silent' }
+  world.guests = { resident: () => 'silent', run: () => 'silent', fileSystems: () => 'silent' }
   return {
     hypervisor: createFakeHypervisor({ world }),
     nextAgent: () => createFakeHypervisor({ world }),

@@ -44,9 +44,9 @@ export function createFakeHypervisor(options: FakeHypervisorOptions): Hypervisor
       const machine = world.living(runDirectory)
       return machine === undefined ? undefined : attachToFakeMachine(world, machine, isLocking)
     },
-    shapeOf: ({ hardware, cpus, memoryMiB, disks }) => {
+    shapeOf: ({ hardware, cpus, memoryMiB, disks, plugged = [] }) => {
       const { machineType, cpuModel, accelerator } = hardware
-      const seen = JSON.stringify([machineType, cpuModel, accelerator, cpus, memoryMiB, disks.length])
+      const seen = JSON.stringify([machineType, cpuModel, accelerator, cpus, memoryMiB, disks.length, plugged.length])
       return createHash('sha256').update(seen).digest('hex').slice(0, 32)
     },
     prepare: async (shape, image) => {

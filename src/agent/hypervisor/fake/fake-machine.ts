@@ -2,7 +2,7 @@
 import { Duplex } from 'node:stream'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { MachineEvent, MachineExit, RunningMachine } from '../hypervisor.ts'
-import { captureFakeMachine } from './fake-capture.ts'
+import { addFakeOverlays, captureFakeMachine } from './fake-capture.ts'
 import { sendFakeMachine } from './fake-move.ts'
 import {
   changeState,
@@ -38,6 +38,10 @@ export function attachToFakeMachine(world: FakeWorld, machine: FakeMachine, isLo
     ...vcpuOrders(world, machine, answering),
     ...diskOrders(world, machine, { answering, isLocking }),
     ...guestOrders(world, machine, answering),
+    addOverlays: async (overlays) => {
+      answering()
+      addFakeOverlays(world, machine, overlays)
+    },
     capture: async (request) => {
       answering()
       return captureFakeMachine(world, machine, request)
@@ -142,9 +146,14 @@ function diskOrders(
       begin('detach-disk', layers.get(volumeId)?.slice(0, 1) ?? [])
       layers.delete(volumeId)
     },
-    mergeLayers: async (volumeId, { topPath, basePath }) => {
+    mergeLayers: async (volumeId, { topPath, basePath }, { signal, onProgress } = {}) => {
       begin('merge-layers', [topPath, basePath])
-      const chain = layers.get(volumeId) ?? []
+      onProgress?.(0.5)
+      await passTime(world, world.options.mergeMs)
+      if (machine.exit !== undefined) throw new DialtoneError('hypervisor-failed', 'the machine ended in the middle')
+      if (signal?.aborted === true) throw new DialtoneError('cancelled', 'the merge of layers was called off')
+      const known = layers.get(volumeId) ?? []
+      const chain = [...known, ...(world.options.chainUnder?.(known.at(-1) ?? '') ?? [])]
       const [top, base] = [chain.indexOf(topPath), chain.indexOf(basePath)]
       if (top < 0) throw new DialtoneError('not-found', `${topPath} is no layer of a disk that the machine has open`)
       // What lies under the layers of this life is not known here, as a base that was there before it.
@@ -157,7 +166,7 @@ function guestOrders(
   world: FakeWorld,
   machine: FakeMachine,
   answering: Answering,
-): Pick<RunningMachine, 'setLink' | 'askResident' | 'runInGuest' | 'openConsole'> {
+): Pick<RunningMachine, 'setLink' | 'askResident' | 'runInGuest' | 'guestFileSystems' | 'openConsole'> {
   const hear = async <T>(ask: () => T | 'silent', timeoutMs: number): Promise<T> => {
     const answer = machine.state === 'running' && machine.exit === undefined ? ask() : 'silent'
     if (answer !== 'silent') return answer
@@ -170,6 +179,7 @@ function guestOrders(
       machine.isLinkUp = isUp
     },
     askResident: (request, timeoutMs) => hear(() => world.guests.resident(machine, request), timeoutMs),
+    guestFileSystems: (what, timeoutMs) => hear(() => world.guests.fileSystems(machine, what), timeoutMs),
     runInGuest: (command, timeoutMs) => hear(() => world.guests.run(machine, command), timeoutMs),
     openConsole: async () => {
       answering()

@@ -49,6 +49,7 @@ export type FakeOrder = {
     | 'resume'
     | 'bake'
     | 'capture'
+    | 'add-overlays'
     | 'write-stream'
     | 'attach-disk'
     | 'detach-disk'
@@ -62,6 +63,8 @@ export type FakeOrder = {
 /** What the programs in the guests do. A guest that is `silent`, or stands still, lets its caller wait until the time is up. */
 export type FakeGuests = {
   resident(machine: FakeMachine, request: ResidentRequest): ResidentAnswer | 'silent'
+  /** How many it froze or thawed. */
+  fileSystems(machine: FakeMachine, what: 'freeze' | 'thaw'): number | 'silent'
   run(machine: FakeMachine, command: readonly string[]): Awaited<ReturnType<RunningMachine['runInGuest']>> | 'silent'
 }
 
@@ -76,8 +79,11 @@ export type FakeWorldOptions = {
   /** From the beginning of a move until the machine stands still for it. */
   readonly sendMs?: number
   readonly bakeMs?: number
+  readonly mergeMs?: number
   /** From the power button to the end of the guest; `never` for guests that don't listen to it. */
   readonly powerOffMs?: number | 'never'
+  /** What a file lies on, from the upper one down; nothing is known of it without this. */
+  readonly chainUnder?: (path: string) => readonly string[]
   /** Puts the streams and images, which are short texts, where others read them. They are in memory only without it. */
   readonly writeFile?: (path: string, text: string) => Promise<void>
 }
@@ -118,6 +124,7 @@ export type FakeWorld = {
 
 const helpfulGuests: FakeGuests = {
   resident: (_machine, request) => (request.do === 'hello' ? { version: '1' } : {}),
+  fileSystems: () => 1,
   run: () => ({ exitCode: 0, output: '' }),
 }
 

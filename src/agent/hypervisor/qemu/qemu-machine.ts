@@ -5,10 +5,10 @@ import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { MachineLife } from '../../../model/machine-order.ts'
 import type { MachineEvent, MachineExit, MachineState, RunningMachine } from '../hypervisor.ts'
 import { attachedNodes } from './block-nodes.ts'
-import { captureMachine } from './capture.ts'
+import { addOverlays, captureMachine } from './capture.ts'
 import { cardId } from './command-line.ts'
 import { openConsoleStream } from './console-stream.ts'
-import { runInGuest } from './guest-agent.ts'
+import { changeFileSystems, runInGuest } from './guest-agent.ts'
 import { attachDisk, detachDisk, listPlugged } from './hot-plug.ts'
 import { mergeLayers } from './merge-layers.ts'
 import { continueAfterMigration } from './migration.ts'
@@ -59,13 +59,15 @@ export function createQemuMachine(parts: MachineParts): RunningMachine {
       await killAndReap(parts, exited, deadlineMs)
     },
     capture: (request) => captureMachine(session, request, parts),
+    addOverlays: (overlays) => addOverlays(session, overlays, parts),
+    guestFileSystems: (what, timeoutMs) => changeFileSystems(files.guestAgent, what, timeoutMs),
     diskPaths: async () => new Map([...(await attachedNodes(session))].map(([volumeId, { path }]) => [volumeId, path])),
     attachDisk: (disk) => attachDisk(session, disk, fileLocking),
     detachDisk: (volumeId) => detachDisk(session, volumeId),
     setLink: async (isUp) => {
       await session.execute('set_link', { name: cardId, up: isUp }, commandTimeoutMs)
     },
-    mergeLayers: (volumeId, layers) => mergeLayers(session, volumeId, layers),
+    mergeLayers: (volumeId, layers, options) => mergeLayers(session, { ...layers, volumeId }, options),
     askResident: (request, timeoutMs) => resident.ask(request, timeoutMs),
     runInGuest: (command, timeoutMs) => runInGuest(files.guestAgent, command, timeoutMs),
     openConsole: async () => {

@@ -19,6 +19,7 @@ import { isThere } from './needed-layers.ts'
 import { processesWithOpenFile } from './open-files.ts'
 import { createBaseCalls } from './publish-base.ts'
 import { readSlotBlock, writeSlotBlock } from './slots.ts'
+import { createSnapshotCalls } from './snapshot-store.ts'
 import { prepareDirectoryStorage, readMarker } from './storage-marker.ts'
 import { type StorageCall, type StoragePlace, volumeFolder } from './storage-place.ts'
 import { compareVolume, makeVolume, openDisk, virtualBytesOf } from './volume-files.ts'
@@ -76,6 +77,7 @@ export function createDirectoryStorage(options: DirectoryStorageOptions): Storag
       })),
     ...createLayerCalls(place, call),
     ...createImageCalls(place, call),
+    ...createSnapshotCalls(place, call),
     ...createBaseCalls(place, call),
     listVolumes: () => call('listVolumes', () => listVolumes(place.volumesFolder)),
     claimVolume: (volumeId, ownership) =>
