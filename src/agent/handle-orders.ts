@@ -11,6 +11,7 @@ import type { MachineRoom } from './machines/machine-room.ts'
 import { migrationOrders } from './migration/migration-orders.ts'
 import type { LicenceKeeper } from './protection/licence-keeper.ts'
 import { recoveryOrders } from './recovery/recovery-orders.ts'
+import { snapshotOrders } from './snapshots/snapshot-orders.ts'
 import type { VolumeRequest } from './storage/storage.ts'
 
 export type OrderContext = {
@@ -78,6 +79,7 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
       return {}
     },
     ...recoveryOrders(room),
+    ...snapshotOrders(room, { ...ports, storage: storages.storage }),
     ...migrationOrders(room),
     runHostCommand({ params, body }) {
       room.checkAuthority(body.authority)

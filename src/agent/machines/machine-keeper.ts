@@ -4,12 +4,14 @@
  */
 import type { Duplex } from 'node:stream'
 import type { Departing, DepartureReport, DepartureTarget } from '../../model/agent-protocol/migration-orders.ts'
+import type { Reverted, SnapshotReport, TidyReport } from '../../model/agent-protocol/snapshot-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { InjectedFailure } from '../../model/recovery/drill.ts'
 import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { Rung } from '../../model/recovery/recovery-policy.ts'
+import type { SnapshotWish } from '../../model/snapshots/snapshot.ts'
 import type { MachinePhase, MachineReport } from '../../model/vm.ts'
 import type { MachineState, RunningMachine } from '../hypervisor/hypervisor.ts'
 import { type ArrivalWish, completeArrival, expectArrival, takeStream } from '../migration/arrival.ts'
@@ -21,6 +23,10 @@ import { captureRunning } from '../recovery/serve-after-start.ts'
 import type { SpareKeeper } from '../recovery/spare-keeper.ts'
 import { currentLayerOf } from '../recovery/take-instant.ts'
 import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
+import { followTidying } from '../snapshots/follow-tidying.ts'
+import { holdMachine } from '../snapshots/hold-machine.ts'
+import { type RevertWish, revertMachine } from '../snapshots/revert-machine.ts'
+import { takeSnapshot } from '../snapshots/take-snapshot.ts'
 import { applyLicence, guardMachine } from './apply-licence.ts'
 import {
   become,
@@ -76,6 +82,12 @@ export type MachineKeeper = {
   recover(rung: Rung): Promise<void>
   /** Makes it fail, for a drill. */
   injectFailure(failure: InjectedFailure): Promise<void>
+  takeSnapshot(wish: SnapshotWish, waitMs: number): Promise<SnapshotReport>
+  /** Stands still for at most so long; 0: goes on. */
+  hold(forMs: number): Promise<boolean>
+  revert(wish: RevertWish): Promise<Reverted>
+  /** Merges the layers that nothing needs. */
+  tidy(how: { readonly waitMs: number; readonly isCalledOff: boolean }): Promise<TidyReport>
   prepareDeparture(): Promise<Departing>
   depart(target: DepartureTarget): DepartureReport
   followDeparture(waitMs: number): Promise<DepartureReport>
@@ -116,6 +128,10 @@ export function createMachineKeeper(
     capture: (kind) => (kind === 'template' ? captureForClones(keeping) : captureRunning(keeping)),
     recover: async (rung) => recoverByHand(keeping, rung),
     injectFailure: (failure) => injectFailure(keeping, failure),
+    takeSnapshot: (wish, waitMs) => takeSnapshot(keeping, wish, waitMs),
+    hold: (forMs) => holdMachine(keeping, forMs),
+    revert: (wish) => revertMachine(keeping, wish),
+    tidy: (how) => followTidying(keeping, how),
     prepareDeparture: () => prepareDeparture(keeping),
     depart: (target) => depart(keeping, target),
     followDeparture: (waitMs) => followDeparture(keeping, waitMs),

@@ -217,7 +217,7 @@ async function recover(keeping: Keeping, wished?: Rung): Promise<void> {
   )
 }
 
-async function endProcess(keeping: Keeping): Promise<void> {
+export async function endProcess(keeping: Keeping): Promise<void> {
   const { running } = keeping
   if (running === undefined) return
   keeping.running = undefined
@@ -257,7 +257,7 @@ function expectCure(keeping: Keeping, machine: RunningMachine): void {
 }
 
 /** Under an unchanged placement only: an order that came in between has taken over, and only an epoch that ran once goes on by itself. */
-async function restart(keeping: Keeping, epoch: number, start: Start): Promise<void> {
+export async function restart(keeping: Keeping, epoch: number, start: Start): Promise<void> {
   if (!isWanted(keeping, epoch) || keeping.running !== undefined || !keeping.record.confirmed) return
   await keeping.ports.cgroups.kill(keeping.vmId, reapWithinMs)
   keeping.record = { ...keeping.record, incarnation: keeping.record.incarnation + 1, isPaused: false }

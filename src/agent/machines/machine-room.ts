@@ -258,5 +258,6 @@ function newRecord(machine: MachineOrder, epoch: number, bootId: string): Machin
     layers: [],
     unneededLayers: [],
     handedOverTo: null,
+    lastRevert: null,
   }
 }

@@ -60,6 +60,11 @@ export const resume: Start = async (keeping, right) => {
     keeping.image.note = `its image can't be resumed here: ${spare.why}`
     return failed(keeping.image.note)
   }
+  return resumeSpare(keeping, right, spare)
+}
+
+/** From the memory that this process has. It is gone if that fails. */
+export async function resumeSpare(keeping: Keeping, right: StartRight, spare: PreparedSpare): Promise<StartOutcome> {
   const { record: before } = keeping
   const describe = async (): Promise<Partial<MachineRecord>> => ({
     ...recordOf(spare),

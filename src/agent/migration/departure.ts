@@ -14,6 +14,7 @@ import type { OutgoingMachine } from '../hypervisor/moving-machine.ts'
 import { become, enqueue, type Keeping, writeRecord } from '../machines/keeping.ts'
 import { sharedStoragesOf } from '../machines/launch-machine.ts'
 import { recoverDead } from '../machines/machine-life.ts'
+import { stopTidying } from '../recovery/tidy-layers.ts'
 import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
 import type { Departure } from './moving.ts'
 
@@ -31,6 +32,8 @@ export function prepareDeparture(keeping: Keeping): Promise<Departing> {
     if (departure === undefined && image.isCapturing)
       throw new DialtoneError('in-use', `an image of ${name} is being captured: try again in a moment`)
     image.isCapturing = true
+    // A block job would keep its disks from being handed over.
+    await stopTidying(keeping)
     keeping.departure = {
       machine: running,
       state: 'prepared',

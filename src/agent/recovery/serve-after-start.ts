@@ -108,6 +108,9 @@ async function onServing(keeping: Keeping, machine: RunningMachine): Promise<voi
     if (image.manifest === undefined && !image.isCapturing) await captureFirst(keeping, machine)
     await plugDataDisks(keeping, machine)
   }
+  // It was let go on from a snapshot, which ended the image that it had.
+  if (record.startedBy === 'resume' && recovery.mode === 'warm' && image.manifest === undefined && !image.isCapturing)
+    await captureRunning(keeping).catch((error: unknown) => noteTrouble(keeping, error))
   await ports.clock.sleep(spareAfterMs)
   if (keeping.running !== machine) return
   keepSpare(keeping)

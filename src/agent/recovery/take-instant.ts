@@ -16,6 +16,8 @@ export type FrozenDisk = {
   readonly frozen: LayerId | null
   readonly overlay: LayerId
   readonly overlayPath: string
+  /** The machine has it open. */
+  readonly isOpen: boolean
 }
 
 export type InstantOf = {
@@ -44,12 +46,12 @@ export async function takeInstant<Taken>(
       const storage = ports.storage(disk.storageId)
       const request = { layerId: overlay, on: frozen, userId: userIdOf(of.machine), cgroupDirectory }
       const { path } = await storage.addLayer(disk.volumeId, request)
-      disks.push({ disk, frozen, overlay, overlayPath: path })
+      disks.push({ disk, frozen, overlay, overlayPath: path, isOpen: open.has(disk.volumeId) })
     }
     // Empty overlays have the same content as what they lie on: a crash from here on loses nothing.
     for (const { disk, overlay } of disks) await ports.storage(disk.storageId).useLayer(disk.volumeId, overlay)
     const overlays = disks
-      .filter(({ disk }) => open.has(disk.volumeId))
+      .filter(({ isOpen }) => isOpen)
       .map(({ disk, overlayPath }) => ({ volumeId: disk.volumeId, path: overlayPath }))
     return { disks, taken: await take(overlays) }
   } catch (error) {

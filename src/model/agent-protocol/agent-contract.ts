@@ -11,6 +11,7 @@ import { probeSchema } from '../recovery/probe.ts'
 import { recoverySchema, rungSchema } from '../recovery/recovery-policy.ts'
 import { machineReportSchema } from '../vm.ts'
 import { migrationOrders } from './migration-orders.ts'
+import { snapshotOrders } from './snapshot-orders.ts'
 
 const vmParams = z.object({ vmId: vmIdSchema })
 const epoch = z.number().int().min(1)
@@ -195,6 +196,7 @@ export const agentContract = {
     response: inventorySchema,
   },
   ...migrationOrders,
+  ...snapshotOrders,
 } as const satisfies Contract
 
 export type AgentContract = typeof agentContract
