@@ -2,6 +2,7 @@
 import { type ClusterState, isAnswering, type VmRecord } from '../model/cluster-state.ts'
 import type { ErrorCode } from '../model/dialtone-error.ts'
 import type { HostId } from '../model/ids.ts'
+import { describeOperation } from '../model/snapshots/vm-operation.ts'
 import { vmActionTable } from '../model/vm.ts'
 import { describeVerdicts, type HostVerdict, placeVm } from './place-vm.ts'
 
@@ -16,12 +17,14 @@ export type MigrationVerdict =
 
 /** `wished`: only there; undefined: wherever it fits best but where it is. */
 export function admitMigration(cluster: ClusterState, vm: VmRecord, wished: HostId | undefined): MigrationVerdict {
-  const { spec, placement, status, migration } = vm
+  const { spec, placement, status, migration, operation } = vm
   const refused = (code: ErrorCode, message: string) => ({ kind: 'refused', code, message }) as const
   if (migration !== undefined) {
     const to = cluster.hosts.get(migration.destinationHostId)?.spec.name ?? migration.destinationHostId
     return refused('in-use', `${spec.name} is being moved to ${to} already`)
   }
+  if (operation !== undefined)
+    return refused('in-use', `${spec.name} is not moved at the moment: ${describeOperation(operation)}`)
   const state = spec.lifecycle === 'live' ? (status?.state ?? 'stopped') : spec.lifecycle
   if (!vmActionTable.migrate.includes(state) || placement === undefined || spec.desired !== 'running')
     return refused(

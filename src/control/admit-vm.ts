@@ -117,6 +117,8 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     probe: unreachable === undefined ? probe : null,
     drillable: wish.drillable,
     clonedFrom: wish.origin?.clonedFrom ?? null,
+    basedOnSnapshotId: null,
+    resumesFrom: null,
     securityGroupIds: [...(wish.securityGroupIds ?? [])],
     lifecycle: 'creating',
     createdAt: identity.createdAt,

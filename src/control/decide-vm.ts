@@ -2,6 +2,7 @@
 import { type ClusterState, type HostRecord, isAnswering, type VmRecord } from '../model/cluster-state.ts'
 import type { Proof } from '../model/proof.ts'
 import { proofReaches } from '../model/proof-reaches.ts'
+import { describeOperation } from '../model/snapshots/vm-operation.ts'
 import { configurationOf, type MachineReport, type VmPlacement } from '../model/vm.ts'
 import { placeAnew } from './place-anew.ts'
 import type { VmDecision, VmQuestion } from './vm-decision.ts'
@@ -19,8 +20,10 @@ export function decideVm(cluster: ClusterState, vm: VmRecord, question: VmQuesti
   }
   if (vm.migration?.phase === 'moving') return { kind: 'wait', reason: 'it is being moved to another host' }
   const decision = decideOnOwner(cluster, vm, question)
+  const isStart = decision.kind === 'place' || decision.kind === 'start'
+  if (vm.operation?.needsClosed === true && isStart) return { kind: 'wait', reason: describeOperation(vm.operation) }
   // It goes on at its new host as it came; nothing of it is started before the old one has let go.
-  if (vm.migration !== undefined && (decision.kind === 'place' || decision.kind === 'start'))
+  if (vm.migration !== undefined && isStart)
     return { kind: 'wait', reason: 'waits until the host that it was moved from has let go of it' }
   return decision
 }

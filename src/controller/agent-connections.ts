@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import type { AgentPort } from '../engine/agent-port.ts'
 import { type AgentContract, agentContract } from '../model/agent-protocol/agent-contract.ts'
 import type { migrationOrders } from '../model/agent-protocol/migration-orders.ts'
+import type { snapshotOrders } from '../model/agent-protocol/snapshot-orders.ts'
 import type { HostSpec } from '../model/host.ts'
 import { type ContractClient, createContractClient } from '../transport/contract-client.ts'
 import type { ControllerTls } from './first-start.ts'
@@ -81,6 +82,7 @@ export function connectToAgents(tls: ControllerTls, clusterId: string): AgentCon
       await client(host).call('injectFailure', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
     },
     ...moveOrders(client),
+    ...snapshotCalls(client),
     ...hostCalls(client),
     knock,
     async close() {
@@ -118,6 +120,43 @@ function moveOrders(client: AgentConnections['client']): MoveOrders {
     },
     completeArrival: (host, { vmId, ...order }) =>
       client(host).call('completeArrival', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
+  }
+}
+
+type SnapshotCalls = Pick<AgentPort, keyof typeof snapshotOrders>
+
+function snapshotCalls(client: AgentConnections['client']): SnapshotCalls {
+  const slow = { timeoutMs: slowOrderTimeoutMs }
+  const disks = { timeoutMs: diskTimeoutMs }
+  return {
+    snapshotMachine: (host, { vmId, ...order }) =>
+      client(host).call('snapshotMachine', { params: { vmId, snapshotId: order.wish.id }, body: order }, slow),
+    holdMachine: (host, { vmId, ...body }) => client(host).call('holdMachine', { params: { vmId }, body }, slow),
+    async snapshotDisks(host, { overlays, ...order }) {
+      const body = { ...order, overlays: [...overlays] }
+      const params = { snapshotId: order.wish.id }
+      return (await client(host).call('snapshotDisks', { params, body }, disks)).snapshot
+    },
+    async removeSnapshot(host, body) {
+      await client(host).call('removeSnapshot', { params: { snapshotId: body.snapshot.id }, body }, disks)
+    },
+    tidyMachine: (host, { vmId, ...body }) => client(host).call('tidyMachine', { params: { vmId }, body }, slow),
+    async tidyDisks(host, body) {
+      await client(host).call('tidyDisks', { params: { vmId: body.machine.vmId }, body }, disks)
+    },
+    revertMachine: (host, { vmId, taskId, ...body }) =>
+      client(host).call('revertMachine', { params: { vmId, taskId }, body }, disks),
+    async revertDisks(host, { overlays, ...order }) {
+      const body = { ...order, overlays: [...overlays] }
+      await client(host).call('revertDisks', { params: { vmId: order.machine.vmId }, body }, disks)
+    },
+    runInGuest: (host, { vmId, command, ...order }) =>
+      client(host).call(
+        'runInGuest',
+        { params: { vmId }, body: { ...order, command: [...command] } },
+        { timeoutMs: order.timeoutMs + orderTimeoutMs },
+      ),
+    measureMachine: (host, { vmId, ...body }) => client(host).call('measureMachine', { params: { vmId }, body }, slow),
   }
 }
 

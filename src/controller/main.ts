@@ -32,6 +32,7 @@ import { networkHandlers } from './handlers/network-handlers.ts'
 import { placementHandlers } from './handlers/placement-handlers.ts'
 import { planHandlers } from './handlers/plan-handlers.ts'
 import { recoveryHandlers } from './handlers/recovery-handlers.ts'
+import { snapshotHandlers } from './handlers/snapshot-handlers.ts'
 import { vmHandlers } from './handlers/vm-handlers.ts'
 import { fenceAgents } from './run-fence-agent.ts'
 import { buildTemplateSaga, enterTemplate } from './templates/build-template-saga.ts'
@@ -83,6 +84,7 @@ const apiHandlers = {
   ...cloneHandlers(context),
   ...drillHandlers(context),
   ...recoveryHandlers(context),
+  ...snapshotHandlers(context),
   ...ledgerHandlers(context),
   ...migrationHandlers(context),
   ...placementHandlers(context),

@@ -13,6 +13,8 @@ import type { Logger } from '../model/logger.ts'
 import type { Proof } from '../model/proof.ts'
 import type { Store } from '../store/store.ts'
 import type { AgentPort, FencePort, RandomBytes } from './agent-port.ts'
+import { changeSagas } from './changes/change-sagas.ts'
+import { type ChangeKeeper, createChangeKeeper } from './changes/keep-changes.ts'
 import { drillSaga } from './drills/drill-saga.ts'
 import { createHeartbeatDesk } from './hosts/admit-heartbeat.ts'
 import { createHostFencer, type HostFencer } from './hosts/fence-hosts.ts'
@@ -26,6 +28,12 @@ import type { MigrateVm } from './maintenance/migrate-vm.ts'
 import { restartElsewhereSaga } from './maintenance/restart-elsewhere.ts'
 import { updateSagas } from './maintenance/update-host.ts'
 import { createNetworkPlanner, type NetworkPlanner } from './networks/network-planner.ts'
+import { deleteSnapshotSaga } from './snapshots/delete-snapshot-saga.ts'
+import { createScheduleKeeper, type ScheduleKeeper } from './snapshots/keep-schedules.ts'
+import { revertSaga } from './snapshots/revert-saga.ts'
+import { snapshotSetSaga } from './snapshots/snapshot-set-saga.ts'
+import { createSnapshotTasks, type SnapshotTasks } from './snapshots/snapshot-tasks.ts'
+import { type SnapshotSagaOptions, takeSnapshotSaga } from './snapshots/take-snapshot-saga.ts'
 import { openClusterIndex } from './state/cluster-index.ts'
 import { digestOf } from './state/digest-of.ts'
 import { createEventLedger } from './state/ledger-of-events.ts'
@@ -44,6 +52,8 @@ import { waitOrAbort } from './wait-or-abort.ts'
 
 /** How often silence is counted and hosts are looked at. */
 const lookEveryMs = 50
+/** How often it is looked whether a snapshot is due. */
+const scheduleLookEveryMs = 2_000
 
 export type Engine = {
   readonly leader: Leader
@@ -61,6 +71,8 @@ export type Engine = {
   /** What is known of each machine at this moment, for plans. */
   questions: VmReconciler['questions']
   readonly migrate: MigrateVm
+  readonly snapshots: SnapshotTasks
+  readonly changes: ChangeKeeper
 }
 
 export type EngineOptions = {
@@ -118,10 +130,12 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     ...sagasOf(leader, options, ledger),
     ...options.moreSagas(leader, () => tasks),
     ...movingSagas({ leader, tasks: () => tasks, migrate, agents }),
+    ...snapshotSagas(leader, { agents, epochFloor }, () => tasks),
   ])
+  const { snapshots, changes, schedules } = snapshotKeepers(leader, agents, tasks)
   const standbys = createStandbyKeeper({ leader, table, agents })
   noteTransitions({ leader, ledger, table })
-  follow({ leader, tasks, table, fencer, reconciler, standbys, bell: wakeUp })
+  follow({ leader, tasks, table, fencer, reconciler, standbys, changes, schedules, bell: wakeUp })
   logger.info('leader.began', { term: leader.term })
 
   return {
@@ -144,6 +158,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     configurationFor,
     questions: reconciler.questions,
     migrate,
+    snapshots,
+    changes,
   }
 }
 
@@ -162,6 +178,22 @@ function sagasOf(leader: Leader, { agents, fences }: EngineOptions, ledger: Ledg
     recoverSaga(leader, agents, ledger),
     drillSaga(leader, { agents, fences, ledger }),
     ...powerSagas(leader),
+  ]
+}
+
+function snapshotKeepers(leader: Leader, agents: AgentPort, tasks: TaskRunner) {
+  const snapshots = createSnapshotTasks(leader, () => tasks)
+  const changes = createChangeKeeper(leader, { agents, snapshotTasks: snapshots, tasks: () => tasks })
+  return { snapshots, changes, schedules: createScheduleKeeper(leader, snapshots) }
+}
+
+function snapshotSagas(leader: Leader, options: SnapshotSagaOptions, tasks: () => TaskRunner): readonly RunnableSaga[] {
+  return [
+    takeSnapshotSaga(leader, options),
+    deleteSnapshotSaga(leader, options),
+    revertSaga(leader, options, tasks),
+    snapshotSetSaga(leader, options, tasks),
+    ...changeSagas(leader, options.agents, tasks),
   ]
 }
 
@@ -187,11 +219,13 @@ type Followed = {
   readonly fencer: HostFencer
   readonly reconciler: VmReconciler
   readonly standbys: StandbyKeeper
+  readonly changes: ChangeKeeper
+  readonly schedules: ScheduleKeeper
   readonly bell: Bell
 }
 
 /** Sets everything in motion: what changed is looked at, silence is counted, what waits is looked at again, tasks go on. */
-function follow({ leader, tasks, table, fencer, reconciler, standbys, bell }: Followed): void {
+function follow({ leader, tasks, table, fencer, reconciler, standbys, changes, schedules, bell }: Followed): void {
   const { index } = leader
   index.onChange((touched) => {
     for (const { noun, id } of touched) {
@@ -210,7 +244,9 @@ function follow({ leader, tasks, table, fencer, reconciler, standbys, bell }: Fo
     reconciler.touchWaiting()
     bell.ring()
     await standbys.look()
+    await changes.look()
   })
+  void every(scheduleLookEveryMs, leader, () => schedules.look())
   void runWhenRung(leader, bell, () => reconciler.run())
 }
 

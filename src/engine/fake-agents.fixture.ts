@@ -17,6 +17,7 @@ import type { MachinePhase } from '../model/vm.ts'
 import type { AgentPort, FencePort } from './agent-port.ts'
 import { type FakeHost, isWriting, type Machine, makeFakeHost, makeMachine, reportOf } from './fake-host.fixture.ts'
 import { fakeMoves } from './fake-moves.fixture.ts'
+import { createFakeDisks, type FakeDisks, fakeSnapshots } from './fake-snapshots.fixture.ts'
 
 export type Call = keyof AgentPort
 export type FakeAgents = {
@@ -25,6 +26,8 @@ export type FakeAgents = {
   readonly hosts: ReadonlyMap<HostId, FakeHost>
   readonly volumes: Set<VolumeId>
   readonly pills: Map<string, Pill>
+  /** The layers of volumes, and the snapshots beside them. */
+  readonly disks: FakeDisks
   /** VMs that ever ran on two hosts at once, in sentences. Has to stay empty. */
   readonly twoWriters: string[]
   /** Every order that reached a host and was carried out. */
@@ -61,6 +64,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
   const hosts = new Map<HostId, FakeHost>()
   const volumes = new Set<VolumeId>()
   const pills = new Map<string, Pill>()
+  const disks = createFakeDisks()
   const twoWriters: string[] = []
   const orders: string[] = []
   let sessions = 0
@@ -102,6 +106,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     hosts,
     volumes,
     pills,
+    disks,
     twoWriters,
     orders,
     intercept: () => undefined,
@@ -363,6 +368,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
           (host) => void (held(host, vmId, epoch).phase = 'restarting'),
         ),
       ...fakeMoves({ hosts, reach, held, become }),
+      ...fakeSnapshots({ reach, held, disks, clock }),
       runHostCommand: (spec, { authority, runId, command }) =>
         reach({ spec, call: 'runHostCommand', authority }, (host) => runCommand(host, runId, command)),
       async knock({ id }) {

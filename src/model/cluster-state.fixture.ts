@@ -18,6 +18,7 @@ import {
 } from './ids.ts'
 import type { VirtualNetwork } from './network.ts'
 import { noPlacementRules } from './placement-rules.ts'
+import type { Snapshot } from './snapshots/snapshot.ts'
 import type { StorageSpec } from './storage.ts'
 import { defaultTimings } from './timings.ts'
 import { configurationOf, type ImageReport, type MachineReport, type VmPlacement, type VmStatus } from './vm.ts'
@@ -128,6 +129,8 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
     probe: null,
     drillable: false,
     clonedFrom: null,
+    basedOnSnapshotId: null,
+    resumesFrom: null,
     securityGroupIds: [],
     boundToHostId: null,
     firstHostId: null,
@@ -207,6 +210,7 @@ export type ClusterParts = {
   readonly securityGroups?: readonly SecurityGroup[]
   readonly hostFailuresToTolerate?: number
   readonly networks?: readonly VirtualNetwork[]
+  readonly snapshots?: readonly Snapshot[]
 }
 
 /** Every VM has its volumes; the template `tiny` is built; the network assigns 10.0.0.10 to 10.0.0.20. */
@@ -232,6 +236,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
     templates: new Map([[templateId, tinyTemplate]]),
     tasks: new Map(),
     securityGroups: new Map((parts.securityGroups ?? []).map((group) => [group.id, group])),
+    snapshots: new Map((parts.snapshots ?? []).map((snapshot) => [snapshot.id, snapshot])),
     networks: new Map((parts.networks ?? []).map((virtual) => [virtual.id, virtual])),
   }
 }

@@ -113,6 +113,7 @@ export function sampleOrder(changes: Partial<MachineOrder> = {}): MachineOrder {
     probe: null,
     start: 'boot',
     clonedFrom: null,
+    resumesFrom: null,
     ...changes,
   }
 }

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { Departing, DepartureReport, DepartureTarget } from '../../model/agent-protocol/migration-orders.ts'
 import type { Reverted, SnapshotReport, TidyReport } from '../../model/agent-protocol/snapshot-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import type { HostId } from '../../model/ids.ts'
+import type { HostId, SnapshotId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { InjectedFailure } from '../../model/recovery/drill.ts'
 import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
@@ -83,6 +83,8 @@ export type MachineKeeper = {
   /** Makes it fail, for a drill. */
   injectFailure(failure: InjectedFailure): Promise<void>
   takeSnapshot(wish: SnapshotWish, waitMs: number): Promise<SnapshotReport>
+  /** Resolves when this snapshot is not being taken any more. */
+  endSnapshot(snapshotId: SnapshotId): Promise<void>
   /** Stands still for at most so long; 0: goes on. */
   hold(forMs: number): Promise<boolean>
   revert(wish: RevertWish): Promise<Reverted>
@@ -129,6 +131,9 @@ export function createMachineKeeper(
     recover: async (rung) => recoverByHand(keeping, rung),
     injectFailure: (failure) => injectFailure(keeping, failure),
     takeSnapshot: (wish, waitMs) => takeSnapshot(keeping, wish, waitMs),
+    endSnapshot: async (snapshotId) => {
+      if (keeping.snapshotWork?.id === snapshotId) await keeping.snapshotWork.over.catch(() => undefined)
+    },
     hold: (forMs) => holdMachine(keeping, forMs),
     revert: (wish) => revertMachine(keeping, wish),
     tidy: (how) => followTidying(keeping, how),

@@ -1,17 +1,28 @@
 /** Birth and death of a machine's process: ordered starts, recoveries on the spot, ends, and the release that forgets it durably. */
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import type { ImageId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { FailureCause, Rung } from '../../model/recovery/recovery-policy.ts'
 import type { MachineEvent, MachineExit, RunningMachine } from '../hypervisor/hypervisor.ts'
 import { beginFailure, climb, endAttempt, noteLaunchFailed, noteStarted, openAttempt } from '../recovery/climb.ts'
 import { findImage, imageFor } from '../recovery/keep-image.ts'
+import { rootOf } from '../recovery/machine-shape.ts'
 import { forgetUnusedLayers } from '../recovery/note-layers.ts'
 import { afterAdoption, afterStart, reconfigured } from '../recovery/serve-after-start.ts'
 import { keepWhileItLives } from '../recovery/spare-keeper.ts'
 import { keepTidy } from '../recovery/tidy-layers.ts'
 import { endWatch, hurryWatch } from '../recovery/watch-service.ts'
 import { become, enqueue, type Keeping, nowIso, reapWithinMs, tidyAfterDeath, writeRecord } from './keeping.ts'
-import { boot, clone, isWanted, resume, type Start, type StartOutcome, tidyEarlierProcess } from './machine-starts.ts'
+import {
+  boot,
+  clone,
+  isWanted,
+  resume,
+  resumeFrom,
+  type Start,
+  type StartOutcome,
+  tidyEarlierProcess,
+} from './machine-starts.ts'
 
 /** How long a restart on the spot waits for a licence before it looks again. */
 const licenceRetryMs = 100
@@ -30,6 +41,7 @@ export async function startByOrder(keeping: Keeping, machine: MachineOrder, epoc
   const began = { incarnation: 0, confirmed: false, wanted: 'running', isPaused: false, handedOverTo: null } as const
   await writeRecord(keeping, { machine, epoch, ...began })
   if (machine.start === 'clone') return afterOrderedStart(keeping, await clone(keeping, 'ordered'))
+  if (machine.start === 'resume' && machine.resumesFrom !== null) return startFromSnapshot(keeping, machine.resumesFrom)
   await findImage(keeping)
   if (machine.start === 'resume' && imageFor(keeping) !== undefined) {
     const outcome = await resume(keeping, 'ordered')
@@ -37,6 +49,19 @@ export async function startByOrder(keeping: Keeping, machine: MachineOrder, epoc
     if (outcome.kind !== 'failed' || outcome.isOverruled) return afterOrderedStart(keeping, outcome)
     keeping.image.note = `it was booted: ${outcome.why}`
   }
+  return afterOrderedStart(keeping, await boot(keeping, 'ordered'))
+}
+
+/** Its disks are those of the snapshot already: without its memory it boots on them. */
+async function startFromSnapshot(keeping: Keeping, imageId: ImageId): Promise<void> {
+  const { ports, record } = keeping
+  const { storageId, volumeId } = rootOf(record.machine)
+  const image = (await ports.storage(storageId).listImages(volumeId)).find(({ id }) => id === imageId)
+  await findImage(keeping)
+  if (image === undefined) return afterOrderedStart(keeping, await boot(keeping, 'ordered'))
+  const outcome = await resumeFrom(keeping, 'ordered', image)
+  if (outcome.kind !== 'failed' || outcome.isOverruled) return afterOrderedStart(keeping, outcome)
+  keeping.image.note = `it was booted: ${outcome.why}`
   return afterOrderedStart(keeping, await boot(keeping, 'ordered'))
 }
 

@@ -1,5 +1,6 @@
 /** The three ways in which a machine gets a process here: by booting, from its own memory, and from another one's as a clone. */
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import { imageFor } from '../recovery/keep-image.ts'
 import { bootDisksOf } from '../recovery/machine-shape.ts'
@@ -61,6 +62,20 @@ export const resume: Start = async (keeping, right) => {
     return failed(keeping.image.note)
   }
   return resumeSpare(keeping, right, spare)
+}
+
+/** From the memory of a snapshot, on fresh layers of the disks that it was with. */
+export async function resumeFrom(
+  keeping: Keeping,
+  right: StartRight,
+  image: MemoryImageManifest,
+): Promise<StartOutcome> {
+  const { machine, epoch, incarnation } = keeping.record
+  const spare = await takeSpare(keeping, {
+    ...{ machine, image, takenTap: undefined, life: { epoch, incarnation } },
+    disks: image.disks,
+  })
+  return 'why' in spare ? failed(spare.why) : resumeSpare(keeping, right, spare)
 }
 
 /** From the memory that this process has. It is gone if that fails. */

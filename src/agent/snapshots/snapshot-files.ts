@@ -1,4 +1,5 @@
 /** A snapshot on the storages that its disks are on: written last on each, removed from each. */
+import type { SnapshotPlace } from '../../model/agent-protocol/snapshot-orders.ts'
 import type { StorageId, VolumeId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { Snapshot, SnapshotDisk, SnapshotWish } from '../../model/snapshots/snapshot.ts'
@@ -40,18 +41,25 @@ export async function storeSnapshot(snapshot: Snapshot, ports: Ports): Promise<v
     await ports.storage(storageId).storeSnapshot(volumeId, snapshot)
 }
 
-/** From the root's storage first, with its image. What is gone already is fine. */
+/** From the root's storage first, with its image, and with images of snapshots that broke off. What is gone already is fine. */
 export async function removeSnapshot(
-  snapshot: Snapshot,
+  { id, disks }: SnapshotPlace,
   ports: Pick<MachinePorts, 'storage' | 'images'>,
 ): Promise<void> {
-  const [root] = snapshot.disks
-  for (const { storageId, volumeId } of placesOf(snapshot.disks))
-    await ports.storage(storageId).removeSnapshot(volumeId, snapshot.id)
-  if (snapshot.imageId === null || root === undefined) return
-  // A living process that has it mapped keeps it in its memory.
-  await ports.images.remove(snapshot.imageId, { isForced: true })
-  await ports.storage(root.storageId).removeImage(root.volumeId, snapshot.imageId)
+  const [root] = disks
+  for (const { storageId, volumeId } of placesOf(disks)) await ports.storage(storageId).removeSnapshot(volumeId, id)
+  if (root === undefined) return
+  const storage = ports.storage(root.storageId)
+  const kept = new Set((await storage.listSnapshots(root.volumeId)).map(({ imageId }) => imageId))
+  for (const image of await storage.listImages(root.volumeId)) {
+    if (image.kind !== 'snapshot' || kept.has(image.id)) continue
+    // A living process that has it mapped keeps it in its memory.
+    await ports.images.remove(image.id, { isForced: true })
+    await storage.removeImage(root.volumeId, image.id)
+    // Its layers were those of the snapshot, which may never have been written.
+    for (const { volumeId, layerId } of image.disks)
+      if (layerId !== null) await storage.letGoOfLayers(volumeId, [layerId])
+  }
 }
 
 export async function findSnapshot(
@@ -78,7 +86,7 @@ export async function removeRecoveryImages(
 }
 
 /** Of each storage the first of the disks there. */
-function placesOf(disks: readonly SnapshotDisk[]): readonly Pick<SnapshotDisk, 'storageId' | 'volumeId'>[] {
+function placesOf(disks: SnapshotPlace['disks']): readonly Pick<SnapshotDisk, 'storageId' | 'volumeId'>[] {
   const first = new Map<StorageId, VolumeId>()
   for (const { storageId, volumeId } of disks) if (!first.has(storageId)) first.set(storageId, volumeId)
   return [...first].map(([storageId, volumeId]) => ({ storageId, volumeId }))

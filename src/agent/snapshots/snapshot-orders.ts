@@ -2,8 +2,10 @@
 import type { AgentContract } from '../../model/agent-protocol/agent-contract.ts'
 import type { snapshotOrders as orders } from '../../model/agent-protocol/snapshot-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import type { MachineOrder } from '../../model/machine-order.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import type { MachineRoom } from '../machines/machine-room.ts'
+import { layeredDisksOf } from '../recovery/tidy-layers.ts'
 import { type ClosedPorts, revertClosedDisks, snapshotClosedDisks, tidyClosedDisks } from './closed-disks.ts'
 import { removeSnapshot } from './snapshot-files.ts'
 
@@ -25,6 +27,7 @@ export function snapshotOrders(
     },
     async removeSnapshot({ body }) {
       room.checkAuthority(body.authority)
+      await room.keeper(body.snapshot.vmId)?.endSnapshot(body.snapshot.id)
       await removeSnapshot(body.snapshot, ports)
       return {}
     },
@@ -47,6 +50,10 @@ export function snapshotOrders(
       await revertClosedDisks(body, body.snapshot, ports)
       return {}
     },
+    async measureMachine({ params, body }) {
+      const { machine } = room.keeperFor(params.vmId, body).record()
+      return { writtenMiB: await writtenMiB(machine, ports) }
+    },
     async runInGuest({ params, body }) {
       const machine = room.keeperFor(params.vmId, body).running()
       if (machine === undefined)
@@ -54,4 +61,14 @@ export function snapshotOrders(
       return machine.runInGuest(body.command, body.timeoutMs)
     },
   }
+}
+
+/** What the layers hold that its disks are written to now. */
+async function writtenMiB(machine: MachineOrder, { storage }: ClosedPorts): Promise<number> {
+  let bytes = 0
+  for (const { storageId, volumeId } of layeredDisksOf(machine)) {
+    const layers = await storage(storageId).listLayers(volumeId)
+    bytes += layers.find(({ isCurrent }) => isCurrent)?.usedBytes ?? 0
+  }
+  return Math.round(bytes / 2 ** 20)
 }

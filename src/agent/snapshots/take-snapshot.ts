@@ -160,7 +160,7 @@ function inTurn<Result>(
         `${record.machine.name} is ${phase}: a snapshot needs it running or paused`,
       )
     if (wish.setId !== null && phase === 'running' && keeping.hold === undefined)
-      throw new DialtoneError('deadline-exceeded', `${record.machine.name} was not held still until its turn came`)
+      throw new DialtoneError('wrong-state', `${record.machine.name} was not held still until its turn came`)
     try {
       return await work(running, phase === 'running')
     } finally {

@@ -59,6 +59,8 @@ export function makeVmView(changes: Partial<VmView> = {}): VmView {
     securityGroupIds: [],
     securityGroups: [],
     clonedFrom: null,
+    basedOnSnapshotId: null,
+    resumesFrom: null,
     placementRules: noPlacementRules,
     standby: null,
     standbyHostName: null,

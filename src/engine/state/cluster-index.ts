@@ -13,7 +13,9 @@ import {
   hostIdSchema,
   networkIdSchema,
   type SecurityGroupId,
+  type SnapshotId,
   securityGroupIdSchema,
+  snapshotIdSchema,
   storageIdSchema,
   taskIdSchema,
   templateIdSchema,
@@ -23,6 +25,10 @@ import {
 } from '../../model/ids.ts'
 import { vmMigrationSchema } from '../../model/migration/vm-migration.ts'
 import { virtualNetworkSchema } from '../../model/network.ts'
+import { type Snapshot, snapshotSchema } from '../../model/snapshots/snapshot.ts'
+import { snapshotScheduleSchema } from '../../model/snapshots/snapshot-schedule.ts'
+import { vmChangeSchema } from '../../model/snapshots/vm-change.ts'
+import { vmOperationSchema } from '../../model/snapshots/vm-operation.ts'
 import { storageSpecSchema, volumeSpecSchema } from '../../model/storage.ts'
 import { vmPlacementSchema, vmSpecSchema, vmStandbySchema, vmStatusSchema } from '../../model/vm.ts'
 import type { Change, KeyValue, Revision, Store } from '../../store/store.ts'
@@ -51,6 +57,7 @@ type MutableState = {
   tasks: Map<z.infer<typeof taskIdSchema>, z.infer<typeof taskSchema>>
   securityGroups: Map<SecurityGroupId, SecurityGroup>
   networks: Map<z.infer<typeof networkIdSchema>, z.infer<typeof virtualNetworkSchema>>
+  snapshots: Map<SnapshotId, Snapshot>
 }
 
 /** Loads everything and follows the store until the signal aborts. */
@@ -66,6 +73,7 @@ export async function openClusterIndex(store: Store, options: { readonly signal:
     tasks: new Map(),
     securityGroups: new Map(),
     networks: new Map(),
+    snapshots: new Map(),
   }
   const modRevisions = new Map<string, Revision>()
   const listeners = new Set<(touched: readonly Touched[]) => void>()
@@ -166,6 +174,12 @@ function applyToState(state: MutableState, key: string, value: unknown): void {
       )
     case 'task':
       return applyTo(state.tasks, taskIdSchema.parse(id), value === undefined ? undefined : taskSchema.parse(value))
+    case 'snapshot':
+      return applyTo(
+        state.snapshots,
+        snapshotIdSchema.parse(id),
+        value === undefined ? undefined : snapshotSchema.parse(value),
+      )
     case 'security-group':
       return applyTo(
         state.securityGroups,
@@ -206,6 +220,13 @@ function applyVm(state: MutableState, id: VmId, { part, value }: Part): void {
     state.vms.set(id, { ...before, standby: value === undefined ? undefined : vmStandbySchema.parse(value) })
   } else if (before !== undefined && part === 'migration') {
     state.vms.set(id, { ...before, migration: value === undefined ? undefined : vmMigrationSchema.parse(value) })
+  } else if (before !== undefined && part === 'operation') {
+    state.vms.set(id, { ...before, operation: value === undefined ? undefined : vmOperationSchema.parse(value) })
+  } else if (before !== undefined && part === 'change') {
+    state.vms.set(id, { ...before, change: value === undefined ? undefined : vmChangeSchema.parse(value) })
+  } else if (before !== undefined && part === 'snapshot-schedule') {
+    const snapshotSchedule = value === undefined ? undefined : snapshotScheduleSchema.parse(value)
+    state.vms.set(id, { ...before, snapshotSchedule })
   }
 }
 

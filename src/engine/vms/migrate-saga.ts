@@ -95,7 +95,8 @@ async function open(
   if (vm === undefined) throw new DialtoneError('not-found', 'the VM was deleted')
   const beganAtMs = leader.clock.wallTime().getTime()
   if (vm.migration?.taskId === task.id) return { beganAtMs }
-  const conditions = [keys.vm(vm.spec.id), keys.vmPlacement(vm.spec.id), keys.vmMigration(vm.spec.id)]
+  const { id } = vm.spec
+  const conditions = [keys.vm(id), keys.vmPlacement(id), keys.vmMigration(id), keys.vmOperation(id)]
   const hold = startsOnHold()
   if (hold !== undefined) throw new DialtoneError('wrong-state', hold)
   const verdict = admitMigration(state, vm, journal.wishedHostId ?? undefined)

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Contract } from '../api/route.ts'
 import { layerIdSchema, snapshotIdSchema, taskIdSchema, vmIdSchema, volumeIdSchema } from '../ids.ts'
 import { machineLifeSchema, machineOrderSchema, orderAuthoritySchema } from '../machine-order.ts'
-import { snapshotSchema, snapshotWishSchema } from '../snapshots/snapshot.ts'
+import { snapshotDiskSchema, snapshotSchema, snapshotWishSchema } from '../snapshots/snapshot.ts'
 
 const vmParams = z.object({ vmId: vmIdSchema })
 const snapshotParams = z.object({ snapshotId: snapshotIdSchema })
@@ -18,6 +18,12 @@ export const snapshotReportSchema = z.object({
   detail: z.string(),
 })
 export type SnapshotReport = z.infer<typeof snapshotReportSchema>
+
+/** What is to be known of a snapshot to remove it, also of one whose taking broke off: where it lies. */
+export const snapshotPlaceSchema = snapshotSchema
+  .pick({ id: true, vmId: true })
+  .extend({ disks: z.array(snapshotDiskSchema.pick({ volumeId: true, storageId: true })).min(1) })
+export type SnapshotPlace = z.infer<typeof snapshotPlaceSchema>
 
 export const tidyReportSchema = z.object({ isDone: z.boolean(), detail: z.string() })
 export type TidyReport = z.infer<typeof tidyReportSchema>
@@ -77,7 +83,7 @@ export const snapshotOrders = {
     role: 'host',
     summary: 'Removes a snapshot and its image; its layers are let go of.',
     params: snapshotParams,
-    body: z.object({ authority: orderAuthoritySchema, snapshot: snapshotSchema }),
+    body: z.object({ authority: orderAuthoritySchema, snapshot: snapshotPlaceSchema }),
     response: z.object({}),
   },
   tidyMachine: {
@@ -119,6 +125,15 @@ export const snapshotOrders = {
     params: vmParams,
     body: z.object({ ...closed, snapshot: snapshotSchema }),
     response: z.object({}),
+  },
+  measureMachine: {
+    method: 'POST',
+    path: '/agent/v1/machines/:vmId/measure',
+    role: 'host',
+    summary: 'Tells what was written to its disks since they last got a new layer.',
+    params: vmParams,
+    body: z.object(head),
+    response: z.object({ writtenMiB: z.number().int() }),
   },
   runInGuest: {
     method: 'POST',

@@ -12,6 +12,7 @@ import { placementRoutes } from './placement-routes.ts'
 import { planRoutes } from './plan-routes.ts'
 import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
+import { snapshotRoutes } from './snapshot-routes.ts'
 import { vmRoutes } from './vm-routes.ts'
 
 export const apiContract = {
@@ -19,6 +20,7 @@ export const apiContract = {
   ...cloneRoutes,
   ...drillRoutes,
   ...recoveryRoutes,
+  ...snapshotRoutes,
   ...ledgerRoutes,
   ...migrationRoutes,
   ...hostRoutes,
