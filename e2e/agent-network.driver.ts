@@ -38,6 +38,8 @@ function perform(call: string, argument: unknown): Promise<unknown> {
       return network.disconnect(cardSchema.parse(argument))
     case 'configure':
       return network.configure(z.array(hostNetworkSchema).parse(argument))
+    case 'settingsOf':
+      return network.settingsOf(networkIdSchema.parse(argument))
     case 'listTaps':
       return network.listTaps()
     case 'removeTap':

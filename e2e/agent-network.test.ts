@@ -237,8 +237,7 @@ test('bridge network: a host reaches its machines in a routed network, with thei
     { namespace: machine },
   )
   const reaches = (from: string, address: string) => {
-    const ping = ['busybox', 'ping', '-c', '1', '-W', '1', address]
-    return runCommand('nsenter', [`--net=/run/netns/${from}`, ...ping], { timeoutMs: 5000 }).then(
+    return inside(from, ['busybox', 'ping', '-c', '1', '-W', '1', address]).then(
       () => true,
       () => false,
     )
@@ -247,6 +246,39 @@ test('bridge network: a host reaches its machines in a routed network, with thei
   assert(!(await reaches(machine, '10.90.1.1')), 'the machine does not reach the host')
   await network.disconnect(card)
   assert(!(await reaches(hostA, '10.90.0.77')), 'nothing is sent there any more')
+})
+
+test('bridge network: a host asks machines with the same address in two networks, and they reach nothing of it', async (t) => {
+  const { network } = await startDriver(t, hostA)
+  const networks = [networkOf(1), networkOf(2)]
+  await network.configure(networks)
+  const answers: string[] = []
+  const listenTo =
+    'const [localAddress, host] = process.argv.slice(1); net.connect({ localAddress, host, port: 80 }).pipe(process.stdout)'
+  for (const { number, networkId } of networks) {
+    const machine = `${prefix}m${number}`
+    await addNetworkNamespace(machine)
+    t.after(() => deleteNetworkNamespace(machine))
+    await runIpCommands(
+      [`link add g${number} type veth peer name eth0 netns ${machine}`, `link set g${number} master dtn${number} up`],
+      { namespace: hostA },
+    )
+    // It doesn't know any other way than its own network, as a machine without an uplink.
+    await runIpCommands(['link set eth0 up', 'address add 10.90.0.77/24 dev eth0'], { namespace: machine })
+    const say = ['busybox', 'nc', '-l', '-p', '80', '-e', '/bin/echo', '-n', machine]
+    const server = spawn('nsenter', [`--net=/run/netns/${machine}`, ...say], { stdio: 'ignore' })
+    t.after(() => server.kill('SIGKILL'))
+    const { askFrom } = await network.settingsOf(networkId)
+    assert(askFrom !== null)
+    answers.push(await inside(hostA, [process.execPath, '--eval', listenTo, askFrom, '10.90.0.77']))
+    // It tries all the same, by the router that it has heard of.
+    await runIpCommands(['route add default via 10.90.0.1'], { namespace: machine })
+    for (const target of [askFrom, '10.90.1.1', '169.254.0.1'])
+      await assert.rejects(inside(machine, ['busybox', 'ping', '-c', '1', '-W', '1', target]), target)
+  }
+  assert.deepEqual(answers, [`${prefix}m1`, `${prefix}m2`])
+  await network.configure([])
+  assert.doesNotMatch(await inside(hostA, ['ip', 'rule']), /169\.254/)
 })
 
 test('bridge network: a VLAN is made, or the host says that its kernel has none', async (t) => {
@@ -321,6 +353,7 @@ async function startDriver(
   return {
     kill,
     network: {
+      settingsOf: (networkId) => call('settingsOf', networkId),
       configure: (networks) => call('configure', networks),
       connect: (card) => call('connect', card),
       prepareTap: (card) => call('prepareTap', card),
@@ -331,6 +364,11 @@ async function startDriver(
       adopt: (cards) => call('adopt', cards),
     },
   }
+}
+
+/** What a command prints that runs in this namespace. */
+function inside(namespace: string, command: readonly string[]): Promise<string> {
+  return runCommand('nsenter', [`--net=/run/netns/${namespace}`, ...command], { timeoutMs: 5000 })
 }
 
 /** Interfaces of the host by name, with their index: one that was made anew has another one. */

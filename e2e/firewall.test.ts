@@ -16,6 +16,7 @@ import { runCommand } from '../src/linux/run-command.ts'
 import { DialtoneError } from '../src/model/dialtone-error.ts'
 import type { FilterRule, HostFirewall } from '../src/model/firewall.ts'
 import { arp, ethernet, icmp6, type Sender, udp } from './firewall.frames.ts'
+import { listenerProgram, senderProgram } from './raw-frames.ts'
 
 const prefix = `dtf${process.pid}`
 const [host, web, shop, outside] = [`${prefix}h`, `${prefix}1`, `${prefix}2`, `${prefix}x`] as const
@@ -272,10 +273,10 @@ function policyOf(rules: readonly FilterRule[]): HostFirewall {
 /** Sends the frames from one namespace and answers which of them were seen in another one, in the order in which they were given. */
 async function arrive(from: string, frames: Readonly<Record<string, Buffer>>, at: string = outside): Promise<string[]> {
   const sent = Object.values(frames).map((frame) => frame.toString('hex'))
-  const listener = spawnInside(at, ['perl', '-e', listenerProgram])
+  const listener = spawnInside(at, ['perl', '-e', listenerProgram('eth0', 1)])
   const lines = createInterface(listener.stdout)[Symbol.asyncIterator]()
   await lines.next()
-  await inside(from, ['perl', '-e', senderProgram, ...sent])
+  await inside(from, ['perl', '-e', senderProgram('eth0'), ...sent])
   const seen = new Set<string>()
   for (;;) {
     const { value, done } = await lines.next()
@@ -289,12 +290,6 @@ async function arrive(from: string, frames: Readonly<Record<string, Buffer>>, at
 function untagged(frame: string): string {
   return frame.slice(24, 28) === '8100' ? frame.slice(0, 24) + frame.slice(32) : frame
 }
-
-// AF_PACKET is 17, SOCK_RAW is 3, SIOCGIFINDEX is 0x8933; both speak through eth0.
-const openSocket =
-  'socket(S,17,3,unpack("S",pack("n",3))) or die $!; ioctl(S,0x8933,$r=pack("a16x24","eth0")) or die $!; $at=pack("SnISCCa8",17,3,unpack("x16i",$r),0,0,6,"");'
-const listenerProgram = `$|=1; ${openSocket} bind(S,$at) or die $!; print "ready\\n"; $SIG{ALRM}=sub{exit}; alarm 1; while(1){ recv(S,$f,2000,0); print unpack("H*",$f),"\\n" }`
-const senderProgram = `${openSocket} for(@ARGV){ send(S,pack("H*",$_),0,$at) or die $! }`
 
 async function serve(t: TestContext, namespace: string, ...ports: readonly number[]): Promise<void> {
   const { nextLine } = startGuest(t, namespace, ['serve', ...ports.map(String)])

@@ -4,7 +4,6 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
-import type { Duplex } from 'node:stream'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
@@ -12,6 +11,7 @@ import { waitForAnswer } from '../src/cli/demo/http-probe.ts'
 import { hostNamespaceOf } from '../src/laboratory/laboratory-names.ts'
 import { networkNamespacePath } from '../src/linux/network-namespace.ts'
 import { runCommand } from '../src/linux/run-command.ts'
+import { openConsole } from './open-console.ts'
 import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
 
 const subnet = '10.50.0.0/24'
@@ -32,6 +32,14 @@ before(async () => {
   homeOfOne = await homeOf('one')
   const bound = { storage: 'local', host: homeOfOne === 'h2' ? 'h3' : 'h2' }
   await deploy('two', [{ network: 'left', address: '10.50.0.3' }, { network: 'flat' }], bound)
+  const rule = { protocol: 'tcp', ports: [{ from: 1, to: 1 }] } as const
+  await api.call('createSecurityGroup', { body: { name: 'closed' } })
+  for (const direction of ['in', 'out'] as const)
+    await api.call('addSecurityRule', {
+      params: { group: 'closed' },
+      body: { ...rule, ports: [...rule.ports], direction },
+    })
+  await deploy('vault', [{ network: 'left', address: '10.50.0.9' }], { ...bound, securityGroups: ['closed'] })
   await deploy('other', [{ network: 'right', address: '10.50.0.3' }], bound)
 })
 after(() => laboratory?.[Symbol.asyncDispose]())
@@ -42,7 +50,7 @@ test('two machines on different hosts reach each other by name, and one with the
   assert(flat !== undefined)
   const answer = await waitForAnswer({ address: flat.address, name: 'two' }, { deadlineMs })
   assert.equal(answer.answer.name, 'two', 'its second card is in the flat network')
-  await using one = await openConsole('one')
+  await using one = await openConsole(laboratory, 'one')
   assert.match(await one.run(get('10.50.0.3', 80)), /"name":"two"/)
   assert.match(await one.run('/bin/busybox nslookup two.left.internal 10.50.0.1'), /Address.*10\.50\.0\.3/)
   const address6 = two.nics[0]?.address6
@@ -51,7 +59,7 @@ test('two machines on different hosts reach each other by name, and one with the
   const ping = `until /bin/busybox ping6 -c 1 -W 1 ${address6} | /bin/busybox grep 'bytes from'; do /bin/busybox sleep 1; done`
   assert.match(await one.run(ping), /bytes from/)
   assert.match(await one.run('/bin/busybox cat /sys/class/net/eth0/mtu'), /\b1450\b/)
-  await using other = await openConsole('other')
+  await using other = await openConsole(laboratory, 'other')
   assert.match(await other.run(get('10.50.0.3', 80)), /"name":"other"/)
   assert.match(await other.run(get('10.50.0.2', 80)), /nobody/)
 })
@@ -71,9 +79,9 @@ test('a network with the uplink nat reaches the world with its host’s address,
   assert(address !== null && typeof address === 'object')
   const ask = get(gateway, address.port)
   try {
-    await using one = await openConsole('one')
+    await using one = await openConsole(laboratory, 'one')
     assert.match(await one.run(ask), /hello from outside/)
-    await using other = await openConsole('other')
+    await using other = await openConsole(laboratory, 'other')
     assert.match(await other.run(ask), /nobody/)
   } finally {
     world.close()
@@ -83,12 +91,46 @@ test('a network with the uplink nat reaches the world with its host’s address,
   assert.deepEqual(seen, [host.address])
 })
 
-test('a network leaves the hosts with its last machine, and is deleted', async () => {
-  const { api, untilTaskEnds, name } = laboratory
-  await assert.rejects(api.call('deleteNetwork', { params: { network: 'right' } }), /right is used by other/)
-  const query = { force: 'true' } as const
-  const { task } = await api.call('deleteVm', { params: { vm: 'other' }, query })
+test('hosts ask machines in networks of their own, each the right one of two with the same address', async () => {
+  for (const name of ['one', 'two', 'other']) await untilServing(name)
+})
+
+test('rules that let nothing in or out leave a machine of a network of its own its address by DHCP and its host’s probe', async () => {
+  await untilServing('vault')
+  await using one = await openConsole(laboratory, 'one')
+  assert.match(await one.run(get('10.50.0.9', 80)), /nobody/)
+})
+
+test('a clone from memory is a machine of the network of its origin, and is asked there', async () => {
+  const { api, untilTaskEnds } = laboratory
+  const { task } = await api.call('cloneVm', { params: { vm: 'other' }, body: { count: 1, name: 'twin', ha: false } })
   await untilTaskEnds(task.id)
+  await untilServing('twin')
+  const { nics } = await api.call('getVm', { params: { vm: 'twin' } })
+  assert.deepEqual(
+    nics.map(({ networkName, address }) => [networkName, address]),
+    [['right', '10.50.0.2']],
+  )
+  await using other = await openConsole(laboratory, 'other')
+  assert.match(await other.run(get('10.50.0.2', 80)), /"name":"twin"/)
+  await remove('twin')
+})
+
+test('where no kernel has VLANs, a machine in one is refused with the reason of each host', async () => {
+  const { api } = laboratory
+  const { hosts } = await api.call('listHosts', {})
+  if (hosts.some(({ status }) => status.networkFaults.vlan === undefined)) return
+  const network = { name: 'office', subnet: '10.60.0.0/24', kind: 'vlan', vlanId: 7, interface: 'br0' } as const
+  await api.call('createNetwork', { body: network })
+  const body = { name: 'clerk', template: 'tiny', networks: [{ network: 'office' }] }
+  await assert.rejects(api.call('createVm', { body }), /h1: the machine's network office can't be there: .*no VLANs/)
+  await api.call('deleteNetwork', { params: { network: 'office' } })
+})
+
+test('a network leaves the hosts with its last machine, and is deleted', async () => {
+  const { api, name } = laboratory
+  await assert.rejects(api.call('deleteNetwork', { params: { network: 'right' } }), /right is used by other/)
+  await remove('other')
   const right = await api.call('deleteNetwork', { params: { network: 'right' } })
   const links = () =>
     runCommand('nsenter', [`--net=${networkNamespacePath(hostNamespaceOf(name, 'h2'))}`, 'ip', 'link'], {
@@ -99,7 +141,7 @@ test('a network leaves the hosts with its last machine, and is deleted', async (
     assert(performance.now() < givesUpAtMs, 'its devices go')
     await delay(100)
   }
-  await using two = await openConsole('two')
+  await using two = await openConsole(laboratory, 'two')
   assert.match(await two.run(get('10.50.0.2', 80)), /"name":"one"/, 'other networks are as before')
 })
 
@@ -107,7 +149,7 @@ test('a machine that starts on another host because its own died keeps its addre
   const { api, lab } = laboratory
   await lab(['power-off', homeOfOne])
   const givesUpAtMs = performance.now() + deadlineMs
-  await using two = await openConsole('two')
+  await using two = await openConsole(laboratory, 'two')
   while (!(await two.run(get('10.50.0.2', 80))).includes('"name":"one"'))
     assert(performance.now() < givesUpAtMs, 'it answers again')
   assert.notEqual((await api.call('getVm', { params: { vm: 'one' } })).hostName, homeOfOne)
@@ -124,48 +166,23 @@ async function homeOf(vm: string): Promise<string> {
   }
 }
 
+async function remove(vm: string): Promise<void> {
+  const { task } = await laboratory.api.call('deleteVm', { params: { vm }, query: { force: 'true' } })
+  await laboratory.untilTaskEnds(task.id)
+}
+
+/** Its host's probe gets correct answers. */
+async function untilServing(vm: string): Promise<void> {
+  const givesUpAtMs = performance.now() + deadlineMs
+  for (;;) {
+    const { status } = await laboratory.api.call('getVm', { params: { vm } })
+    if (status.recovery?.service === 'correct') return
+    assert(performance.now() < givesUpAtMs, `${vm} serves: ${JSON.stringify(status)}`)
+    await delay(50)
+  }
+}
+
 /** busybox's own wget can't be used: linked statically, it dies in the look-up of the service `http`. */
 function get(address: string, port: number): string {
   return `printf 'GET / HTTP/1.0\\r\\n\\r\\n' | /bin/busybox nc -w 3 ${address} ${port} || echo nobody`
-}
-
-/** A shell on the machine's serial line, as soon as the guest lets somebody in. */
-async function openConsole(vm: string) {
-  const givesUpAtMs = performance.now() + deadlineMs
-  let line: Duplex | undefined
-  while (line === undefined) {
-    line = await laboratory.api.upgrade('vmConsole', { params: { vm } }).catch(() => undefined)
-    assert(performance.now() < givesUpAtMs, `${vm} has a console`)
-    if (line === undefined) await delay(200)
-  }
-  const stream = line
-  let heard = ''
-  stream.on('data', (chunk: Buffer) => (heard += chunk.toString()))
-  stream.on('error', () => undefined)
-  const until = async (pattern: RegExp, timeoutMs: number) => {
-    const untilMs = performance.now() + timeoutMs
-    while (!pattern.test(heard) && performance.now() < untilMs) await delay(20)
-    return pattern.test(heard)
-  }
-  const type = async (text: string, pattern: RegExp, timeoutMs: number) => {
-    heard = ''
-    stream.write(text)
-    return until(pattern, timeoutMs)
-  }
-  // The line is there before the guest is ready to let anybody in.
-  const isAsked = async () => (await type('\n', /login: $/, 500)) && (await type('root\n', /Password: /, 3_000))
-  while (!(await isAsked())) assert(performance.now() < givesUpAtMs, `${vm} asks for the password: ${heard}`)
-  assert(await type('tiny\n', /~ # /, 5_000), `${vm} lets us in: ${heard}`)
-  return {
-    /** What the command prints. */
-    async run(command: string): Promise<string> {
-      const isDone = await type(`${command}; echo do''ne\n`, /done\r?\n/, 20_000)
-      assert(isDone, `${command} ends on ${vm}: ${heard}`)
-      return heard
-    },
-    async [Symbol.asyncDispose]() {
-      await type('exit\n', /login: $/, 3_000)
-      stream.destroy()
-    },
-  }
 }

@@ -37,7 +37,6 @@ export type AgentPorts = {
   openStreamTo(target: DepartureTarget, vmId: VmId): Promise<Duplex>
   sendSignal(pid: number, signal: 'SIGKILL' | 'SIGSTOP'): void
   checkOnce: CheckOnce
-  readonly guestNetwork: { readonly prefixLength: number; readonly gateway: string }
   /** Opens a storage that the cluster's configuration names. */
   openStorage(storage: AgentConfiguration['storages'][number]): Storage
   bootFiles(machine: MachineOrder): Promise<BootFiles>

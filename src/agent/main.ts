@@ -31,6 +31,7 @@ import { createMemoryImageCache } from './memory-images/memory-image-cache.ts'
 import { neighbourHandlers } from './migration/migration-orders.ts'
 import { openStreamTo } from './migration/open-stream-to.ts'
 import { createBridgeNetwork } from './network/bridge/bridge-network.ts'
+import { probeSegments } from './network/bridge/probe-segments.ts'
 import { guardNetwork } from './network/guarded-network.ts'
 import { checkOnce } from './probes/check-once.ts'
 import { openRungOutcomes } from './recovery/rung-outcomes.ts'
@@ -46,6 +47,7 @@ const clock = systemClock
 await mkdir(join(config.dataDirectory, 'cache'), { recursive: true })
 
 const probing = probeFirewall()
+const probingSegments = probeSegments()
 const identity = await obtainIdentity(config, { clock, logger })
 const tls = { ca: identity.authorityPem, cert: identity.certificatePem, key: identity.privateKeyPem }
 const controller = createContractClient(hostContract, {
@@ -113,7 +115,6 @@ const agent = await startAgent({
   openStreamTo: (target, vmId) => openStreamTo(target, vmId, { tls, clusterId: identity.clusterId }),
   sendSignal: (pid, signal) => void process.kill(pid, signal),
   checkOnce,
-  guestNetwork: { prefixLength: config.network.prefixLength, gateway: config.network.gateway },
   watchdog: createWatchdogLink(config.watchdogSocket, { clock, deadlineMs: 500 }),
   openStorage: ({ storageId, path, shared }) => {
     const expectedUuid = rememberedUuid(config.dataDirectory, { storageId, path })
@@ -165,6 +166,7 @@ async function hostFacts({ capacity }: AgentConfig): Promise<HostFacts> {
     cpuModel: found.cpuModel,
     firewall: firewall.ability().kind,
     firewallDetail: firewall.ability().detail,
+    networkFaults: await probingSegments,
   }
 }
 

@@ -140,12 +140,18 @@ function describeHost(host: HostView, storageNames: readonly string[], nowMs: nu
     ['Machine type', status.machineType ?? '-'],
     ['CPU model', status.cpuModel ?? '-'],
     ['Firewall', `${status.firewall}${status.firewallDetail === '' ? '' : `: ${status.firewallDetail}`}`],
+    ['Networks', describeNetworkFaults(status.networkFaults)],
     ['Labels', describeLabels(host.labels)],
     ['Slot', String(host.number)],
     ['Session', status.session ?? '-'],
     ['Boot', status.bootId ?? '-'],
     ['Joined', formatInstant(host.joinedAt, nowMs)],
   ]
+}
+
+function describeNetworkFaults(faults: HostView['status']['networkFaults']): string {
+  const kinds = Object.entries(faults).map(([kind, reason]) => `no ${kind}: ${reason}`)
+  return kinds.length === 0 ? 'all kinds' : kinds.join('; ')
 }
 
 /** Secrets stay off the screen; `--json` has them for scripts. */

@@ -13,7 +13,6 @@ import type { Recovery } from '../model/recovery/recovery-policy.ts'
 import type { StorageSpec } from '../model/storage.ts'
 import type { VmSpec } from '../model/vm.ts'
 import { assignNics, type NicWish } from './networks/assign-nics.ts'
-import { describeProbeFault } from './networks/refuse-probe.ts'
 import { describeVerdicts, placeVm } from './place-vm.ts'
 import { refuseByReserve } from './placement/judge-reserve.ts'
 
@@ -90,11 +89,6 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
   const nics = assignNics(cluster, nicWishes(wish))
   if ('kind' in nics) return refuse(nics.code, nics.message)
   const [firstNic, ...moreNics] = nics
-  const probe = probeOf(wish, template)
-  const unreachable = describeProbeFault(cluster, firstNic, probe)
-  // What the template says is only what usually serves; the owner's word, and a recovery from memory, need the answer.
-  if (unreachable !== undefined && (wish.probe !== undefined || wish.recovery.mode !== 'boot'))
-    return refuse('invalid-input', unreachable)
   const number = smallestFree(new Set([...cluster.vms.values()].map(({ spec }) => spec.number)))
   const base: Omit<VmSpec, 'disks' | 'boundToHostId'> = {
     id: identity.vmId,
@@ -114,7 +108,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     desired: wish.start ? 'running' : 'stopped',
     stopMode: 'shutdown',
     recovery: wish.recovery,
-    probe: unreachable === undefined ? probe : null,
+    probe: probeOf(wish, template),
     drillable: wish.drillable,
     clonedFrom: wish.origin?.clonedFrom ?? null,
     basedOnSnapshotId: null,

@@ -4,6 +4,7 @@ import { keepsGroups } from '../model/firewall.ts'
 import type { HostId } from '../model/ids.ts'
 import { ownersOf } from '../model/migration/owners-of.ts'
 import type { VmSpec } from '../model/vm.ts'
+import { refuseNetworks } from './networks/refuse-host.ts'
 import { type HostOccupants, isWanted, occupantsOf } from './placement/host-occupants.ts'
 import { refuseCpu } from './placement/judge-cpu.ts'
 import { refuseByRules, scorePreferences } from './placement/judge-rules.ts'
@@ -103,7 +104,7 @@ function findObstacle(host: HostRecord, vm: VmSpec, question: Question): string 
   }
   if (vm.securityGroupIds.length > 0 && !keepsGroups(status.firewall))
     return `it can't keep the machine's security groups: ${status.firewallDetail || 'it has no firewall'}`
-  return refuseByRules(host, vm, question) ?? findShortage(host, vm, question)
+  return refuseNetworks(host, vm, cluster) ?? refuseByRules(host, vm, question) ?? findShortage(host, vm, question)
 }
 
 function findShortage({ spec, status }: HostRecord, vm: VmSpec, question: Question): string | undefined {

@@ -223,6 +223,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
         cpuModel: 'max',
         firewall: 'bridge-conntrack',
         firewallDetail: 'nftables on the bridge, which follows connections itself',
+        networkFaults: {},
       },
       machines,
       pendingStarts: machines

@@ -71,6 +71,7 @@ export function makeHost(name: string, changes: HostChanges = {}): HostRecord {
       cpuModel: 'max',
       firewall: 'bridge-conntrack',
       firewallDetail: 'nftables on the bridge, which follows connections itself',
+      networkFaults: {},
       storageIds: [sharedId],
       fencing: null,
       proof: null,

@@ -4,6 +4,7 @@ import { firewallKindSchema } from './firewall.ts'
 import { acceleratorSchema } from './hardware.ts'
 import { hostIdSchema, nameSchema, sessionIdSchema, storageIdSchema, vmIdSchema } from './ids.ts'
 import { labelsSchema } from './labels.ts'
+import { virtualSegmentKindSchema } from './network.ts'
 import { proofSchema } from './proof.ts'
 
 export const fenceConfigurationSchema = z.object({
@@ -52,6 +53,10 @@ export const fencingSchema = z.object({
   reason: z.string(),
 })
 
+/** Kinds of networks of their own that can't be on a host, each with the reason. */
+export const networkFaultsSchema = z.partialRecord(virtualSegmentKindSchema, z.string())
+export type NetworkFaults = z.infer<typeof networkFaultsSchema>
+
 export const hostStatusSchema = z.object({
   state: hostStateSchema,
   since: z.iso.datetime(),
@@ -68,6 +73,7 @@ export const hostStatusSchema = z.object({
   /** How it keeps machines to their addresses, and whether it can keep security groups. */
   firewall: firewallKindSchema.default('none'),
   firewallDetail: z.string().default(''),
+  networkFaults: networkFaultsSchema.default({}),
   storageIds: z.array(storageIdSchema),
   fencing: fencingSchema.nullable(),
   /** Why all machines that a fence reaches are dead there; null unless `fenced`. */

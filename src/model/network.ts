@@ -23,6 +23,7 @@ const vlanSegmentSchema = z.strictObject({
   /** The hosts' interface that carries the VLAN; the same name on every host. */
   interface: z.string().regex(/^[A-Za-z0-9_.-]{1,15}$/, 'must be the name of a network interface'),
 })
+export const virtualSegmentKindSchema = z.enum(['vxlan', 'vlan'])
 export const virtualSegmentSchema = z.discriminatedUnion('kind', [vxlanSegmentSchema, vlanSegmentSchema])
 export const segmentSchema = z.discriminatedUnion('kind', [flatSegmentSchema, vxlanSegmentSchema, vlanSegmentSchema])
 export type Segment = z.infer<typeof segmentSchema>

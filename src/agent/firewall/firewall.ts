@@ -32,6 +32,8 @@ export type Firewall = {
   forget(tapName: string): Promise<void>
   /** Guards exactly these, after a restart of the agent: what an earlier one left goes, and no machine is unguarded meanwhile. */
   adopt(taps: readonly GuardedTap[]): Promise<void>
+  /** Addresses of the routers of this host's networks: from them this host asks its machines, whatever their groups are. */
+  setRouters(addresses: readonly string[]): Promise<void>
   /** The security groups of this host's machines from now on, also for those that run. */
   setPolicy(policy: HostFirewall): Promise<void>
 }

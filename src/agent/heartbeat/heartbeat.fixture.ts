@@ -18,6 +18,7 @@ export function makeHeartbeat(changes: Partial<Heartbeat> = {}): Heartbeat {
       cpuModel: 'max',
       firewall: 'bridge-conntrack',
       firewallDetail: 'nftables on the bridge, which follows connections itself',
+      networkFaults: {},
     },
     machines: [],
     pendingStarts: [],

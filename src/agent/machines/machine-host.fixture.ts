@@ -237,7 +237,6 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
         else machine.state = 'paused'
       },
       checkOnce,
-      guestNetwork: { prefixLength: 16, gateway: '10.0.0.1' },
       storage: () => mine(seenStorage),
       isShared: (storageId: StorageId) => storageId === sharedId,
       bootFiles: async () => ({ vmlinux: '/v', initrd: '/i', rootDisk: '/r', commandLine: 'quiet' }),

@@ -60,8 +60,6 @@ export type MachinePorts = {
   sendSignal(pid: number, signal: 'SIGKILL' | 'SIGSTOP'): void
   /** Looks once whether a machine's service answers correctly. */
   checkOnce: CheckOnce
-  /** The machines' network, as a guest has to know it. */
-  readonly guestNetwork: { readonly prefixLength: number; readonly gateway: string }
   /** The storage with this id; throws `storage-failed` when this host doesn't have it. */
   storage(storageId: StorageId): Storage
   isShared(storageId: StorageId): boolean

@@ -10,7 +10,12 @@ export type GuardedNetwork = Network & {
 
 export function guardNetwork(network: Network, firewall: Firewall): GuardedNetwork {
   return {
-    configure: (networks) => network.configure(networks),
+    settingsOf: (networkId) => network.settingsOf(networkId),
+    async configure(networks) {
+      // What can't be brought into force now the firewall tries again by itself; only probes of closed machines need it.
+      await firewall.setRouters(networks.map(({ gateway }) => gateway)).catch(() => undefined)
+      await network.configure(networks)
+    },
     async connect(card) {
       await firewall.guard(tapOf(card))
       await network.connect(card)

@@ -58,6 +58,20 @@ export function testNetwork(driver: string, makeWorld: (t: TestContext) => Promi
   })
 
   scenario(
+    'each network that is here has its settings, and machines of each are asked from another address',
+    async ({ network }) => {
+      await network.configure([networkOf(1), { ...networkOf(2), uplink: 'nat', subnet: '10.90.0.0/20' }])
+      const [one, two] = await Promise.all([1, 2].map((number) => network.settingsOf(networkOf(number).networkId)))
+      assert.deepEqual([one?.prefixLength, one?.gateway], [24, ''])
+      assert.deepEqual([two?.prefixLength, two?.gateway], [20, '10.90.0.1'])
+      assert.notEqual(one?.askFrom, two?.askFrom)
+      assert.equal((await network.settingsOf(flatNetworkId)).askFrom, null)
+      await network.configure([])
+      await assert.rejects(network.settingsOf(networkOf(1).networkId), failsWith('network-failed'))
+    },
+  )
+
+  scenario(
     'networks of their own may have the same addresses, and go when they are not configured',
     async ({ network }) => {
       await network.configure([networkOf(1), networkOf(2)])

@@ -17,7 +17,18 @@ export type NetworkCard = {
   readonly networkId: NetworkId
 }
 
+/** What a machine, and whoever asks it, has to know of a network. */
+export type NetworkSettings = {
+  readonly prefixLength: number
+  /** The router that machines send through; empty where they reach nothing outside. */
+  readonly gateway: string
+  /** This host's own address from which the network's machines are asked; null: any. */
+  readonly askFrom: string | null
+}
+
 export type Network = {
+  /** Of the flat network, or of one that is here; throws `network-failed` otherwise. Quick: it is asked before each probe. */
+  settingsOf(networkId: NetworkId): Promise<NetworkSettings>
   /**
    * Makes the networks besides the flat one exactly these; what is there already stays. One that still has machines goes when they are gone.
    * Never rejects: a network that can't be made is refused to its machines, with the reason, and tried again.

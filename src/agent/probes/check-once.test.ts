@@ -17,6 +17,20 @@ test('a port that accepts a connection is correct, one that is closed says so', 
   assertWrong(await look({ kind: 'tcp', port }), `connection refused at 127.0.0.1:${port}`)
 })
 
+test('a question comes from the address that it is to come from', async (t) => {
+  const seen: (string | undefined)[] = []
+  const { port } = await serveTcp(t, (socket) => seen.push(socket.remoteAddress))
+  const web = await serveHttp(t, (request, response) => {
+    seen.push(request.socket.remoteAddress)
+    response.end()
+  })
+  for (const check of [{ kind: 'tcp', port }, http(web)] as const) {
+    const answer = await checkOnce({ check, address, askFrom: '127.0.0.9', timeoutMs: 1_000 })
+    assert.equal(answer.isCorrect, true)
+  }
+  assert.deepEqual(seen, ['127.0.0.9', '127.0.0.9'])
+})
+
 test('an HTTP answer is correct by its status', async (t) => {
   const port = await serveHttp(t, (request, response) => {
     response.statusCode = request.url === '/health' ? 204 : 500

@@ -11,6 +11,8 @@ type Verdict = { readonly isCorrect: true } | { readonly isCorrect: false; reado
 /** Begins the question; `answer` may be called more than once, the first counts. Returns what ends it. */
 type Ask = (answer: (verdict: Verdict) => void) => () => void
 type HttpCheck = Extract<ProbeCheck, { kind: 'http' }>
+/** Who is asked, and this host's own address that asks. */
+type Whom = { readonly host: string; readonly localAddress: string | undefined }
 type ExecCheck = Extract<ProbeCheck, { kind: 'exec' }>
 
 const readBodyBytes = 64 * 1024
@@ -20,12 +22,27 @@ const shownOutputCharacters = 200
  * Whether the service answers correctly within `timeoutMs`; when not, why, in a sentence. Never rejects. When the signal aborts, it ends at
  * once as not correct.
  */
-export function checkOnce({ check, address, timeoutMs, runInGuest, signal }: CheckQuestion): Promise<CheckAnswer> {
+export function checkOnce({
+  check,
+  address,
+  askFrom,
+  timeoutMs,
+  runInGuest,
+  signal,
+}: CheckQuestion): Promise<CheckAnswer> {
   switch (check.kind) {
     case 'tcp':
-      return ask(connecting(address, check.port), { timeoutMs, signal, whom: `${address}:${check.port}` })
+      return ask(connecting({ host: address, localAddress: askFrom, port: check.port }), {
+        timeoutMs,
+        signal,
+        whom: `${address}:${check.port}`,
+      })
     case 'http':
-      return ask(getting(address, check), { timeoutMs, signal, whom: `${address}:${check.port}` })
+      return ask(getting({ host: address, localAddress: askFrom }, check), {
+        timeoutMs,
+        signal,
+        whom: `${address}:${check.port}`,
+      })
     case 'exec':
       return ask(running(check, { timeoutMs, runInGuest }), { timeoutMs, signal, whom: check.command.join(' ') })
   }
@@ -62,18 +79,18 @@ function ask(
   })
 }
 
-function connecting(host: string, port: number): Ask {
+function connecting({ host, port, localAddress }: Whom & { readonly port: number }): Ask {
   return (answer) => {
-    const socket = connect({ host, port })
+    const socket = connect({ host, port, ...(localAddress === undefined ? {} : { localAddress }) })
     socket.once('connect', () => answer({ isCorrect: true }))
     socket.on('error', (error) => answer(wrong(describeError(error, `${host}:${port}`))))
     return () => socket.destroy()
   }
 }
 
-function getting(host: string, { port, path, status, body }: HttpCheck): Ask {
+function getting({ host, localAddress }: Whom, { port, path, status, body }: HttpCheck): Ask {
   return (answer) => {
-    const exchange = request({ host, port, path, agent: false })
+    const exchange = request({ host, port, path, localAddress, agent: false })
     exchange.on('error', (error) => answer(wrong(describeError(error, `${host}:${port}`))))
     exchange.once('response', (response) => {
       if (response.statusCode !== status) return answer(wrong(`status ${response.statusCode} instead of ${status}`))

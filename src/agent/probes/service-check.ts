@@ -10,6 +10,8 @@ export type RunInGuest = (
 export type CheckQuestion = {
   readonly check: ProbeCheck
   readonly address: string
+  /** This host's own address that the question comes from; undefined: any. */
+  readonly askFrom?: string | undefined
   readonly timeoutMs: number
   readonly runInGuest?: RunInGuest | undefined
   readonly signal?: AbortSignal | undefined

@@ -17,7 +17,7 @@ export async function becomeClone(
   { running, plug }: { readonly running: RunningMachine; plug(): Promise<void> },
   ports: MachinePorts,
 ): Promise<void> {
-  const { prefixLength, gateway } = ports.guestNetwork
+  const { prefixLength, gateway } = await ports.network.settingsOf(machine.nic.networkId)
   await running.setLink(false)
   await running.resume()
   try {

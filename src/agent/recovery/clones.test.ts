@@ -4,6 +4,7 @@ import { sharedId, vmIdOf, volumeIdOf } from '../../model/cluster-state.fixture.
 import { flatNetworkId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import { type MachineHost, rootId } from '../machines/machine-host.fixture.ts'
+import { networkOf } from '../network/network.contract.ts'
 import { keeperOf, startReady } from './recovering-machine.fixture.ts'
 
 const cloneId = vmIdOf('clone')
@@ -58,6 +59,24 @@ describe('a clone', () => {
     assert.equal(clone?.isLinkUp, true)
     assert.equal(host.network.pluggedTaps().includes(clone?.definition.tapName ?? ''), true)
     assert.equal(reportOf(host)?.recovery.startedBy, 'clone')
+  })
+
+  test('is told the router and the size of its own network, which may be another than the hosts’', async () => {
+    const { host, order } = await withOrigin()
+    const network = { ...networkOf(1), subnet: '10.90.0.0/20', uplink: 'nat' as const }
+    await host.network.configure([network])
+    const { guests } = host.world
+    const seen: unknown[] = []
+    host.world.guests = {
+      ...guests,
+      resident(machine, request) {
+        if (request.do === 'become') seen.push([request.prefixLength, request.gateway])
+        return guests.resident(machine, request)
+      },
+    }
+    assert(order.nic !== undefined)
+    await host.start(1, { ...order, nic: { ...order.nic, networkId: network.networkId } })
+    assert.deepEqual(seen, [[20, '10.90.0.1']])
   })
 
   test('whose guest is silent has failed: it is ended, and never booted', async () => {

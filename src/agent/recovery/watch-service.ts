@@ -1,10 +1,10 @@
 /** Watches whether a machine's service answers correctly: finds that it is up, that it has failed, and that it is back. */
-import type { VmId } from '../../model/ids.ts'
-import type { MachineOrder } from '../../model/machine-order.ts'
+import { flatNetworkId, type VmId } from '../../model/ids.ts'
+import type { MachineNic, MachineOrder } from '../../model/machine-order.ts'
 import type { RecoveryRecord } from '../../model/recovery/recovery-record.ts'
 import type { Keeping } from '../machines/keeping.ts'
 import type { MachinePorts } from '../machines/machine-ports.ts'
-import { createProber, type ProbeChange, type Prober } from '../probes/prober.ts'
+import { type CheckOnce, createProber, type ProbeChange, type Prober } from '../probes/prober.ts'
 import { noteCured } from './climb.ts'
 
 export type ServiceListener = {
@@ -60,12 +60,25 @@ export function watchService(keeping: Keeping, listener: ServiceListener): void 
       keeping.running === undefined
         ? Promise.reject(new Error('its process is gone'))
         : keeping.running.runInGuest(command, timeoutMs),
-    checkOnce: ports.checkOnce,
+    checkOnce: askingAs(nic, ports),
     clock: ports.clock,
     logger: ports.logger,
     onChange: (change) => keeping.onProbe?.(change),
   })
   keeping.prober.start()
+}
+
+/** Asks as the machine's network wants it: machines with the same address in other networks are not meant. */
+function askingAs({ networkId }: MachineNic, { network, checkOnce }: MachinePorts): CheckOnce {
+  return async (question) => {
+    try {
+      const { askFrom } = await network.settingsOf(networkId)
+      return await checkOnce(askFrom === null ? question : { ...question, askFrom })
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      return { isCorrect: false, isSilent: true, reason: `its network can't be asked: ${reason}` }
+    }
+  }
 }
 
 function isCorrect(change: ProbeChange): boolean {
@@ -101,7 +114,8 @@ export function endWatch(keeping: Keeping): void {
 
 /** Looks at a machine of another host, for the ledger only. Undefined when it has no probe that could be asked from here. */
 export function watchElsewhere({ vmId, nic, probe }: MachineOrder, ports: MachinePorts): Prober | undefined {
-  if (probe === null || probe.check.kind === 'exec') return undefined
+  // In a network of its own a host hears its own machines only.
+  if (probe === null || probe.check.kind === 'exec' || nic.networkId !== flatNetworkId) return undefined
   const prober = createProber({
     target: { vmId, address: nic.address },
     probe,

@@ -129,6 +129,7 @@ export function makeHostView(changes: Partial<HostView> = {}): HostView {
       cpuModel: 'qemu64',
       firewall: 'bridge-conntrack',
       firewallDetail: 'nftables on the bridge, which follows connections itself',
+      networkFaults: {},
       storageIds: [storageId],
       fencing: null,
       proof: null,

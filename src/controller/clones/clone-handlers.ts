@@ -3,6 +3,7 @@ import { commitAndSee } from '../../engine/leader.ts'
 import type { cloneRoutes } from '../../model/api/clone-routes.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { CloneOrigin } from '../../model/machine-order.ts'
+import { nicsOf } from '../../model/network.ts'
 import type { VmSpec } from '../../model/vm.ts'
 import type { Caller } from '../../transport/caller.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
@@ -66,6 +67,12 @@ async function beginClones(
   { body, caller, origin }: { readonly body: CloneBody; readonly caller: Caller; readonly origin: CloneOrigin | null },
 ) {
   const { engine } = context
+  const cards = nicsOf(source).length
+  if (cards > 1)
+    throw new DialtoneError(
+      'image-unfit',
+      `${source.name} has ${cards} network cards, and the agent in a clone gives new addresses to one only: stop it and remove the others (dialtone nic remove), or make a machine with dialtone vm create`,
+    )
   const names = body.names ?? freeNames(context, body.name ?? `${source.name}-clone`, body.count)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) throw new DialtoneError('invalid-input', `two clones are to be named ${twice}`)

@@ -8,6 +8,7 @@ import type { TaskRunner } from '../../engine/tasks/task-runner.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { type TaskId, type VmId, vmIdSchema } from '../../model/ids.ts'
 import { type CloneOrigin, cloneOriginSchema } from '../../model/machine-order.ts'
+import { nicsOf } from '../../model/network.ts'
 import type { VmSpec } from '../../model/vm.ts'
 import { captureTemplateImage } from './capture-template-image.ts'
 import { enterVm } from './enter-vm.ts'
@@ -120,6 +121,7 @@ function wishFor(
     memoryMiB: source.memoryMiB,
     storage: origin.storageId,
     disks: [],
+    networks: nicsOf(source).map(({ networkId }) => ({ network: networkId })),
     ha: wish.ha,
     autostart: true,
     startOrder: source.startOrder,

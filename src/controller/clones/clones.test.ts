@@ -1,6 +1,7 @@
 /** Machines that begin with another one's memory: under virtual time, against fake hosts. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { assignNics, type NicWish } from '../../control/networks/assign-nics.ts'
 import { type Cloud, startCloud } from '../../engine/cloud.fixture.ts'
 import type { Call } from '../../engine/fake-agents.fixture.ts'
 import { put } from '../../engine/leader.ts'
@@ -8,6 +9,8 @@ import { keys } from '../../engine/state/keys.ts'
 import { makeVm, someTime, templateId } from '../../model/cluster-state.fixture.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { securityGroupIdSchema, type TaskId, type VmId } from '../../model/ids.ts'
+import { makeNetwork } from '../../model/network.fixture.ts'
+import { nicsOf } from '../../model/network.ts'
 import { probeSchema } from '../../model/recovery/probe.ts'
 import { cloneHandlers } from './clone-handlers.ts'
 import { cloneVmSaga } from './clone-vm-saga.ts'
@@ -42,6 +45,16 @@ const ends = (cloud: Cloud, taskId: TaskId, withinMs?: number) =>
 const find = (cloud: Cloud, name: string) => [...cloud.state().vms.values()].find(({ spec }) => spec.name === name)
 const namesOf = (cloud: Cloud) => [...cloud.state().vms.values()].map(({ spec }) => spec.name).sort()
 const errorOf = (cloud: Cloud, taskId: TaskId) => cloud.state().tasks.get(taskId)?.error
+
+const dev = makeNetwork('dev', 1)
+
+/** A machine named web that runs, with these cards. */
+async function createInNetwork(cloud: Cloud, wishes: readonly [NicWish, ...NicWish[]]): Promise<VmId> {
+  await cloud.store.commit({ conditions: [], writes: [put(keys.virtualNetwork(dev.id), dev)] })
+  const nics = assignNics({ ...cloud.state(), networks: new Map([[dev.id, dev]]) }, wishes)
+  assert(!('kind' in nics))
+  return cloud.createRunning('web', { spec: { probe, nics: [...nics], address: nics[0].address } })
+}
 
 /** Cuts the controller down at the nth call of this kind, once, and starts another a moment later. */
 async function crashAt(cloud: Cloud, { call, nth }: { readonly call: Call; readonly nth: number }): Promise<void> {
@@ -105,6 +118,26 @@ describe('clones of a running machine', () => {
     assert.deepEqual(clone?.spec.securityGroupIds, [group.id])
     const home = [...cloud.agents.hosts.values()].find(({ machines }) => machines.has(clone.spec.id))
     assert.ok(home?.firewall.machines.some((machine) => machine.vmId === clone.spec.id))
+  })
+
+  test('have their card in the network of their origin, with an address of their own there', async () => {
+    await using cloud = await open()
+    const vmId = await createInNetwork(cloud, [{ network: 'dev' }])
+    await ends(cloud, await begin(cloud, vmId, ['one']))
+    const [nic, ...more] = nicsOf(find(cloud, 'one')?.spec ?? assert.fail('it was made'))
+    assert.deepEqual([nic?.networkId, nic?.address, nic?.mtu, more], [dev.id, '10.5.0.3', 1450, []])
+  })
+
+  test('of a machine with several cards are refused before anything is captured', async () => {
+    await using cloud = await open()
+    await createInNetwork(cloud, [{ network: 'dev' }, { network: 'flat' }])
+    const body = { count: 1, drillable: false }
+    const asked = handlersOf(cloud).cloneVm({ params: { vm: 'web' }, query: undefined, body }, caller, scope)
+    await assert.rejects(async () => asked, { code: 'image-unfit', message: /2 network cards.*dialtone nic remove/ })
+    assert.equal(
+      cloud.agents.orders.some((order) => order.startsWith('captureMachine')),
+      false,
+    )
   })
 
   test('are as many as were asked for, each once, when the controller crashes on the way', async () => {

@@ -1,11 +1,9 @@
 /** Changes of a VM that runs on: how it recovers, what its service is; and a new memory image on request. */
-import { describeProbeFault } from '../../control/networks/refuse-probe.ts'
 import { commitAndSee, put, unchanged, untilCommitted } from '../../engine/leader.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { VmView } from '../../model/api/views.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import { nicsOf } from '../../model/network.ts'
 import type { VmSpec } from '../../model/vm.ts'
 import type { Caller } from '../../transport/caller.ts'
 import { type ApiContext, findVm, viewOfTask, viewOfVm } from './api-context.ts'
@@ -67,10 +65,6 @@ export async function warmVm(context: ApiContext, reference: string, caller: Cal
 }
 
 function refuseUnfit({ engine }: ApiContext, { spec }: VmRecord, next: VmSpec): void {
-  const [firstNic] = nicsOf(spec)
-  const unreachable =
-    firstNic === undefined ? undefined : describeProbeFault(engine.leader.index.state(), firstNic, next.probe)
-  if (unreachable !== undefined) throw new DialtoneError('invalid-input', unreachable)
   if (next.recovery.mode === 'boot') return
   const template = engine.leader.index.state().templates.get(spec.templateId)
   if (template?.canResume === false)

@@ -62,6 +62,25 @@ test('a network that a VM has a card in is not deleted; without one it goes, and
   assert.equal((await makeNetwork('dev')).number, 1)
 })
 
+test('an address outside of its pool is refused with the addresses that there are: for a VM, a card and a network', async () => {
+  await using cloud = await open()
+  const { makeNetwork, makeVm, addNic } = operate(cloud)
+  const pool = { addressFrom: '10.5.0.10', addressTo: '10.5.0.19' }
+  await makeNetwork('dev', pool)
+  const refused = {
+    code: 'invalid-input',
+    message: /10\.5\.0\.20 is not among .* of dev, 10\.5\.0\.10 to 10\.5\.0\.19/,
+  }
+  const networks = [{ network: 'dev', address: '10.5.0.20' }]
+  await assert.rejects(makeVm('web', { networks }), refused)
+  const vm = await makeVm('web', { networks: [{ network: 'flat' }], start: false })
+  await cloud.clock.until('it is made', () => cloud.vm(vm.id)?.status?.state === 'stopped')
+  await assert.rejects(addNic('web', { network: 'dev', address: '10.5.0.20' }), refused)
+  const outside = { ...pool, addressTo: '10.6.0.19' }
+  await assert.rejects(makeNetwork('shop', outside), { code: 'invalid-input', message: /10\.6\.0\.19 is not in/ })
+  assert.equal(cloud.state().vms.size, 1)
+})
+
 for (const first of ['the VM', 'the deletion'] as const) {
   test(`a VM that enters a network while it is deleted finds it there or is refused, when ${first} comes first`, async () => {
     await using cloud = await open()
@@ -136,16 +155,15 @@ test('a host is told of the networks of its machines, and told anew only when so
   )
 })
 
-test('a probe that would never be answered is refused, and what the template says is left out', async () => {
+test('in every network the template says how a machine is probed, its owner may, and it may recover from memory', async () => {
   await using cloud = await open()
   const { makeNetwork, makeVm } = operate(cloud)
-  await makeNetwork('dev', { uplink: 'nat' })
-  await makeNetwork('open', { uplink: 'routed', subnet: '10.6.0.0/24' })
-  const probe = { check: { kind: 'tcp', port: 80 } }
-  await assert.rejects(makeVm('web', { probe }), { code: 'invalid-input', message: /probes don't reach dev/ })
-  await assert.rejects(makeVm('web', { recovery: { mode: 'warm' } }), { code: 'invalid-input' })
-  assert.equal((await makeVm('web')).probe, null)
-  assert.notEqual((await makeVm('shop', { networks: [{ network: 'open' }] })).probe, null)
-  const exec = { check: { kind: 'exec', command: ['/bin/true'] } }
-  assert.notEqual((await makeVm('plain', { probe: exec })).probe, null)
+  for (const uplink of ['none', 'nat', 'routed']) await makeNetwork(uplink, { uplink })
+  for (const network of ['none', 'nat', 'routed']) {
+    const networks = [{ network }]
+    assert.equal((await makeVm(`plain-${network}`, { networks })).probe?.check.kind, 'http')
+    const probe = { check: { kind: 'tcp', port: 80 } }
+    assert.equal((await makeVm(`own-${network}`, { networks, probe })).probe?.check.kind, 'tcp')
+    await makeVm(`warm-${network}`, { networks, recovery: { mode: 'warm' } })
+  }
 })

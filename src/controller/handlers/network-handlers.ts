@@ -75,7 +75,11 @@ async function deleteNetwork({ engine }: ApiContext, reference: string, caller: 
       throw new DialtoneError('wrong-state', `${network.name} is the hosts' own network: it can't be deleted`)
     const users = usersOf(state, network.id)
     if (users.length > 0)
-      throw new DialtoneError('in-use', `${network.name} is used by ${users.join(', ')}`, { detail: { vms: users } })
+      throw new DialtoneError(
+        'in-use',
+        `${network.name} is used by ${users.join(', ')}: remove their cards in it (dialtone nic remove VM ${network.name}), or delete them`,
+        { detail: { vms: users } },
+      )
     const [record, use] = [keys.virtualNetwork(network.id), keys.networkUse(network.id)]
     const gone = [record, use, keys.nameClaim('network', network.name), keys.numberClaim('network', network.number)]
     const event = leader.events.write({

@@ -246,6 +246,7 @@ export const neverSeen: HostRecord['status'] = {
   cpuModel: null,
   firewall: 'none',
   firewallDetail: '',
+  networkFaults: {},
   storageIds: [],
   fencing: null,
   proof: null,

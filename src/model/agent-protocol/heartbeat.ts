@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { networkSpecSchema } from '../cluster.ts'
 import { firewallKindSchema, hostFirewallSchema, openFirewall } from '../firewall.ts'
 import { acceleratorSchema } from '../hardware.ts'
-import { armedSchema } from '../host.ts'
+import { armedSchema, networkFaultsSchema } from '../host.ts'
 import { hostIdSchema, imageIdSchema, sessionIdSchema, storageIdSchema, vmIdSchema } from '../ids.ts'
 import { numberedRecordSchema } from '../recovery/recovery-record.ts'
 import { timingsSchema } from '../timings.ts'
@@ -20,6 +20,7 @@ export const hostFactsSchema = z.object({
   firewall: firewallKindSchema.default('none'),
   /** How it filters, or why it can't. */
   firewallDetail: z.string().default(''),
+  networkFaults: networkFaultsSchema.default({}),
 })
 export type HostFacts = z.infer<typeof hostFactsSchema>
 

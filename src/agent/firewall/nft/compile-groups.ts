@@ -9,7 +9,7 @@ import type { FilterRule, HostFirewall } from '../../../model/firewall.ts'
 import type { GuardedTap } from '../firewall.ts'
 import { type Chain, establishedMark, type FilterDescription } from './describe-filter.ts'
 
-export function compileGroups({ kind, hostAddress, taps, policy }: FilterDescription): readonly Chain[] {
+export function compileGroups({ kind, hostAddress, routers, taps, policy }: FilterDescription): readonly Chain[] {
   const filtered = taps.flatMap((tap) => {
     const groups = groupsOf(tap, policy)
     return groups === undefined ? [] : [{ tap, groups }]
@@ -34,14 +34,31 @@ export function compileGroups({ kind, hostAddress, taps, policy }: FilterDescrip
     })),
     // After the bridge has handed the packet to IP's hooks (priority -1), where connections may be followed. What is accepted by a
     // chain of one hook is still looked at by the next one: between two machines of this host both sides have to agree.
-    { name: 'leave-to-others', lines: ['type filter hook forward priority 10; policy accept;', ...leaveLines] },
+    {
+      name: 'leave-to-others',
+      lines: ['type filter hook forward priority 10; policy accept;', ...answersTo(routers), ...leaveLines],
+    },
     { name: 'leave-to-host', lines: ['type filter hook input priority 10; policy accept;', ...leaveLines] },
-    { name: 'enter-from-others', lines: ['type filter hook forward priority 11; policy accept;', ...enterLines] },
+    {
+      name: 'enter-from-others',
+      lines: ['type filter hook forward priority 11; policy accept;', ...questionsOf(routers), ...enterLines],
+    },
     {
       name: 'enter-from-host',
       lines: ['type filter hook output priority 11; policy accept;', `ip saddr ${hostAddress} accept`, ...enterLines],
     },
   ]
+}
+
+/** What this host asks by the router of a network of its own: nobody else is heard by that port under the router's address. */
+function questionsOf(routers: readonly string[]): string[] {
+  return routers.length === 0 ? [] : [`iifname "dtr*" ip saddr { ${routers.join(', ')} } accept`]
+}
+
+/** And the answers to it, which begin no connection. */
+function answersTo(routers: readonly string[]): string[] {
+  if (routers.length === 0) return []
+  return [`oifname "dtr*" ip daddr { ${routers.join(', ')} } tcp flags & (syn | ack) != syn accept`]
 }
 
 /** Chains of IP's own hooks, where the bridge can't follow connections: they tell it by a mark which packets belong to one. */

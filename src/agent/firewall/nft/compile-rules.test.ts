@@ -10,6 +10,7 @@ const open: FilterDescription = {
   kind: 'bridge-conntrack',
   bridge: 'br0',
   hostAddress: '10.90.1.1',
+  routers: [],
   taps: [tapOf(1), tapOf(2)],
   policy: policyFor(),
 }
@@ -90,6 +91,18 @@ test('ARP, DHCP and neighbour discovery pass before any rule is looked at, whate
       assert.ok(always.includes(line))
     assert.ok(always.some((line) => line.includes('nd-neighbor-solicit')))
   }
+})
+
+test('whatever the rules are, a machine in a network of its own hears the router that its host asks by, and may answer it', () => {
+  const { machines } = policyFor(1)
+  const rules: FilterRule[] = [{ direction: 'out', protocol: 'tcp', ports: [], peers: [] }]
+  const policy = { machines, groups: [{ id: groupId, rules }] }
+  const program = compileRules({ ...open, routers: ['10.5.0.1', '10.6.0.1'], policy })
+  const routers = '{ 10.5.0.1, 10.6.0.1 }'
+  const before = (hook: string) => chainOf(program, hook).slice(1, 2)
+  assert.deepEqual(before('enter-from-others'), [`iifname "dtr*" ip saddr ${routers} accept`])
+  const answers = `oifname "dtr*" ip daddr ${routers} tcp flags & (syn | ack) != syn accept`
+  assert.deepEqual(before('leave-to-others'), [answers])
 })
 
 test('a rule whose group has no machine lets nobody in', () => {

@@ -8,6 +8,8 @@ export type FilterDescription = {
   readonly bridge: string
   /** This host's own address on the bridge: it reaches its machines always. */
   readonly hostAddress: string
+  /** Addresses of the routers in networks of their own, from which this host asks its machines there. */
+  readonly routers: readonly string[]
   readonly taps: readonly GuardedTap[]
   readonly policy: HostFirewall
 }

@@ -26,6 +26,7 @@ export type NftFirewallOptions = {
 type State = {
   readonly taps: Map<string, GuardedTap>
   policy: HostFirewall
+  routers: readonly string[]
   /** What the kernel has, tap by tap. While it is being replaced: what it had, which what is the same in both outlasts. */
   inForce: ReadonlyMap<string, string>
   /** Something is wanted that is not in force yet. */
@@ -43,6 +44,7 @@ export function createNftFirewall(options: NftFirewallOptions): Firewall & Async
   const state: State = {
     taps: new Map(),
     policy: openFirewall,
+    routers: [],
     inForce: new Map(),
     isBehind: false,
     isFollowing: undefined,
@@ -94,6 +96,9 @@ export function createNftFirewall(options: NftFirewallOptions): Firewall & Async
       // Machines run on under the rules of the earlier agent until the watch brings these into force.
       await apply().catch((error: unknown) => logger.error('firewall.not-in-force', { error }))
     },
+    async setRouters(addresses) {
+      if (takeRouters(state, addresses)) await apply()
+    },
     async setPolicy(policy) {
       const isSame = JSON.stringify(policy) === JSON.stringify(state.policy)
       state.policy = policy
@@ -106,14 +111,22 @@ export function createNftFirewall(options: NftFirewallOptions): Firewall & Async
   }
 }
 
+/** True when other rules follow from it. */
+function takeRouters(state: State, addresses: readonly string[]): boolean {
+  const { policy, taps, routers: before } = state
+  state.routers = [...new Set(addresses)].sort()
+  return state.routers.join() !== before.join() && hasGroups({ taps: [...taps.values()], policy })
+}
+
 async function bringIntoForce(
   state: State,
   { ability, bridge, hostAddress, logger }: NftFirewallOptions,
 ): Promise<void> {
   const { kind } = ability
   if (kind === 'none') return
+  const { policy, routers } = state
   const taps = [...state.taps.values()]
-  const description: FilterDescription = { kind, bridge, hostAddress, taps, policy: state.policy }
+  const description: FilterDescription = { kind, bridge, hostAddress, routers, taps, policy }
   const rules = compileRules(description)
   const keys = new Map(taps.map((tap) => [tap.tapName, keyOf(tap)]))
   const follows = kind === 'bridge-netfilter' && hasGroups(description)
@@ -124,7 +137,7 @@ async function bringIntoForce(
   state.inForce = keys
   state.isBehind = false
   if (!follows && state.isFollowing === true) await follow(state, bridge, false)
-  logger.info('firewall.in-force', { taps: taps.length, groups: state.policy.groups.length })
+  logger.info('firewall.in-force', { taps: taps.length, groups: policy.groups.length })
 }
 
 /** Of this bridge only: others on the host stay as they are. */

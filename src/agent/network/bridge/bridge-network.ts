@@ -13,8 +13,8 @@ import { DialtoneError } from '../../../model/dialtone-error.ts'
 import { macAddressSchema } from '../../../model/hardware.ts'
 import { flatNetworkId, type NetworkId, type VmId } from '../../../model/ids.ts'
 import { numberOfTap } from '../../machines/machine-names.ts'
-import type { Network } from '../network.ts'
-import { dhcpEntrySchema, replaceEntries, withEntry, withoutMachine } from './dhcp-hosts.ts'
+import type { Network, NetworkSettings } from '../network.ts'
+import { type DhcpEntry, dhcpEntrySchema, replaceEntries, withEntry, withoutMachine } from './dhcp-hosts.ts'
 import { createDhcpServer, type DhcpServerOptions, networkAddress } from './dhcp-server.ts'
 import type { Segment } from './segment.ts'
 import { createVirtualSegments, type VirtualSegmentsOptions } from './virtual-segments.ts'
@@ -50,6 +50,8 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): Network & As
     return flat
   }
   return {
+    settingsOf: async (networkId) =>
+      networkId === flatNetworkId ? flatSettings(options) : virtual.settings(networkId),
     configure: (networks) => virtual.configure(networks),
     async connect({ tapName, networkId, ...card }) {
       assertOurs(tapName)
@@ -90,18 +92,23 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): Network & As
         cards.filter(({ networkId }) => networkId === wanted).map((card) => dhcpEntrySchema.parse(card))
       await prepare()
       await dhcp.update((hosts) => replaceEntries(hosts, entriesIn(flatNetworkId)))
-      for (const networkId of virtual.present()) {
-        const entries = entriesIn(networkId)
-        const segment = await virtual.segment(networkId)
-        await segment.dhcp.update((hosts) => replaceEntries(hosts, entries))
-        for (const { address } of entries) await segment.route(address, true)
-      }
+      for (const networkId of virtual.present())
+        await adoptEntries(await virtual.segment(networkId), entriesIn(networkId))
     },
     async [Symbol.asyncDispose]() {
       await virtual[Symbol.asyncDispose]()
       await dhcp[Symbol.asyncDispose]()
     },
   }
+}
+
+async function adoptEntries({ dhcp, route }: Segment, entries: readonly DhcpEntry[]): Promise<void> {
+  await dhcp.update((hosts) => replaceEntries(hosts, entries))
+  for (const { address } of entries) await route(address, true)
+}
+
+function flatSettings({ prefixLength, gateway = '' }: BridgeNetworkOptions): NetworkSettings {
+  return { prefixLength, gateway, askFrom: null }
 }
 
 /** The address of the machine is free again, and nothing is sent here for it. */

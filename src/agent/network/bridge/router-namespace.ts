@@ -10,15 +10,8 @@ import { deleteInterface, runIpCommands } from '../../../linux/network-namespace
 import { runCommand } from '../../../linux/run-command.ts'
 import type { HostNetwork } from '../../../model/agent-protocol/host-network.ts'
 import { routerAddress6 } from '../../../model/network-address6.ts'
-import {
-  routerInterface,
-  routerMac,
-  segmentNames,
-  uplinkHostAddress,
-  uplinkInterface,
-  uplinkRange,
-  uplinkRouterAddress,
-} from './segment-names.ts'
+import { ensureWay, removeWay } from './router-way.ts'
+import { routerInterface, routerMac, segmentNames, uplinkRouterAddress } from './segment-names.ts'
 import { type Links, portCommands } from './segment-plan.ts'
 
 const timeoutMs = 5000
@@ -28,7 +21,7 @@ const namespaceMagic = 0x6e736673
 
 /** Makes what is missing of it, and says whether all of it was. `links` are those of this host. */
 export async function ensureRouter(network: HostNetwork, handle: string, links: Links): Promise<boolean> {
-  const { number, mtu, uplink } = network
+  const { number, mtu } = network
   const names = segmentNames(number)
   const find = (name: string) => links.find(({ ifname }) => ifname === name)
   const isThere = await hasNamespace(handle)
@@ -44,24 +37,21 @@ export async function ensureRouter(network: HostNetwork, handle: string, links: 
     ...portCommands(names.router, { bridge: names.bridge, mtu, port }),
   ])
   await runIpCommands(insideCommands(network), { namespace: handle })
-  const hasUplink = isThere && find(names.uplink) !== undefined
-  if (uplink !== 'none') await ensureUplink(network, handle, hasUplink)
-  else if (hasUplink) await deleteInterface(names.uplink)
+  await ensureWay(network, handle, isThere && find(names.uplink) !== undefined)
   return !isThere
 }
 
 /** True when its namespace and its devices on this host are there. */
-export async function hasRouter({ number, uplink }: HostNetwork, handle: string, links: Links): Promise<boolean> {
+export async function hasRouter({ number }: HostNetwork, handle: string, links: Links): Promise<boolean> {
   const names = segmentNames(number)
-  const wanted = uplink === 'none' ? [names.router] : [names.router, names.uplink]
-  const isThere = wanted.every((name) => links.some(({ ifname }) => ifname === name))
+  const isThere = [names.router, names.uplink].every((name) => links.some(({ ifname }) => ifname === name))
   return isThere && (await hasNamespace(handle))
 }
 
 /** Missing parts are fine. What runs in it has to be ended before. */
 export async function removeRouter(number: number, handle: string): Promise<void> {
-  const { router, uplink } = segmentNames(number)
-  for (const name of [router, uplink]) await deleteInterface(name)
+  await deleteInterface(segmentNames(number).router)
+  await removeWay(number)
   for (const point of await mountsBelow(handle)) await unmount(point)
 }
 
@@ -92,69 +82,3 @@ function insideCommands({ number, mtu, subnet, gateway, prefix6 }: HostNetwork):
     ...(prefix6 === null ? [] : [`address replace ${routerAddress6(prefix6)}/64 dev ${routerInterface} nodad`]),
   ]
 }
-
-async function ensureUplink(network: HostNetwork, handle: string, isThere: boolean): Promise<void> {
-  const { number, uplink } = network
-  const { uplink: outside } = segmentNames(number)
-  const inside = uplinkRouterAddress(number)
-  await runIpCommands([
-    ...(isThere ? [] : [`link add dev ${outside} type veth peer name ${uplinkInterface} netns ${handle}`]),
-    `address replace ${uplinkHostAddress} peer ${inside} dev ${outside}`,
-    `link set dev ${outside} up`,
-  ])
-  await runIpCommands(
-    [
-      `address replace ${inside} peer ${uplinkHostAddress} dev ${uplinkInterface}`,
-      `link set dev ${uplinkInterface} up`,
-      `route replace default via ${uplinkHostAddress} dev ${uplinkInterface}`,
-    ],
-    { namespace: handle },
-  )
-  // Each namespace has its own: of this host, and of the router.
-  for (const where of [undefined, handle]) {
-    await runIn(where, ['/bin/sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward'])
-  }
-  await runIn(undefined, ['nft', '-f', '-'], hostRules)
-  await runIn(handle, ['nft', '-f', '-'], uplink === 'nat' ? routerRules : noRules)
-}
-
-/** Runs a command in the namespace with this handle, or in the present one. */
-async function runIn(handle: string | undefined, command: readonly [string, ...string[]], input = ''): Promise<void> {
-  const [program, ...args] = handle === undefined ? command : (['nsenter', `--net=${handle}`, ...command] as const)
-  await runCommand(program, args, { timeoutMs, errorCode, input })
-}
-
-/** Declared, then deleted, then declared anew: in one transaction, whatever was there. */
-const noRules = `
-table ip dialtone_uplinks
-delete table ip dialtone_uplinks
-`
-
-/** What leaves the router has its address on the way out, so that this host never sees two networks' machines with one address. */
-const routerRules = `${noRules}
-table ip dialtone_uplinks {
-  chain leave {
-    type nat hook postrouting priority srcnat
-    oifname "${uplinkInterface}" masquerade
-  }
-}
-`
-
-/** What leaves this host has the host's address; nothing gets to the host itself, or from one network's router to another's. */
-const hostRules = `${noRules}
-table ip dialtone_uplinks {
-  chain between {
-    type filter hook forward priority filter
-    iifname "dtu*" oifname "dtu*" ip saddr ${uplinkRange} drop
-    iifname "dtu*" ip daddr ${uplinkRange} ct state new drop
-  }
-  chain here {
-    type filter hook input priority filter
-    iifname "dtu*" ct state new drop
-  }
-  chain leave {
-    type nat hook postrouting priority srcnat
-    ip saddr ${uplinkRange} oifname != "dtu*" masquerade
-  }
-}
-`

@@ -7,7 +7,7 @@ export type SegmentNames = {
   readonly trunk: string
   /** The port of the network's router, whose other end is in the router's namespace. */
   readonly router: string
-  /** This host's end of the router's way out. */
+  /** This host's end of the way between it and the router. */
   readonly uplink: string
 }
 
@@ -36,4 +36,15 @@ export const uplinkHostAddress = '169.254.0.1'
 export const uplinkRange = '169.254.0.0/16'
 export function uplinkRouterAddress(number: number): string {
   return `169.254.${1 + (number >> 8)}.${number & 0xff}`
+}
+
+/** This host's own address from which it asks the machines of a network: each network has another one, and by it a routing table. */
+export const askingRange = '169.254.128.0/17'
+export function askingAddress(number: number): string {
+  return `169.254.${128 + (number >> 8)}.${number & 0xff}`
+}
+
+/** Far above what people and programs number their tables with. */
+export function askingTable(number: number): number {
+  return 0xd7_00_00 + number
 }

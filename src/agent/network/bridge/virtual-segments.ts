@@ -13,10 +13,11 @@ import type { HostNetwork } from '../../../model/agent-protocol/host-network.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { NetworkId } from '../../../model/ids.ts'
 import type { Logger } from '../../../model/logger.ts'
+import type { NetworkSettings } from '../network.ts'
 import { createDhcpServer, type DhcpServer } from './dhcp-server.ts'
 import { ensureRouter, hasRouter, removeRouter, routeTo } from './router-namespace.ts'
 import type { Segment } from './segment.ts'
-import { routerInterface, segmentNames } from './segment-names.ts'
+import { askingAddress, routerInterface, segmentNames } from './segment-names.ts'
 import {
   forwardingCommands,
   forwardingSchema,
@@ -42,6 +43,8 @@ export type VirtualSegments = AsyncDisposable & {
   configure(networks: readonly HostNetwork[]): Promise<void>
   /** Waits for a network that isn't here yet; throws `network-failed` with what keeps it from being made. */
   segment(networkId: NetworkId): Promise<Segment>
+  /** See the port. */
+  settings(networkId: NetworkId): NetworkSettings
   /** Those that are here now. */
   present(): readonly NetworkId[]
 }
@@ -99,6 +102,16 @@ export function createVirtualSegments(options: VirtualSegmentsOptions): VirtualS
             `this host has not been told of the network ${networkId} within ${waitMs} ms`,
           )
         await delay(20)
+      }
+    },
+    settings(networkId) {
+      const network = memberOf(networkId)?.network
+      if (network === undefined) throw new DialtoneError(errorCode, `this host doesn't have the network ${networkId}`)
+      const { number, uplink, subnet, gateway } = network
+      return {
+        prefixLength: prefixLengthOf(subnet),
+        gateway: uplink === 'none' ? '' : gateway,
+        askFrom: askingAddress(number),
       }
     },
     present: () => [...members.values()].map(({ network }) => network.networkId),
@@ -227,13 +240,17 @@ function dhcpOptions(network: HostNetwork, options: VirtualSegmentsOptions) {
   return {
     ...placeOf(number, options),
     subnet,
-    prefixLength: Number(subnet.split('/')[1]),
+    prefixLength: prefixLengthOf(subnet),
     mtu,
     dns: { server: gateway, domain, isForwarding: uplink !== 'none' },
     // Who can get nowhere through the router needs no route there, which would hide that of another card.
     ...(uplink === 'none' ? {} : { gateway }),
     ...(prefix6 === null ? {} : { prefix6 }),
   }
+}
+
+function prefixLengthOf(subnet: string): number {
+  return Number(subnet.split('/')[1])
 }
 
 function placeOf(number: number, options: VirtualSegmentsOptions) {

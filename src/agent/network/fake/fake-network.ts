@@ -1,7 +1,8 @@
 /** A host's network in memory, for the simulator and for tests. */
+import type { HostNetwork } from '../../../model/agent-protocol/host-network.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
-import { flatNetworkId } from '../../../model/ids.ts'
-import type { Network, NetworkCard } from '../network.ts'
+import { flatNetworkId, type NetworkId } from '../../../model/ids.ts'
+import type { Network, NetworkCard, NetworkSettings } from '../network.ts'
 
 type DhcpCard = Pick<NetworkCard, 'vmId' | 'hostName' | 'macAddress' | 'address' | 'networkId'>
 
@@ -14,19 +15,24 @@ export type FakeNetwork = Network & {
   pluggedTaps(): readonly string[]
 }
 
+const flat: NetworkSettings = { prefixLength: 16, gateway: '10.0.0.1', askFrom: null }
+
 export function createFakeNetwork(): FakeNetwork {
   const taps = new Set<string>()
   const unplugged = new Set<string>()
   let cards: readonly DhcpCard[] = []
-  let known = new Set([flatNetworkId])
+  let known = new Map<NetworkId, NetworkSettings>()
   let broken = false
   const refuseIfBroken = () => {
     if (broken) throw new DialtoneError('network-failed', 'The network of this host is broken')
   }
+  const refuseIfUnknown = (networkId: NetworkId) => {
+    if (networkId !== flatNetworkId && !known.has(networkId))
+      throw new DialtoneError('network-failed', `This host has not been told of the network ${networkId}`)
+  }
   const connect = async ({ tapName, ...card }: NetworkCard) => {
     refuseIfBroken()
-    if (!known.has(card.networkId))
-      throw new DialtoneError('network-failed', `This host has not been told of the network ${card.networkId}`)
+    refuseIfUnknown(card.networkId)
     const isSame = ({ vmId, networkId }: DhcpCard) => vmId === card.vmId && networkId === card.networkId
     const others = cards.filter((other) => !isSame(other))
     const rival = others.find(
@@ -45,14 +51,16 @@ export function createFakeNetwork(): FakeNetwork {
     unplugged.delete(tapName)
   }
   return {
-    setBroken(isBroken) {
-      broken = isBroken
-    },
+    setBroken: (isBroken) => void (broken = isBroken),
     dhcpCards: () => cards,
     pluggedTaps: () => [...taps].filter((tapName) => !unplugged.has(tapName)),
     connect,
+    async settingsOf(networkId) {
+      refuseIfUnknown(networkId)
+      return known.get(networkId) ?? flat
+    },
     async configure(networks) {
-      known = new Set([flatNetworkId, ...networks.map(({ networkId }) => networkId)])
+      known = new Map(networks.map((network) => [network.networkId, settingsFor(network)]))
     },
     async prepareTap({ tapName }) {
       refuseIfBroken()
@@ -77,4 +85,9 @@ export function createFakeNetwork(): FakeNetwork {
       cards = adopted.map(({ tapName: _tapName, ...card }) => card)
     },
   }
+}
+
+function settingsFor({ number, subnet, gateway, uplink }: HostNetwork): NetworkSettings {
+  const prefixLength = Number(subnet.split('/')[1])
+  return { prefixLength, gateway: uplink === 'none' ? '' : gateway, askFrom: `169.254.128.${number}` }
 }
