@@ -132,10 +132,10 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     ...movingSagas({ leader, tasks: () => tasks, migrate, agents }),
     ...snapshotSagas(leader, { agents, epochFloor }, () => tasks),
   ])
-  const { snapshots, changes, schedules } = snapshotKeepers(leader, agents, tasks)
+  const { schedules, ...keepers } = snapshotKeepers(leader, agents, tasks)
   const standbys = createStandbyKeeper({ leader, table, agents })
   noteTransitions({ leader, ledger, table })
-  follow({ leader, tasks, table, fencer, reconciler, standbys, changes, schedules, bell: wakeUp })
+  follow({ leader, tasks, table, fencer, reconciler, standbys, schedules, ...keepers, bell: wakeUp })
   logger.info('leader.began', { term: leader.term })
 
   return {
@@ -158,8 +158,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     configurationFor,
     questions: reconciler.questions,
     migrate,
-    snapshots,
-    changes,
+    ...keepers,
   }
 }
 

@@ -174,6 +174,8 @@ export type RunningMachine = {
     layers: { readonly topPath: string; readonly basePath: string },
     options?: MergeOptions,
   ): Promise<void>
+  /** Closes the files of layers that this disk no longer lies on: what a merge that nobody saw the end of has left open. */
+  closeLeftLayers(volumeId: string): Promise<void>
   /** Asks the agent that is resident in the guest. Throws `guest-silent` when none answers in time. */
   askResident(request: ResidentRequest, timeoutMs: number): Promise<ResidentAnswer>
   /** Runs a program in the guest through its guest agent. Throws `guest-silent` when none answers in time. */

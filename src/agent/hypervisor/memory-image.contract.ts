@@ -145,6 +145,7 @@ export function memoryImageContract(name: string, makeFixture: () => Promise<Hyp
       await machine.mergeLayers(rootId, { topPath, basePath }, watched)
       assert.deepEqual(await machine.diskPaths(), new Map([[rootId, topPath]]))
       assert.ok(fractions.every((fraction) => fraction >= 0 && fraction <= 1))
+      await machine.closeLeftLayers(rootId)
       assert.equal(await type(machine, '?'), 'x')
       await machine.kill(patienceMs)
     })

@@ -68,8 +68,11 @@ async function tidyDisk(keeping: Keeping, disk: MachineDisk, signal: AbortSignal
     const next = removal ?? merge?.into
     if (next === undefined) return
     try {
-      if (removal !== undefined) await storage.removeLayer(disk.volumeId, removal)
-      else if (merge !== undefined) await carryOut(keeping, { disk, merge, signal })
+      if (removal !== undefined) {
+        await keeping.running?.closeLeftLayers(disk.volumeId)
+        await storage.removeLayer(disk.volumeId, removal)
+      }
+      if (removal === undefined && merge !== undefined) await carryOut(keeping, { disk, merge, signal })
     } catch (error) {
       if (signal.aborted) return
       failed.add(next)
@@ -93,6 +96,8 @@ async function carryOut(
   // What it writes to is merged by its own process and by nobody else; a volume that isn't plugged in at the moment waits.
   if (running === undefined || !(await running.diskPaths()).has(volumeId))
     throw new DialtoneError('wrong-state', 'the machine does not have the disk open')
+  // Before anything is merged: whoever finds them without anything on them knows that they may go.
+  await storage.letGoOfLayers(volumeId, merge.merged)
   const topPath = await storage.layerPath(volumeId, merge.into)
   const basePath = await storage.layerPath(volumeId, merge.on)
   await running.mergeLayers(
@@ -100,7 +105,6 @@ async function carryOut(
     { topPath, basePath },
     { bytesPerSecond, signal, onProgress: (fraction) => noteProgress(keeping, fraction) },
   )
-  await storage.letGoOfLayers(volumeId, merge.merged)
   await storage.layerMerged(volumeId, merge.into, merge.on)
 }
 

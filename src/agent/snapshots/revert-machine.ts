@@ -90,11 +90,16 @@ async function change(keeping: Keeping, wish: RevertWish, prepared: Prepared): P
     }
     return boot(now, right)
   }
-  await removeRecoveryImages(record.machine, ports)
-  keeping.image.manifest = undefined
-  if (wish.isPlanned) ports.journal.note({ kind: 'planned', vmId, at: nowIso(keeping), what: 'stopped' })
-  await endProcess(keeping)
-  await restart(keeping, record.epoch, start)
+  try {
+    await removeRecoveryImages(record.machine, ports)
+    keeping.image.manifest = undefined
+    if (wish.isPlanned) ports.journal.note({ kind: 'planned', vmId, at: nowIso(keeping), what: 'stopped' })
+    await endProcess(keeping)
+    await restart(keeping, record.epoch, start)
+  } finally {
+    // Nobody came to use it.
+    if (spare !== undefined) await discardSpare(spare, ports)
+  }
   if (keeping.running === undefined)
     throw new DialtoneError('hypervisor-failed', `${record.machine.name} was ended and does not run: ${keeping.detail}`)
   if (wish.isPlanned) ports.journal.note({ kind: 'planned', vmId, at: nowIso(keeping), what: 'started' })

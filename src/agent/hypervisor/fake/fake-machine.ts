@@ -123,7 +123,7 @@ function diskOrders(
   world: FakeWorld,
   machine: FakeMachine,
   { answering, isLocking }: { readonly answering: Answering; readonly isLocking: boolean },
-): Pick<RunningMachine, 'diskPaths' | 'attachDisk' | 'detachDisk' | 'mergeLayers'> {
+): Pick<RunningMachine, 'diskPaths' | 'attachDisk' | 'detachDisk' | 'mergeLayers' | 'closeLeftLayers'> {
   const { layers } = machine
   const begin = (kind: FakeOrder['kind'], paths: readonly string[]) => {
     answering()
@@ -146,6 +146,7 @@ function diskOrders(
       begin('detach-disk', layers.get(volumeId)?.slice(0, 1) ?? [])
       layers.delete(volumeId)
     },
+    closeLeftLayers: async () => answering(),
     mergeLayers: async (volumeId, { topPath, basePath }, { signal, onProgress } = {}) => {
       begin('merge-layers', [topPath, basePath])
       onProgress?.(0.5)

@@ -4,7 +4,7 @@ import { dirname, relative } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { MergeOptions } from '../hypervisor.ts'
-import { blockQueryTimeoutMs, listLayerNodes } from './block-nodes.ts'
+import { attachedNodes, belongsTo, blockQueryTimeoutMs, listLayerNodes, removeNode } from './block-nodes.ts'
 import type { QmpLine } from './qmp-session.ts'
 
 export type LayerRange = { readonly volumeId: string; readonly topPath: string; readonly basePath: string }
@@ -51,6 +51,26 @@ export async function mergeLayers(
     blockQueryTimeoutMs,
   )
   await finishJob(line, jobId, options)
+  await closeLeftLayers(line, volumeId)
+}
+
+/**
+ * Closes the layers of a disk that it no longer lies on. What QEMU had opened by itself went with the chain; what an order had added stays
+ * open until an order closes it, and its file is not removed as long as it is open.
+ */
+export async function closeLeftLayers(line: QmpLine, volumeId: string): Promise<void> {
+  const nodes = await listLayerNodes(line)
+  const attached = (await attachedNodes(line)).get(volumeId)
+  // Without its device nobody knows what it consists of.
+  if (attached === undefined) return
+  const chain = new Set<string>()
+  for (let path: string | undefined = attached.path; path !== undefined && !chain.has(path); ) {
+    const under: string = path
+    chain.add(under)
+    path = nodes.find((node) => node.path === under)?.backingPath
+  }
+  const left = nodes.filter((node) => belongsTo(node, volumeId) && !chain.has(node.path))
+  for (const { name } of left.toSorted((one, other) => other.depth - one.depth)) await removeNode(line, name)
 }
 
 /** Waits for the end of a job and clears it away. Throws what it failed with. None of that name is fine. */

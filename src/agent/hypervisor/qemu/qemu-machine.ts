@@ -10,7 +10,7 @@ import { cardId } from './command-line.ts'
 import { openConsoleStream } from './console-stream.ts'
 import { changeFileSystems, runInGuest } from './guest-agent.ts'
 import { attachDisk, detachDisk, listPlugged } from './hot-plug.ts'
-import { mergeLayers } from './merge-layers.ts'
+import { closeLeftLayers, mergeLayers } from './merge-layers.ts'
 import { continueAfterMigration } from './migration.ts'
 import { boundLog, lastLogLines, type ProcessEnding, settlesWithin } from './qemu-process.ts'
 import type { QmpEvent } from './qmp-client.ts'
@@ -68,6 +68,7 @@ export function createQemuMachine(parts: MachineParts): RunningMachine {
       await session.execute('set_link', { name: cardId, up: isUp }, commandTimeoutMs)
     },
     mergeLayers: (volumeId, layers, options) => mergeLayers(session, { ...layers, volumeId }, options),
+    closeLeftLayers: (volumeId) => closeLeftLayers(session, volumeId),
     askResident: (request, timeoutMs) => resident.ask(request, timeoutMs),
     runInGuest: (command, timeoutMs) => runInGuest(files.guestAgent, command, timeoutMs),
     openConsole: async () => {
