@@ -8,8 +8,10 @@ import { figureJson, figureRows } from './figure.ts'
 import { footprint } from './footprint.ts'
 import { migrate } from './migrate.ts'
 import { recover } from './recover.ts'
+import { revert } from './revert.ts'
+import { snapshot } from './snapshot.ts'
 
-const benches: readonly Bench[] = [recover, failover, clone, checkpoint, footprint, migrate]
+const benches: readonly Bench[] = [recover, revert, snapshot, failover, clone, checkpoint, footprint, migrate]
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
