@@ -7,11 +7,22 @@ import { failover } from './failover.ts'
 import { figureJson, figureRows } from './figure.ts'
 import { footprint } from './footprint.ts'
 import { migrate } from './migrate.ts'
+import { migrateDisk } from './migrate-disk.ts'
 import { recover } from './recover.ts'
 import { revert } from './revert.ts'
 import { snapshot } from './snapshot.ts'
 
-const benches: readonly Bench[] = [recover, revert, snapshot, failover, clone, checkpoint, footprint, migrate]
+const benches: readonly Bench[] = [
+  recover,
+  failover,
+  clone,
+  checkpoint,
+  footprint,
+  migrate,
+  migrateDisk,
+  snapshot,
+  revert,
+]
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {

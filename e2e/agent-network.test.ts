@@ -277,6 +277,9 @@ test('bridge network: a host asks machines with the same address in two networks
       await assert.rejects(inside(machine, ['busybox', 'ping', '-c', '1', '-W', '1', target]), target)
   }
   assert.deepEqual(answers, [`${prefix}m1`, `${prefix}m2`])
+  // It is looked through again and again.
+  await delay(500)
+  assert.equal([...(await inside(hostA, ['ip', 'rule'])).matchAll(/169\.254/g)].length, networks.length)
   await network.configure([])
   assert.doesNotMatch(await inside(hostA, ['ip', 'rule']), /169\.254/)
 })
@@ -329,6 +332,7 @@ async function startDriver(
     mtu: 1450,
     watchMs: 200,
     waitMs: 300,
+    repairMs: 200,
   }
   const program = join(import.meta.dirname, 'agent-network.driver.ts')
   const args = [`--net=/run/netns/${host}`, process.execPath, program, JSON.stringify(options)]

@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { TaskView } from '../src/model/api/views.ts'
 import { DialtoneError } from '../src/model/dialtone-error.ts'
 import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
+import { mulberry32 } from './seeded-random.ts'
 
 const crashes = Number(process.env['CRASHES'] ?? 6)
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
@@ -93,16 +94,5 @@ async function untilTasksEnd(): Promise<void> {
       `tasks end: ${open.map((task) => `${task.kind} ${task.subject}: ${task.message}`).join('; ')}`,
     )
     await delay(200)
-  }
-}
-
-/** A small seeded generator (mulberry32, Tommy Ettinger, public domain). */
-function mulberry32(start: number): () => number {
-  let state = start
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
   }
 }

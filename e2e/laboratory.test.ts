@@ -316,6 +316,28 @@ describe('a laboratory', { timeout: 90_000, skip: process.getuid?.() !== 0 && 'n
     )
   })
 
+  test('with a storage server, hosts write to its disk over the network, also after a boot, and down leaves nothing of it', async () => {
+    await succeeds(...upArguments(gamma, 1), '--storage-server')
+    const write = async (words: string) => {
+      const { hosts } = await describeLab(gamma)
+      const agent = ['--target', String(hosts[0]?.pids.agent), '--mount', '--net']
+      const shared = folder(gamma, 'shared')
+      const script = `echo ${words} > ${shared}/note && stat --file-system --format %T ${shared}`
+      return (await runCommand('nsenter', [...agent, '/bin/sh', '-c', script], { timeoutMs: 5000 })).trim()
+    }
+    const read = async () => (await readFile(folder(gamma, 'shared', 'note'), 'utf8')).trim()
+    assert.equal(await write('first'), 'fuseblk')
+    assert.equal(await read(), 'first')
+    await succeeds('reset', 'h1', '--name', gamma)
+    await eventually('h1 has booted and writes', () => write('second'))
+    assert.equal(await read(), 'second')
+    await succeeds('down', '--name', gamma)
+    assert.deepEqual(
+      (await traces()).filter((trace) => trace.includes(gamma)),
+      [],
+    )
+  })
+
   test('down leaves nothing, may be repeated, and touches no other laboratory', async () => {
     await succeeds('down', '--name', alpha)
     const left = await traces()

@@ -32,12 +32,14 @@ before(async () => {
   homeOfOne = await homeOf('one')
   const bound = { storage: 'local', host: homeOfOne === 'h2' ? 'h3' : 'h2' }
   await deploy('two', [{ network: 'left', address: '10.50.0.3' }, { network: 'flat' }], bound)
-  const rule = { protocol: 'tcp', ports: [{ from: 1, to: 1 }] } as const
   await api.call('createSecurityGroup', { body: { name: 'closed' } })
-  for (const direction of ['in', 'out'] as const)
+  for (const [direction, port] of [
+    ['in', 1],
+    ['out', 80],
+  ] as const)
     await api.call('addSecurityRule', {
       params: { group: 'closed' },
-      body: { ...rule, ports: [...rule.ports], direction },
+      body: { direction, protocol: 'tcp', ports: [{ from: port, to: port }] },
     })
   await deploy('vault', [{ network: 'left', address: '10.50.0.9' }], { ...bound, securityGroups: ['closed'] })
   await deploy('other', [{ network: 'right', address: '10.50.0.3' }], bound)
@@ -95,8 +97,10 @@ test('hosts ask machines in networks of their own, each the right one of two wit
   for (const name of ['one', 'two', 'other']) await untilServing(name)
 })
 
-test('rules that let nothing in or out leave a machine of a network of its own its address by DHCP and its host’s probe', async () => {
+test('rules leave a machine of a network of its own its address by DHCP, its host’s probe and answers to what it asks', async () => {
   await untilServing('vault')
+  await using vault = await openConsole(laboratory, 'vault')
+  assert.match(await vault.run(get('10.50.0.2', 80)), /"name":"one"/)
   await using one = await openConsole(laboratory, 'one')
   assert.match(await one.run(get('10.50.0.9', 80)), /nobody/)
 })

@@ -7,19 +7,16 @@
  */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { findSecondWriters, readStamps } from '../recipes/tiny/read-stamps.ts'
 import { waitForAnswer } from '../src/cli/demo/http-probe.ts'
 import type { VmView } from '../src/model/api/views.ts'
 import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
+import { stampArguments, stampDiskOf } from './stamped-disk.ts'
 
 const rounds = Number(process.env['ROUNDS'] ?? 1)
-const home = process.env['DIALTONE_HOME'] ?? '/var/lib/dialtone'
 const laboratoryName = 'e2e-writers'
-const stampArguments =
-  'dialtone.stamp=/dev/vdb dialtone.host={host} dialtone.epoch={epoch} dialtone.incarnation={incarnation}'
 let laboratory: OpenLaboratory
 
 before(async () => {
@@ -67,7 +64,7 @@ for (const fault of faults) {
       await fault.heal(host)
       await laboratory.untilHostIs(host, 'online')
       await delay(1500)
-      assert.deepEqual(findSecondWriters(await readStamps(stampDisk(vm))), [])
+      assert.deepEqual(findSecondWriters(await readStamps(stampDiskOf(laboratory, vm))), [])
       const settled = await laboratory.api.call('getVm', { params: { vm: vm.name } })
       assert.equal(settled.placement?.epoch, moved.placement?.epoch)
       await remove(vm.name)
@@ -83,7 +80,7 @@ test('with a false proof there is a second writer, and the stamps show it', asyn
   await laboratory.api.call('confirmHostDead', { params: { host }, body: { confirm: host } })
   await untilItsNextLife(vm)
   const givesUpAtMs = performance.now() + 30_000
-  while (findSecondWriters(await readStamps(stampDisk(vm))).length === 0) {
+  while (findSecondWriters(await readStamps(stampDiskOf(laboratory, vm))).length === 0) {
     assert(performance.now() < givesUpAtMs, 'the stamps show the second writer')
     await delay(500)
   }
@@ -114,7 +111,7 @@ async function deployStamping(): Promise<VmView> {
   await waitForAnswer({ address: vm.address, name }, { deadlineMs: 120_000 })
   await delay(500)
   const running = await laboratory.api.call('getVm', { params: { vm: name } })
-  assert((await readStamps(stampDisk(running))).length > 5, 'the machine stamps its disk')
+  assert((await readStamps(stampDiskOf(laboratory, running))).length > 5, 'the machine stamps its disk')
   return running
 }
 
@@ -141,11 +138,6 @@ async function pidOf(host: string, which: 'agent' | 'watchdog'): Promise<number>
   const pid = (await laboratory.status()).hosts.find((one) => one.name === host)?.pids[which]
   assert(pid)
   return pid
-}
-
-function stampDisk(vm: VmView): string {
-  const volumeId = vm.disks[1]?.volumeId ?? ''
-  return join(home, 'labs', laboratoryName, 'shared', 'volumes', volumeId, 'disk.raw')
 }
 
 /** Looks every 2 ms; times are milliseconds since the machine booted, as in /proc. */

@@ -48,7 +48,7 @@ export type Deployment = {
 
 const pid = z.number().nullable()
 const statusSchema = z.looseObject({
-  pids: z.looseObject({ controller: pid }),
+  pids: z.looseObject({ controller: pid, hardware: pid }),
   hosts: z.array(z.looseObject({ name: z.string(), pids: z.looseObject({ agent: pid, watchdog: pid }) })),
 })
 

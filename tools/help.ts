@@ -10,7 +10,9 @@ const sentences: Readonly<Record<string, string>> = {
   check: 'types, lint, format and architecture; nothing is run. Parts by name: npm run check -- types lint',
   'test:unit': 'all tests that need no machine; one file: node_modules/.bin/node --test FILE',
   scenario: 'the scenarios of scenarios/',
-  e2e: 'tests with real machines, one after the other; needs root',
+  e2e: 'tests with real machines, one after the other; needs root; long: npm run e2e -- faults --rounds 50',
+  model:
+    'checks the formal model of docs/model in every state, and shows how each broken variant of the protocol fails',
   bench: 'measures: npm run bench -- --list',
   soak: 'drills of mixed kind in a row, hundreds of them, and a look at what they left: npm run soak -- --drills 500',
   'soak:load': 'every processor busy for an hour, and no host may be fenced: npm run soak:load -- --minutes 60',

@@ -1,13 +1,17 @@
 /**
  * `npm test` after the set-up, and its parts by name: `node tools/test.ts [check] [unit] [scenario] [e2e]`. All tests
  * report through one runner, so that the counts at the end are those of all parts together.
+ *
+ * `node tools/test.ts e2e FILE [--rounds N] [--seed N]` runs one file of e2e/, in its long version.
  */
+import { existsSync } from 'node:fs'
 import { glob } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { run } from 'node:test'
 import { spec, type TestEvent } from 'node:test/reporters'
+import { parseArgs } from 'node:util'
 import { runChecks } from './check.ts'
 import { createTestTotals, totalOf } from './test-totals.ts'
 
@@ -67,14 +71,41 @@ async function* runPart({ name, patterns, isSequential, timeoutMs }: Part): Asyn
   })
 }
 
-const names = ['check', ...parts.map(({ name }) => name)]
-const wanted = process.argv.length > 2 ? process.argv.slice(2) : names
-const unknown = wanted.find((name) => !names.includes(name))
-if (unknown !== undefined) {
-  console.error(`there is no part ${unknown}; there are: ${names.join(', ')}`)
+/** A round of the longest kind, with everything that has to settle after it. */
+const roundTimeoutMs = 180_000
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: 'string' }, seed: { type: 'string' } },
+})
+// The tests read them there, also when one of them is run by itself.
+if (values.rounds !== undefined) process.env['ROUNDS'] = values.rounds
+if (values.seed !== undefined) process.env['SEED'] = values.seed
+const chosen = chooseParts(positionals)
+if (typeof chosen === 'string') {
+  console.error(chosen)
   process.exit(2)
 }
-const isChecked = !wanted.includes('check') || (await runChecks())
-const arePassed = await testParts(parts.filter(({ name }) => wanted.includes(name)))
+const isChecked = !chosen.isChecked || (await runChecks())
+const arePassed = await testParts(chosen.parts)
 if (!isChecked) console.log('✖ check failed: see above')
 process.exitCode = isChecked && arePassed ? 0 : 1
+
+/** Or a sentence that says what there is. */
+function chooseParts(
+  words: readonly string[],
+): { readonly isChecked: boolean; readonly parts: readonly Part[] } | string {
+  const [first, file, ...rest] = words
+  const e2e = parts.find(({ name }) => name === 'e2e')
+  const names = ['check', ...parts.map(({ name }) => name)]
+  if (first === 'e2e' && file !== undefined && !names.includes(file) && rest.length === 0 && e2e !== undefined) {
+    const pattern = `e2e/${file}.test.ts`
+    if (!existsSync(join(root, pattern))) return `there is no ${pattern}`
+    const timeoutMs = Math.max(e2e.timeoutMs, Number(values.rounds ?? 0) * roundTimeoutMs)
+    return { isChecked: false, parts: [{ ...e2e, patterns: [pattern], timeoutMs }] }
+  }
+  const wanted = words.length > 0 ? words : names
+  const unknown = wanted.find((name) => !names.includes(name))
+  if (unknown !== undefined) return `there is no part ${unknown}; there are: ${names.join(', ')}`
+  return { isChecked: wanted.includes('check'), parts: parts.filter(({ name }) => wanted.includes(name)) }
+}

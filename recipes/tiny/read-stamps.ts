@@ -30,21 +30,28 @@ const sectorBytes = 512
 const chunkBytes = 1 << 20
 const magic = 'DTSTAMP1'
 const checkedBytes = 80
+const blank = Buffer.alloc(sectorBytes)
 
 /** All records of a raw disk file or block device in the order of their positions; blank sectors are left out. */
 export async function readStamps(path: string): Promise<StampRecord[]> {
   await using file = await open(path, 'r')
   const records: StampRecord[] = []
   const chunk = Buffer.alloc(chunkBytes)
-  const blank = Buffer.alloc(sectorBytes)
   for (let offset = 0; ; offset += chunkBytes) {
     const { bytesRead } = await file.read(chunk, 0, chunkBytes, offset)
-    for (let at = 0; at + sectorBytes <= bytesRead; at += sectorBytes) {
-      const sector = chunk.subarray(at, at + sectorBytes)
-      if (!sector.equals(blank)) records.push(decodeStamp(sector, (offset + at) / sectorBytes))
-    }
+    records.push(...decodeStamps(chunk.subarray(0, bytesRead), offset / sectorBytes))
     if (bytesRead < chunkBytes) return records
   }
+}
+
+/** The records of neighbouring sectors, of which the first has this position; blank ones are left out. */
+export function decodeStamps(sectors: Buffer, firstPosition: number): StampRecord[] {
+  const records: StampRecord[] = []
+  for (let at = 0; at + sectorBytes <= sectors.length; at += sectorBytes) {
+    const sector = sectors.subarray(at, at + sectorBytes)
+    if (!sector.equals(blank)) records.push(decodeStamp(sector, firstPosition + at / sectorBytes))
+  }
+  return records
 }
 
 /** The layout is documented in tinyd/stamp-record.c. */

@@ -28,6 +28,8 @@ const watchdogEveryMs = 200
 const confirmWithinMs = 5_000
 /** How often copies of images are looked through for those of machines that were deleted. */
 const sweepEveryMs = 10_000
+/** How often it is looked how much is free on each storage. */
+const roomEveryMs = 3_000
 
 /** What changes while the agent lives. */
 type AgentState = {
@@ -51,7 +53,13 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
   const state: AgentState = { beats: undefined, newest: { incarnation: null, revision: 0 } }
   const pendingStarts = createPendingStarts(ports.clock)
   const timings = ports.lastConfiguration?.timings ?? defaultTimings
-  const licences = createLicenceKeeper({ link: ports.watchdog, logger: ports.logger, timings })
+  const licences = createLicenceKeeper({
+    link: ports.watchdog,
+    logger: ports.logger,
+    timings,
+    clearedSlots: ports.clearedSlots,
+    earlierClearedByMs: ports.clock.bootTimeMs() + timings.drainMs,
+  })
   const storages = createHostStorages(ports, licences)
   const journal = createRecoveryJournal(() => state.beats?.beatSoon())
   const room = createMachineRoom(ports.session, {
@@ -88,6 +96,7 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
   })
   void repeat(ports, licenceEveryMs, () => room.applyLicences())
   void repeat(ports, watchdogEveryMs, () => licences.tellWatchdog())
+  void repeat(ports, roomEveryMs, () => storages.measureRoom())
   void repeat(ports, sweepEveryMs, () =>
     sweepImages(
       ports.images,
@@ -115,6 +124,7 @@ function composeHeartbeat(
       storageId,
       probeAgeMs: storages.probeAgeMs(storageId),
       pill: licences.hasPill(storageId),
+      freeMiB: storages.freeMiB(storageId),
     })),
     standbys: [...room.standbys.reports()],
     records: [...journal.pending()],

@@ -9,6 +9,7 @@ import type { HostStorages } from './host-storages.ts'
 import { numberOfTap } from './machines/machine-names.ts'
 import type { MachineRoom } from './machines/machine-room.ts'
 import { migrationOrders } from './migration/migration-orders.ts'
+import { volumeOrders } from './migration/volume-orders.ts'
 import type { LicenceKeeper } from './protection/licence-keeper.ts'
 import { recoveryOrders } from './recovery/recovery-orders.ts'
 import { snapshotOrders } from './snapshots/snapshot-orders.ts'
@@ -73,14 +74,15 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
     async writePill({ params: { storageId, slot }, body }) {
       room.checkAuthority(body.authority)
       const clearsOwn = body.pill === null && storages.slotOf(storageId) === slot
-      if (clearsOwn) licences.ownSlotCleared(storageId, null)
+      if (clearsOwn) await licences.ownSlotCleared(storageId, null)
       await storages.storage(storageId).writeSlot(slot, body.pill === null ? '' : formatPill(body.pill))
-      if (clearsOwn) licences.ownSlotCleared(storageId, ports.clock.bootTimeMs())
+      if (clearsOwn) await licences.ownSlotCleared(storageId, ports.clock.bootTimeMs())
       return {}
     },
     ...recoveryOrders(room),
     ...snapshotOrders(room, { ...ports, storage: storages.storage }),
     ...migrationOrders(room),
+    ...volumeOrders(context),
     runHostCommand({ params, body }) {
       room.checkAuthority(body.authority)
       return ports.hostCommands.run(params.runId, body.command)

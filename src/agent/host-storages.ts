@@ -19,6 +19,10 @@ export type HostStorages = {
   all(): readonly (readonly [StorageId, Storage])[]
   /** Age of the last good probe: of a shared one the newest read of its slot; null when there was none. */
   probeAgeMs(storageId: StorageId): number | null
+  /** Looks how much is free on each; a storage that can't be looked at is not known. */
+  measureRoom(): Promise<void>
+  /** As it was when that was looked at last; null: not known. */
+  freeMiB(storageId: StorageId): number | null
 }
 
 export function createHostStorages(ports: AgentPorts, licences: LicenceKeeper): HostStorages {
@@ -26,6 +30,7 @@ export function createHostStorages(ports: AgentPorts, licences: LicenceKeeper): 
   let configuration: AgentConfiguration | undefined
   let slots: SlotReader | undefined
   let slotsEnd = new AbortController()
+  const room = new Map<StorageId, number>()
   const isShared = (storageId: StorageId) => opened.get(storageId)?.isShared === true
 
   return {
@@ -58,6 +63,14 @@ export function createHostStorages(ports: AgentPorts, licences: LicenceKeeper): 
     isShared,
     slotOf: (storageId) => configuration?.storages.find((entry) => entry.storageId === storageId)?.slot,
     all: () => [...opened].map(([storageId, { storage }]) => [storageId, storage] as const),
+    async measureRoom() {
+      for (const [storageId, { storage }] of opened) {
+        const usage = await storage.usage().catch(() => undefined)
+        if (usage === undefined) room.delete(storageId)
+        else room.set(storageId, usage.freeMiB)
+      }
+    },
+    freeMiB: (storageId) => room.get(storageId) ?? null,
     probeAgeMs: (storageId) => (isShared(storageId) ? (slots?.probeAgeMs(storageId) ?? null) : 0),
   }
 }

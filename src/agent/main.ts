@@ -29,11 +29,12 @@ import { createMachineCgroups } from './machines/machine-cgroups.ts'
 import { createMachineRecords } from './machines/machine-record.ts'
 import { createMemoryImageCache } from './memory-images/memory-image-cache.ts'
 import { neighbourHandlers } from './migration/migration-orders.ts'
-import { openStreamTo } from './migration/open-stream-to.ts'
+import { openDiskStreamTo, openStreamTo } from './migration/open-stream-to.ts'
 import { createBridgeNetwork } from './network/bridge/bridge-network.ts'
 import { probeSegments } from './network/bridge/probe-segments.ts'
 import { guardNetwork } from './network/guarded-network.ts'
 import { checkOnce } from './probes/check-once.ts'
+import { openClearedSlots } from './protection/cleared-slots.ts'
 import { openRungOutcomes } from './recovery/rung-outcomes.ts'
 import { createDirectoryStorage } from './storage/directory/directory-storage.ts'
 import { rememberedUuid } from './storage/directory/remembered-uuid.ts'
@@ -113,8 +114,10 @@ const agent = await startAgent({
   }),
   randomBytes,
   openStreamTo: (target, vmId) => openStreamTo(target, vmId, { tls, clusterId: identity.clusterId }),
+  openDiskStreamTo: (target, disk) => openDiskStreamTo(target, disk, { tls, clusterId: identity.clusterId }),
   sendSignal: (pid, signal) => void process.kill(pid, signal),
   checkOnce,
+  clearedSlots: await openClearedSlots(join(config.dataDirectory, 'cleared-slots.json')),
   watchdog: createWatchdogLink(config.watchdogSocket, { clock, deadlineMs: 500 }),
   openStorage: ({ storageId, path, shared }) => {
     const expectedUuid = rememberedUuid(config.dataDirectory, { storageId, path })

@@ -183,6 +183,14 @@ test('a move goes where it fits best, or to the host that is named, and says wha
   assert.deepEqual(terminal.standIn.situation.changes, ['migrate anywhere web', 'migrate node2 web'])
 })
 
+test('a volume is named by its VM, listed with its storage, and moved to another one', async () => {
+  assert.match((await dialtone('volume list')).out, /^web:0 +vol-\w+ +shared +qcow2 /m)
+  terminal.standIn.situation.taskChanges = [{ ...succeeded, message: 'moved from shared to fast' }]
+  assert.equal((await dialtone('volume move web:0 --to fast')).out, 'web:0: moved from shared to fast.\n')
+  assert.equal((await dialtone('volume move web:0')).code, 2)
+  assert.deepEqual(terminal.standIn.situation.changes, ['move web:0 to fast'])
+})
+
 test('a task that fails is told with its own next step, and exits with 1', async () => {
   const error = { code: 'storage-failed', message: 'The disk of web could not be made.', next: 'Free some space.' }
   terminal.standIn.situation.taskChanges = [{ state: 'failed', error, endedAt: '2026-03-01T12:00:00.000Z' }]

@@ -5,13 +5,19 @@ import { printableText } from './printable-text.ts'
 import { writeJson } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 
-type MigrateOptions = { readonly to?: string; readonly force?: boolean; readonly watch: boolean }
+type MigrateOptions = {
+  readonly to?: string
+  readonly storage?: string
+  readonly force?: boolean
+  readonly watch: boolean
+}
 
 export function addMigrateCommand(vm: Command): void {
   vm.command('migrate')
     .description('move it to another host while it runs')
     .argument('<vm>')
     .option('--to <host>', 'to this host; where it fits best when left out')
+    .option('--storage <storage>', 'where its local disks go there; its storage with the most room when left out')
     .option('--force', 'also when it breaks the reserve for failing hosts')
     .option('--watch', 'follow it to its end (the default)', true)
     .option('--no-watch', 'return at once and let the task go on')
@@ -23,9 +29,13 @@ export function addMigrateCommand(vm: Command): void {
     )
 }
 
-async function migrate(session: Session, name: string, { to, watch, force = false }: MigrateOptions): Promise<void> {
+async function migrate(
+  session: Session,
+  name: string,
+  { to, storage, watch, force = false }: MigrateOptions,
+): Promise<void> {
   const { api, screen } = session
-  const body = { force, ...(to === undefined ? {} : { host: to }) }
+  const body = { force, ...(to === undefined ? {} : { host: to }), ...(storage === undefined ? {} : { storage }) }
   const begun = await api.call('migrateVm', { params: { vm: name }, body })
   if (!watch) return writeBegun(screen, begun)
   const task = await followTask(session, begun.task)

@@ -16,6 +16,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'where disks are kept',
     load: async () => (await import('./storage-commands.ts')).addStorageCommands,
   },
+  volume: {
+    summary: 'disks of VMs, and moving them',
+    load: async () => (await import('./volume-commands.ts')).addVolumeCommands,
+  },
   template: {
     summary: 'what VMs are made from',
     load: async () => (await import('./template-commands.ts')).addTemplateCommands,

@@ -8,6 +8,7 @@ import {
   makeVm,
   sessionIdOf,
   someTime,
+  storageIdOf,
   type VmChanges,
 } from '../model/cluster-state.fixture.ts'
 import { taskIdSchema } from '../model/ids.ts'
@@ -22,7 +23,7 @@ const running = { on: 'ada', status: { state: 'running' } } as const satisfies V
 function ask(wish: { vm?: VmChanges; ada?: HostChanges; bob?: HostChanges; to?: string }) {
   const vm = makeVm('web', { ...running, ...wish.vm })
   const cluster = makeCluster({ hosts: [makeHost('ada', wish.ada), makeHost('bob', wish.bob)], vms: [vm] })
-  return admitMigration(cluster, vm, wish.to === undefined ? undefined : hostIdOf(wish.to))
+  return admitMigration(cluster, vm, wish.to === undefined ? {} : { hostId: hostIdOf(wish.to) })
 }
 
 const refusal = (wish: Parameters<typeof ask>[0]) => {
@@ -41,6 +42,7 @@ function moving(phase: 'moving' | 'switched' = 'moving') {
     epoch: 6,
     session: sessionIdOf('bob'),
     phase,
+    disks: [],
     startedAt: someTime,
     reason: 'a test',
   }
@@ -64,8 +66,8 @@ describe('a move', () => {
     assert.match(refusal({ bob: { status: { memoryMiB: 100 } } }), /no-host-fits: .*bob: needs 304 MiB/)
     assert.match(refusal({ bob: { status: { accelerator: 'kvm' } } }), /no-host-fits: .*pinned to tcg/)
     assert.match(refusal({ bob: { status: { storageIds: [] } } }), /no-host-fits: .*doesn't have the storage/)
-    const local = { spec: { boundToHostId: hostIdOf('ada') } }
-    assert.match(refusal({ vm: local }), /no-host-fits: .*local to another host/)
+    const local = { storage: storageIdOf('ada'), spec: { boundToHostId: hostIdOf('ada') } }
+    assert.match(refusal({ vm: local }), /no-host-fits: .*bob: it has no storage of its own for the machine's disks/)
   })
 
   test('is refused while another one of the same machine goes on', () => {

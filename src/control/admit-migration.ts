@@ -5,9 +5,15 @@ import type { HostId } from '../model/ids.ts'
 import { describeOperation } from '../model/snapshots/vm-operation.ts'
 import { vmActionTable } from '../model/vm.ts'
 import { describeVerdicts, type HostVerdict, placeVm } from './place-vm.ts'
+import { type CopyWish, type PlannedCopy, planDiskCopies } from './placement/plan-disk-copies.ts'
 
 export type MigrationVerdict =
-  | { readonly kind: 'admitted'; readonly destinationHostId: HostId; readonly reason: string }
+  | {
+      readonly kind: 'admitted'
+      readonly destinationHostId: HostId
+      readonly reason: string
+      readonly copies: readonly PlannedCopy[]
+    }
   | {
       readonly kind: 'refused'
       readonly code: ErrorCode
@@ -15,8 +21,14 @@ export type MigrationVerdict =
       readonly verdicts?: readonly HostVerdict[]
     }
 
-/** `wished`: only there; undefined: wherever it fits best but where it is. */
-export function admitMigration(cluster: ClusterState, vm: VmRecord, wished: HostId | undefined): MigrationVerdict {
+export type MigrationWish = CopyWish & {
+  /** Only there; undefined: wherever it fits best but where it is. */
+  readonly hostId?: HostId | undefined
+}
+
+/** Disks that only its host has go with it. */
+export function admitMigration(cluster: ClusterState, vm: VmRecord, wish: MigrationWish = {}): MigrationVerdict {
+  const { hostId: wished } = wish
   const { spec, placement, status, migration, operation } = vm
   const refused = (code: ErrorCode, message: string) => ({ kind: 'refused', code, message }) as const
   if (migration !== undefined) {
@@ -25,6 +37,8 @@ export function admitMigration(cluster: ClusterState, vm: VmRecord, wished: Host
   }
   if (operation !== undefined)
     return refused('in-use', `${spec.name} is not moved at the moment: ${describeOperation(operation)}`)
+  const busy = spec.disks.find(({ volumeId }) => (cluster.volumes.get(volumeId)?.move ?? null) !== null)
+  if (busy !== undefined) return refused('in-use', `a volume of ${spec.name} is being moved to another storage`)
   const state = spec.lifecycle === 'live' ? (status?.state ?? 'stopped') : spec.lifecycle
   if (!vmActionTable.migrate.includes(state) || placement === undefined || spec.desired !== 'running')
     return refused(
@@ -38,9 +52,12 @@ export function admitMigration(cluster: ClusterState, vm: VmRecord, wished: Host
       `${source?.spec.name ?? placement.hostId}, where ${spec.name} is, does not answer`,
     )
   if (wished === placement.hostId) return refused('wrong-state', `${spec.name} runs on ${source.spec.name} already`)
-  const wishes = { excluded: new Map([[placement.hostId, 'it runs there']]), required: wished }
+  const wishes = { excluded: new Map([[placement.hostId, 'it runs there']]), required: wished, bringsDisks: wish }
   const choice = placeVm(cluster, spec, wishes)
-  if (choice.kind === 'placed') return { kind: 'admitted', destinationHostId: choice.hostId, reason: choice.reason }
+  const destination = choice.kind === 'placed' ? cluster.hosts.get(choice.hostId) : undefined
+  const disks = destination === undefined ? undefined : planDiskCopies(destination, spec, { cluster, wish })
+  if (choice.kind === 'placed' && disks?.kind === 'planned')
+    return { kind: 'admitted', destinationHostId: choice.hostId, reason: choice.reason, copies: disks.copies }
   const asked = choice.verdicts.filter(({ hostId }) => wished === undefined || hostId === wished)
   const message = `${spec.name} can't be moved: ${describeVerdicts(asked)}`
   return { ...refused('no-host-fits', message), verdicts: choice.verdicts }

@@ -19,6 +19,7 @@ export function decideVm(cluster: ClusterState, vm: VmRecord, question: VmQuesti
     }
   }
   if (vm.migration?.phase === 'moving') return { kind: 'wait', reason: 'it is being moved to another host' }
+  if (isBeingCopied(cluster, vm)) return { kind: 'wait', reason: 'a volume of it is being moved to another storage' }
   const decision = decideOnOwner(cluster, vm, question)
   const isStart = decision.kind === 'place' || decision.kind === 'start'
   if (vm.operation?.needsClosed === true && isStart) return { kind: 'wait', reason: describeOperation(vm.operation) }
@@ -26,6 +27,12 @@ export function decideVm(cluster: ClusterState, vm: VmRecord, question: VmQuesti
   if (vm.migration !== undefined && isStart)
     return { kind: 'wait', reason: 'waits until the host that it was moved from has let go of it' }
   return decision
+}
+
+/** While it is stopped: it would change what is copied. */
+function isBeingCopied({ volumes }: ClusterState, { spec }: VmRecord): boolean {
+  if (spec.desired === 'stopped') return false
+  return spec.disks.some(({ volumeId }) => volumes.get(volumeId)?.move?.epoch === null)
 }
 
 function decideOnOwner(cluster: ClusterState, vm: VmRecord, question: VmQuestion): VmDecision {

@@ -8,6 +8,7 @@ import { refuseNetworks } from './networks/refuse-host.ts'
 import { type HostOccupants, isWanted, occupantsOf } from './placement/host-occupants.ts'
 import { refuseCpu } from './placement/judge-cpu.ts'
 import { refuseByRules, scorePreferences } from './placement/judge-rules.ts'
+import { type CopyWish, planDiskCopies } from './placement/plan-disk-copies.ts'
 
 /** What a machine's process needs beside the guest's memory. */
 export const processOverheadMiB = 48
@@ -44,6 +45,8 @@ export type PlacementWishes = {
   readonly takesOver?: boolean | undefined
   /** It has failed: what is kept free for failures that have not happened is not kept from it. */
   readonly recovers?: boolean | undefined
+  /** Its disks may go with it, to storage that the host has. */
+  readonly bringsDisks?: CopyWish | undefined
 }
 
 export function placeVm(cluster: ClusterState, vm: VmSpec, wishes: PlacementWishes = {}): PlacementChoice {
@@ -86,12 +89,10 @@ function findObstacle(host: HostRecord, vm: VmSpec, question: Question): string 
   const excluded = wishes.excluded?.get(spec.id)
   if (excluded !== undefined) return excluded
   if (wishes.required !== undefined && wishes.required !== spec.id) return 'another host was asked for'
-  if (vm.boundToHostId !== null && vm.boundToHostId !== spec.id) return "the machine's disk is local to another host"
   if (status.state !== 'online') return `it is ${status.state}`
   if (spec.maintenance !== null) return 'it is in maintenance'
-  const missing = vm.disks.find((disk) => !status.storageIds.includes(disk.storageId))
-  if (missing !== undefined)
-    return `it doesn't have the storage ${cluster.storages.get(missing.storageId)?.name ?? missing.storageId}`
+  const noDisks = refuseByDisks(host, vm, question)
+  if (noDisks !== undefined) return noDisks
   if (status.accelerator !== vm.hardware.accelerator)
     return `it runs guests by ${status.accelerator ?? 'nothing'}, the machine is pinned to ${vm.hardware.accelerator}`
   if (isOlderVersion(status.qemuVersion ?? '0', vm.hardware.qemuVersion)) {
@@ -105,6 +106,17 @@ function findObstacle(host: HostRecord, vm: VmSpec, question: Question): string 
   if (vm.securityGroupIds.length > 0 && !keepsGroups(status.firewall))
     return `it can't keep the machine's security groups: ${status.firewallDetail || 'it has no firewall'}`
   return refuseNetworks(host, vm, cluster) ?? refuseByRules(host, vm, question) ?? findShortage(host, vm, question)
+}
+
+function refuseByDisks({ spec, status }: HostRecord, vm: VmSpec, { cluster, wishes }: Question): string | undefined {
+  if (wishes.bringsDisks !== undefined) {
+    const plan = planDiskCopies({ spec, status }, vm, { cluster, wish: wishes.bringsDisks })
+    return plan.kind === 'refused' ? plan.reason : undefined
+  }
+  if (vm.boundToHostId !== null && vm.boundToHostId !== spec.id) return "the machine's disk is local to another host"
+  const missing = vm.disks.find((disk) => !status.storageIds.includes(disk.storageId))
+  if (missing === undefined) return undefined
+  return `it doesn't have the storage ${cluster.storages.get(missing.storageId)?.name ?? missing.storageId}`
 }
 
 function findShortage({ spec, status }: HostRecord, vm: VmSpec, question: Question): string | undefined {

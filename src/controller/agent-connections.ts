@@ -4,6 +4,7 @@ import type { AgentPort } from '../engine/agent-port.ts'
 import { type AgentContract, agentContract } from '../model/agent-protocol/agent-contract.ts'
 import type { migrationOrders } from '../model/agent-protocol/migration-orders.ts'
 import type { snapshotOrders } from '../model/agent-protocol/snapshot-orders.ts'
+import type { volumeOrders } from '../model/agent-protocol/volume-orders.ts'
 import type { HostSpec } from '../model/host.ts'
 import { type ContractClient, createContractClient } from '../transport/contract-client.ts'
 import type { ControllerTls } from './first-start.ts'
@@ -19,6 +20,8 @@ const orderTimeoutMs = 5_000
 /** These wait for a machine to be reaped, or for a disk to be made. */
 const slowOrderTimeoutMs = 30_000
 const diskTimeoutMs = 600_000
+/** Of a stopped machine's disk, by a program. */
+const copyTimeoutMs = 4 * 3_600_000
 const pillTimeoutMs = 2_000
 
 export function connectToAgents(tls: ControllerTls, clusterId: string): AgentConnections {
@@ -83,6 +86,7 @@ export function connectToAgents(tls: ControllerTls, clusterId: string): AgentCon
     },
     ...moveOrders(client),
     ...snapshotCalls(client),
+    ...volumeMoveOrders(client),
     ...hostCalls(client),
     knock,
     async close() {
@@ -157,6 +161,30 @@ function snapshotCalls(client: AgentConnections['client']): SnapshotCalls {
         { timeoutMs: order.timeoutMs + orderTimeoutMs },
       ),
     measureMachine: (host, { vmId, ...body }) => client(host).call('measureMachine', { params: { vmId }, body }, slow),
+  }
+}
+
+type VolumeMoveOrders = Pick<AgentPort, keyof typeof volumeOrders>
+
+function volumeMoveOrders(client: AgentConnections['client']): VolumeMoveOrders {
+  return {
+    mirrorVolume: (host, { vmId, volumeId, ...order }) =>
+      client(host).call('mirrorVolume', { params: { vmId, volumeId }, body: order }, { timeoutMs: slowOrderTimeoutMs }),
+    async holdVolume(host, { vmId, volumeId, ...order }) {
+      const asked = { params: { vmId, volumeId }, body: order }
+      await client(host).call('holdVolume', asked, { timeoutMs: slowOrderTimeoutMs })
+    },
+    async switchVolume(host, { vmId, volumeId, ...order }) {
+      const asked = { params: { vmId, volumeId }, body: order }
+      await client(host).call('switchVolume', asked, { timeoutMs: slowOrderTimeoutMs })
+    },
+    async keepVolume(host, { vmId, volumeId, ...order }) {
+      const asked = { params: { vmId, volumeId }, body: order }
+      await client(host).call('keepVolume', asked, { timeoutMs: slowOrderTimeoutMs })
+    },
+    async copyVolume(host, { volumeId, ...order }) {
+      await client(host).call('copyVolume', { params: { volumeId }, body: order }, { timeoutMs: copyTimeoutMs })
+    },
   }
 }
 

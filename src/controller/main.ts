@@ -34,6 +34,7 @@ import { planHandlers } from './handlers/plan-handlers.ts'
 import { recoveryHandlers } from './handlers/recovery-handlers.ts'
 import { snapshotHandlers } from './handlers/snapshot-handlers.ts'
 import { vmHandlers } from './handlers/vm-handlers.ts'
+import { volumeHandlers } from './handlers/volume-handlers.ts'
 import { fenceAgents } from './run-fence-agent.ts'
 import { buildTemplateSaga, enterTemplate } from './templates/build-template-saga.ts'
 
@@ -87,6 +88,7 @@ const apiHandlers = {
   ...snapshotHandlers(context),
   ...ledgerHandlers(context),
   ...migrationHandlers(context),
+  ...volumeHandlers(context),
   ...placementHandlers(context),
   ...planHandlers(context),
   ...maintenanceHandlers(context),

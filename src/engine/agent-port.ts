@@ -1,6 +1,11 @@
 /** What the engine asks of agents, fence devices and chance. The controller connects it to the network; the simulator to simulated hosts. */
 import type { Inventory } from '../model/agent-protocol/agent-contract.ts'
-import type { Departing, DepartureReport, DepartureTarget } from '../model/agent-protocol/migration-orders.ts'
+import type {
+  CopiedDisk,
+  Departing,
+  DepartureReport,
+  DepartureTarget,
+} from '../model/agent-protocol/migration-orders.ts'
 import type {
   GuestOutput,
   Reverted,
@@ -8,6 +13,7 @@ import type {
   SnapshotReport,
   TidyReport,
 } from '../model/agent-protocol/snapshot-orders.ts'
+import type { VolumeMirror } from '../model/agent-protocol/volume-orders.ts'
 import type { HostSpec } from '../model/host.ts'
 import type { HostCommandReport } from '../model/host-command.ts'
 import type { HostId, ImageId, LayerId, SessionId, StorageId, TaskId, VmId, VolumeId } from '../model/ids.ts'
@@ -66,7 +72,10 @@ export type AgentPort = {
   injectFailure(host: HostSpec, order: MachineOrderHead & { readonly failure: InjectedFailure }): Promise<void>
   /** The orders of a move: see `model/agent-protocol/migration-orders.ts`. */
   prepareDeparture(host: HostSpec, order: MachineOrderHead): Promise<Departing>
-  depart(host: HostSpec, order: MachineOrderHead & { readonly target: DepartureTarget }): Promise<DepartureReport>
+  depart(
+    host: HostSpec,
+    order: MachineOrderHead & { readonly target: DepartureTarget; readonly copied: CopiedDisk[] },
+  ): Promise<DepartureReport>
   followDeparture(host: HostSpec, order: MachineOrderHead & { readonly waitMs: number }): Promise<DepartureReport>
   abandonDeparture(host: HostSpec, order: MachineOrderHead & { readonly isAloneHere: boolean }): Promise<void>
   /** Answers when a process waits for it. */
@@ -76,10 +85,18 @@ export type AgentPort = {
       readonly machine: MachineOrder
       readonly sourceHostId: HostId
       readonly departing: Departing
+      readonly copied: CopiedDisk[]
     },
   ): Promise<void>
   /** Answers when it runs there. */
   completeArrival(host: HostSpec, order: MachineOrderHead): Promise<{ readonly resumedAtMs: number | null }>
+  /** The orders of a volume that moves: see `model/agent-protocol/volume-orders.ts`. */
+  mirrorVolume(host: HostSpec, order: VolumeSwitch & { readonly isOnSameBase: boolean }): Promise<VolumeMirror>
+  holdVolume(host: HostSpec, order: VolumeSwitch): Promise<void>
+  switchVolume(host: HostSpec, order: VolumeSwitch): Promise<void>
+  keepVolume(host: HostSpec, order: VolumeSwitch): Promise<void>
+  /** Answers when the copy is durable. */
+  copyVolume(host: HostSpec, order: VolumeCopying): Promise<void>
   /** Begins an administrator's command there, unless this run was begun before; tells how it stands. */
   runHostCommand(
     host: HostSpec,
@@ -130,6 +147,19 @@ export type ClosedDisks = {
   readonly machine: MachineOrder
   readonly life: MachineLife | null
   readonly overlays: readonly { readonly volumeId: VolumeId; readonly layerId: LayerId }[]
+}
+
+export type VolumeSwitch = MachineOrderHead & { readonly volumeId: VolumeId; readonly toStorageId: StorageId }
+
+export type VolumeCopying = {
+  readonly authority: OrderAuthority
+  readonly volumeId: VolumeId
+  readonly fromStorageId: StorageId
+  readonly toStorageId: StorageId
+  readonly format: DiskFormat
+  /** Of its machine. */
+  readonly number: number
+  readonly isOnSameBase: boolean
 }
 
 export type VolumeOrder = {

@@ -24,6 +24,8 @@ export type HostWish = { readonly name: string; readonly armed?: Armed; readonly
 export type CloudOptions = {
   readonly hosts: readonly HostWish[]
   readonly storages?: readonly string[]
+  /** Each host has a storage of its own, too: `storageIdOf(NAME)`. */
+  readonly hasLocalStorages?: boolean
   readonly timings?: Partial<Timings>
   moreSagas?(leader: Leader, tasks: () => TaskRunner, agents: AgentPort): readonly RunnableSaga[]
   migrateVm?(leader: Leader, tasks: () => TaskRunner, agents: AgentPort): MigrateVm
@@ -60,7 +62,11 @@ export const powerFence: FenceConfiguration = { agent: 'fence_virsh', parameters
 export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const clock = createVirtualClock()
   const { migrateVm } = options
-  const storages = (options.storages ?? ['shared']).map((word) => makeStorage(word))
+  const local = options.hasLocalStorages === true ? options.hosts : []
+  const storages = [
+    ...(options.storages ?? ['shared']).map((word) => makeStorage(word)),
+    ...local.map(({ name }) => makeStorage(name, { name: 'local', shared: false, hostId: hostIdOf(name) })),
+  ]
   const { cluster, network, templates } = makeCluster({ timings: options.timings ?? {} })
   const specs = options.hosts.map(({ name, hasPowerFence }, index) => ({
     ...makeHost(name).spec,
@@ -72,7 +78,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   let engine: Engine | undefined
   const agents = createFakeAgents({
     hosts: specs.map((spec, index) => ({ spec, armed: options.hosts[index]?.armed ?? 'soft' })),
-    storageIds: storages.map(({ id }) => id),
+    storages,
     timings: cluster.timings,
     clock,
     signal: ended.signal,
@@ -144,7 +150,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       return entries.map(({ value }) => JSON.parse(value)).map(({ kind, subject }) => `${kind} ${subject}`)
     },
     async leftovers() {
-      const prefixes = ['vm/', 'volume/', 'claim/']
+      const prefixes = ['vm/', 'volume/', 'claim/', 'discard/']
       const ranges = await Promise.all(prefixes.map((prefix) => cloud.store.range(prefix)))
       return [...ranges.flatMap(({ entries }) => entries.map(({ key }) => key)), ...agents.volumes]
     },
@@ -197,6 +203,7 @@ function writesOf(spec: VmSpec): Write[] {
         sizeMiB: disk.sizeMiB,
         baseVersion: null,
         vmId: spec.id,
+        move: null,
         createdAt: spec.createdAt,
       }),
     ),

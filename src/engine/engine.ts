@@ -48,6 +48,8 @@ import { createLiveMigration } from './vms/live-migration.ts'
 import { powerSagas } from './vms/power-task.ts'
 import { createVmReconciler, type VmReconciler } from './vms/reconcile-vms.ts'
 import { recoverSaga } from './vms/recover-task.ts'
+import { createDiscardKeeper, type DiscardKeeper } from './volumes/delete-discards.ts'
+import { moveVolumeSaga } from './volumes/move-volume-saga.ts'
 import { waitOrAbort } from './wait-or-abort.ts'
 
 /** How often silence is counted and hosts are looked at. */
@@ -134,8 +136,9 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   ])
   const { schedules, ...keepers } = snapshotKeepers(leader, agents, tasks)
   const standbys = createStandbyKeeper({ leader, table, agents })
+  const discards = createDiscardKeeper({ leader, agents })
   noteTransitions({ leader, ledger, table })
-  follow({ leader, tasks, table, fencer, reconciler, standbys, schedules, ...keepers, bell: wakeUp })
+  follow({ leader, tasks, table, fencer, reconciler, standbys, discards, schedules, ...keepers, bell: wakeUp })
   logger.info('leader.began', { term: leader.term })
 
   return {
@@ -174,6 +177,7 @@ function sagasOf(leader: Leader, { agents, fences }: EngineOptions, ledger: Ledg
     createVmSaga(leader, agents),
     deleteVmSaga(leader, agents),
     captureSaga(leader, agents),
+    moveVolumeSaga(leader, agents),
     recoverSaga(leader, agents, ledger),
     drillSaga(leader, { agents, fences, ledger }),
     ...powerSagas(leader),
@@ -220,11 +224,13 @@ type Followed = {
   readonly standbys: StandbyKeeper
   readonly changes: ChangeKeeper
   readonly schedules: ScheduleKeeper
+  readonly discards: DiscardKeeper
   readonly bell: Bell
 }
 
 /** Sets everything in motion: what changed is looked at, silence is counted, what waits is looked at again, tasks go on. */
-function follow({ leader, tasks, table, fencer, reconciler, standbys, changes, schedules, bell }: Followed): void {
+function follow(followed: Followed): void {
+  const { leader, tasks, table, fencer, reconciler, standbys, changes, schedules, discards, bell } = followed
   const { index } = leader
   index.onChange((touched) => {
     for (const { noun, id } of touched) {
@@ -244,6 +250,7 @@ function follow({ leader, tasks, table, fencer, reconciler, standbys, changes, s
     bell.ring()
     await standbys.look()
     await changes.look()
+    await discards.look()
   })
   void every(scheduleLookEveryMs, leader, () => schedules.look())
   void runWhenRung(leader, bell, () => reconciler.run())

@@ -12,22 +12,27 @@ import { type HostId, type StorageId, sessionIdSchema, type VmId, type VolumeId 
 import type { MachineOrder, OrderAuthority } from '../model/machine-order.ts'
 import { judgeLicence, mayStayAlive } from '../model/protection/licence.ts'
 import type { Pill } from '../model/protection/pill.ts'
+import type { StorageSpec } from '../model/storage.ts'
 import type { Timings } from '../model/timings.ts'
 import type { MachinePhase } from '../model/vm.ts'
 import type { AgentPort, FencePort } from './agent-port.ts'
+import { createFakeDisks, type FakeDisks } from './fake-disks.fixture.ts'
 import { type FakeHost, isWriting, type Machine, makeFakeHost, makeMachine, reportOf } from './fake-host.fixture.ts'
 import { fakeMoves } from './fake-moves.fixture.ts'
-import { createFakeDisks, type FakeDisks, fakeSnapshots } from './fake-snapshots.fixture.ts'
+import { createFakeLayers, type FakeLayers, fakeSnapshots } from './fake-snapshots.fixture.ts'
+import { fakeVolumeMoves } from './fake-volume-moves.fixture.ts'
 
 export type Call = keyof AgentPort
 export type FakeAgents = {
   readonly port: AgentPort
   readonly fences: FencePort & { refuses: boolean; tookMs: number }
   readonly hosts: ReadonlyMap<HostId, FakeHost>
-  readonly volumes: Set<VolumeId>
+  readonly volumes: ReadonlySet<VolumeId>
+  /** What is on which storage. */
+  readonly disks: FakeDisks
   readonly pills: Map<string, Pill>
   /** The layers of volumes, and the snapshots beside them. */
-  readonly disks: FakeDisks
+  readonly layers: FakeLayers
   /** VMs that ever ran on two hosts at once, in sentences. Has to stay empty. */
   readonly twoWriters: string[]
   /** Every order that reached a host and was carried out. */
@@ -51,7 +56,7 @@ export type FakeAgents = {
 
 export type FakeAgentsOptions = {
   readonly hosts: readonly { readonly spec: HostSpec; readonly armed?: Armed }[]
-  readonly storageIds: readonly StorageId[]
+  readonly storages: readonly StorageSpec[]
   readonly timings: Timings
   readonly clock: Clock
   readonly signal: AbortSignal
@@ -60,11 +65,13 @@ export type FakeAgentsOptions = {
 const orderTakesMs = 2
 
 export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
-  const { clock, timings, storageIds } = options
-  const hosts = new Map<HostId, FakeHost>()
-  const volumes = new Set<VolumeId>()
-  const pills = new Map<string, Pill>()
+  const { clock, timings, storages } = options
   const disks = createFakeDisks()
+  const hosts = new Map<HostId, FakeHost>()
+  const storagesOf = (host: FakeHost) =>
+    storages.filter(({ hostId }) => hostId === null || hostId === host.spec.id).map(({ id }) => id)
+  const pills = new Map<string, Pill>()
+  const layers = createFakeLayers()
   const twoWriters: string[] = []
   const orders: string[] = []
   let sessions = 0
@@ -79,6 +86,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     const machine = host.machines.get(vmId)
     if (machine === undefined) return
     machine.phase = phase
+    if (isWriting(machine)) disks.write(machine.order)
     const writers = runningOn(vmId)
     if (writers.length > 1) twoWriters.push(`${machine.order.name} runs on ${writers.join(' and ')}`)
   }
@@ -104,9 +112,12 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
       },
     },
     hosts,
-    volumes,
-    pills,
+    get volumes() {
+      return disks.volumeIds()
+    },
     disks,
+    pills,
+    layers,
     twoWriters,
     orders,
     intercept: () => undefined,
@@ -131,7 +142,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
       host.storeIncarnation = null
       for (const [vmId, machine] of host.machines) {
         if (machine.phase === 'starting') host.machines.delete(vmId)
-        machine.move = { state: 'none', looks: 0, targetId: undefined }
+        machine.move = { state: 'none', looks: 0, targetId: undefined, copied: [] }
       }
       void live(host, losesFirstHeartbeat ? 1 : 0)
     },
@@ -229,10 +240,11 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
       pendingStarts: machines
         .filter(({ vmId, phase }) => phase === 'starting' && host.machines.get(vmId)?.isArriving === false)
         .map(({ vmId, epoch }) => ({ vmId, epoch })),
-      storages: storageIds.map((storageId) => ({
+      storages: storagesOf(host).map((storageId) => ({
         storageId,
         probeAgeMs: host.isWithoutStorage ? 60_000 : 0,
         pill: seen.has(storageId),
+        freeMiB: host.freeMiB,
       })),
       standbys: [...host.standbys].map(([vmId, imageId]) => ({ vmId, imageId, state: 'ready', detail: '' })),
       records: host.records.slice(0, 100),
@@ -248,7 +260,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     facts: { readonly pillFreeReadStartedAtMs: Map<StorageId, number>; readonly pills: Set<StorageId> },
   ): void {
     if (host.isWithoutStorage) return
-    for (const storageId of storageIds) {
+    for (const storageId of storagesOf(host)) {
       if (pills.has(pillKey(storageId, host.spec.number))) facts.pills.add(storageId)
       else if (!facts.pills.has(storageId)) facts.pillFreeReadStartedAtMs.set(storageId, clock.bootTimeMs())
     }
@@ -323,6 +335,15 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
       if (pill === null) pills.delete(key)
       else pills.set(key, pill)
     }
+    const requireStorage = (host: FakeHost, storageId: StorageId) => {
+      if (!storagesOf(host).includes(storageId)) throw new DialtoneError('storage-failed', `it has no ${storageId}`)
+    }
+    const writersOf = (volumeId: VolumeId) =>
+      [...hosts.values()].flatMap(({ machines }) =>
+        [...machines.values()]
+          .filter((machine) => isWriting(machine) && machine.order.disks.some((disk) => disk.volumeId === volumeId))
+          .map(({ order }) => order),
+      )
     return {
       startMachine: (spec, { authority, epoch, machine }) =>
         reach({ spec, call: 'startMachine', authority }, (host) => start(host, machine, epoch)),
@@ -339,10 +360,16 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
         }),
       releaseMachine: (spec, { vmId, authority, upToEpoch }) =>
         reach({ spec, call: 'releaseMachine', authority }, (host) => release(host, vmId, upToEpoch)),
-      createVolume: (spec, { authority, volumeId }) =>
-        reach({ spec, call: 'createVolume', authority }, () => void volumes.add(volumeId)),
-      deleteVolume: (spec, { authority, volumeId }) =>
-        reach({ spec, call: 'deleteVolume', authority }, () => void volumes.delete(volumeId)),
+      createVolume: (spec, { authority, ...place }) =>
+        reach({ spec, call: 'createVolume', authority }, (host) => {
+          requireStorage(host, place.storageId)
+          disks.create(place)
+        }),
+      deleteVolume: (spec, { authority, ...place }) =>
+        reach({ spec, call: 'deleteVolume', authority }, (host) => {
+          requireStorage(host, place.storageId)
+          disks.remove(place, writersOf(place.volumeId))
+        }),
       writePill: (spec, { authority, storageId, slot, pill }) =>
         reach({ spec, call: 'writePill', authority }, () => writePill(pillKey(storageId, slot), pill)),
       configureMachine: (spec, { vmId, authority, epoch, recovery, probe }) =>
@@ -368,8 +395,9 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
           { spec, call: 'injectFailure', authority },
           (host) => void (held(host, vmId, epoch).phase = 'restarting'),
         ),
-      ...fakeMoves({ hosts, reach, held, become }),
-      ...fakeSnapshots({ reach, held, disks, clock }),
+      ...fakeSnapshots({ reach, held, layers, clock }),
+      ...fakeMoves({ hosts, disks, reach, held, become }),
+      ...fakeVolumeMoves({ hosts, disks, reach, held, become }),
       runHostCommand: (spec, { authority, runId, command }) =>
         reach({ spec, call: 'runHostCommand', authority }, (host) => runCommand(host, runId, command)),
       async knock({ id }) {

@@ -3,7 +3,7 @@ import type { DepartureReport } from '../model/agent-protocol/migration-orders.t
 import { type HostFirewall, openFirewall } from '../model/firewall.ts'
 import type { Armed, HostSpec } from '../model/host.ts'
 import type { HostCommandReport } from '../model/host-command.ts'
-import type { HostId, ImageId, SessionId, VmId } from '../model/ids.ts'
+import type { HostId, ImageId, SessionId, VmId, VolumeId } from '../model/ids.ts'
 import type { MachineOrder } from '../model/machine-order.ts'
 import type { NumberedRecord, RecoveryRecord } from '../model/recovery/recovery-record.ts'
 import { configurationOf, type ImageReport, type MachinePhase, type MachineReport } from '../model/vm.ts'
@@ -18,8 +18,15 @@ export type Machine = {
   /** What a recovery of it would begin with. */
   image: ImageReport | null
   /** Of a machine that leaves: how far it is, and whether it may go on by itself. */
-  move: { state: DepartureReport['state']; looks: number; readonly targetId: HostId | undefined }
+  move: {
+    state: DepartureReport['state']
+    looks: number
+    readonly targetId: HostId | undefined
+    readonly copied: readonly VolumeId[]
+  }
   isHandedOver: boolean
+  /** Of a disk that is copied to another storage: how often that was looked at. */
+  copyLooks: number
   /** Of one that comes: it waits for its memory, and whether that is whole. */
   isArriving: boolean
   isWhole: boolean
@@ -31,6 +38,8 @@ export type FakeHost = {
   bootId: string
   armed: Armed
   memoryMiB: number
+  /** On each of its storages. */
+  freeMiB: number
   /** No packet passes between it and the controller. */
   isCut: boolean
   /** Its agent makes no progress, while its kernel and its machines do. */
@@ -64,6 +73,7 @@ export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): 
     bootId: `boot-${spec.name}-1`,
     armed,
     memoryMiB: 4096,
+    freeMiB: 10_000,
     isCut: false,
     isStalled: false,
     isWithoutStorage: false,
@@ -93,8 +103,9 @@ export function makeMachine(order: MachineOrder, epoch: number, phase: MachinePh
     wantsOtherHost: false,
     service,
     image: null,
-    move: { state: 'none', looks: 0, targetId: undefined },
+    move: { state: 'none', looks: 0, targetId: undefined, copied: [] },
     isHandedOver: false,
+    copyLooks: 0,
     isArriving: false,
     isWhole: false,
   }

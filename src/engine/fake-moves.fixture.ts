@@ -6,10 +6,12 @@ import type { VmId } from '../model/ids.ts'
 import type { OrderAuthority } from '../model/machine-order.ts'
 import type { MachinePhase } from '../model/vm.ts'
 import type { AgentPort } from './agent-port.ts'
+import type { FakeDisks } from './fake-disks.fixture.ts'
 import { type FakeHost, isWriting, type Machine, makeMachine } from './fake-host.fixture.ts'
 
 export type MoveFakes = {
   readonly hosts: ReadonlyMap<string, FakeHost>
+  readonly disks: FakeDisks
   reach<T>(
     to: { readonly spec: HostSpec; readonly call: keyof AgentPort; readonly authority: OrderAuthority },
     effect: (host: FakeHost) => T,
@@ -29,7 +31,7 @@ type MoveOrders =
 /** How often its progress is asked for until it is through. */
 const looksUntilSent = 3
 
-export function fakeMoves({ hosts, reach, held, become }: MoveFakes): Pick<AgentPort, MoveOrders> {
+export function fakeMoves({ hosts, disks, reach, held, become }: MoveFakes): Pick<AgentPort, MoveOrders> {
   const report = (machine: Machine): DepartureReport => ({
     state: machine.move.state,
     method: 'precopy',
@@ -37,6 +39,7 @@ export function fakeMoves({ hosts, reach, held, become }: MoveFakes): Pick<Agent
     remainingBytes: 0,
     totalBytes: 2 ** 20,
     dirtyBytesPerSecond: 0,
+    disks: null,
     stoppedAtMs: machine.move.state === 'sent' ? 0 : null,
     detail: machine.move.state === 'failed' ? 'the stream broke off' : '',
   })
@@ -48,6 +51,10 @@ export function fakeMoves({ hosts, reach, held, become }: MoveFakes): Pick<Agent
     if (arrival?.isArriving !== true || !isWriting(machine)) {
       machine.move.state = 'failed'
       return
+    }
+    for (const volumeId of machine.move.copied) {
+      const [from, to] = [machine, arrival].map(({ order }) => order.disks.find((disk) => disk.volumeId === volumeId))
+      if (from !== undefined && to !== undefined) disks.copy(volumeId, from.storageId, to.storageId)
     }
     arrival.isWhole = true
     machine.move.state = 'sent'
@@ -62,11 +69,17 @@ export function fakeMoves({ hosts, reach, held, become }: MoveFakes): Pick<Agent
         if (machine.move.state === 'none' || machine.move.state === 'failed') machine.move.state = 'prepared'
         return { plugged: [], startedBy: 'boot' }
       }),
-    depart: (spec, { vmId, authority, epoch, target }) =>
+    depart: (spec, { vmId, authority, epoch, target, copied }) =>
       reach({ spec, call: 'depart', authority }, (host) => {
         const machine = held(host, vmId, epoch)
         if (machine.move.state === 'none') throw new DialtoneError('wrong-state', 'its departure was not prepared here')
-        if (machine.move.state === 'prepared') machine.move = { state: 'moving', looks: 0, targetId: target.hostId }
+        if (machine.move.state === 'prepared')
+          machine.move = {
+            state: 'moving',
+            looks: 0,
+            targetId: target.hostId,
+            copied: copied.map(({ volumeId }) => volumeId),
+          }
         return report(machine)
       }),
     followDeparture: (spec, { vmId, authority, epoch }) =>
@@ -79,7 +92,7 @@ export function fakeMoves({ hosts, reach, held, become }: MoveFakes): Pick<Agent
       reach({ spec, call: 'abandonDeparture', authority }, (host) => {
         const machine = held(host, vmId, epoch)
         if (machine.isHandedOver && !isAloneHere) return
-        machine.move = { state: 'none', looks: 0, targetId: undefined }
+        machine.move = { state: 'none', looks: 0, targetId: undefined, copied: [] }
         machine.isHandedOver = false
         if (machine.phase === 'frozen') become(host, vmId, 'running')
       }),

@@ -8,7 +8,7 @@ import type { Snapshot, SnapshotWish } from '../model/snapshots/snapshot.ts'
 import type { AgentPort } from './agent-port.ts'
 import { type FakeHost, isWriting, type Machine } from './fake-host.fixture.ts'
 
-export type FakeDisks = {
+export type FakeLayers = {
   /** What each volume is written to. */
   readonly current: Map<VolumeId, LayerId>
   readonly snapshots: Map<SnapshotId, Snapshot>
@@ -20,7 +20,7 @@ export type FakeDisks = {
   runs: (command: readonly string[]) => { readonly exitCode: number; readonly output: string }
 }
 
-export function createFakeDisks(): FakeDisks {
+export function createFakeLayers(): FakeLayers {
   return {
     current: new Map(),
     snapshots: new Map(),
@@ -31,7 +31,7 @@ export function createFakeDisks(): FakeDisks {
 }
 
 export type SnapshotFakes = {
-  readonly disks: FakeDisks
+  readonly layers: FakeLayers
   readonly clock: Clock
   reach<T>(
     to: { readonly spec: HostSpec; readonly call: keyof AgentPort; readonly authority: OrderAuthority },
@@ -52,11 +52,11 @@ type SnapshotCalls =
   | 'runInGuest'
   | 'measureMachine'
 
-export function fakeSnapshots({ disks, clock, reach, held }: SnapshotFakes): Pick<AgentPort, SnapshotCalls> {
+export function fakeSnapshots({ layers, clock, reach, held }: SnapshotFakes): Pick<AgentPort, SnapshotCalls> {
   let made = 0
   const id = (prefix: string) => `${prefix}-${String((made += 1)).padStart(8, '0')}`
   const take = (machine: MachineOrder, wish: SnapshotWish, wasRunning: boolean): Snapshot => {
-    const present = disks.snapshots.get(wish.id)
+    const present = layers.snapshots.get(wish.id)
     if (present !== undefined) return present
     const { sizesMiB, freeze: _freeze, ...known } = wish
     const { name, cpus, memoryMiB, hardware, templateVersion } = machine
@@ -66,7 +66,7 @@ export function fakeSnapshots({ disks, clock, reach, held }: SnapshotFakes): Pic
       vmId: machine.vmId,
       consistency: wish.kind === 'memory' ? 'memory' : wasRunning ? 'crash' : 'stopped',
       disks: machine.disks.map(({ volumeId, storageId }, index) => ({
-        ...{ volumeId, storageId, layerId: disks.current.get(volumeId) ?? null, sizeMiB: sizesMiB[index] ?? 1 },
+        ...{ volumeId, storageId, layerId: layers.current.get(volumeId) ?? null, sizeMiB: sizesMiB[index] ?? 1 },
       })),
       imageId: wish.kind === 'memory' ? imageIdSchema.parse(id('img')) : null,
       machine: { name, cpus, memoryMiB, hardware, templateVersion },
@@ -74,12 +74,12 @@ export function fakeSnapshots({ disks, clock, reach, held }: SnapshotFakes): Pic
       takenAt: clock.wallTime().toISOString(),
       pauseMs: 0,
     }
-    for (const { volumeId } of machine.disks) disks.current.set(volumeId, layerIdSchema.parse(id('layer')))
-    disks.snapshots.set(snapshot.id, snapshot)
+    for (const { volumeId } of machine.disks) layers.current.set(volumeId, layerIdSchema.parse(id('layer')))
+    layers.snapshots.set(snapshot.id, snapshot)
     return snapshot
   }
   const refuseOpen = (host: FakeHost, { vmId, name }: MachineOrder) => {
-    if (isWriting(host.machines.get(vmId))) disks.violations.push(`${name} runs while its closed disks are worked on`)
+    if (isWriting(host.machines.get(vmId))) layers.violations.push(`${name} runs while its closed disks are worked on`)
   }
   const requireRunning = (machine: Machine) => {
     if (machine.phase !== 'running' && machine.phase !== 'paused')
@@ -102,7 +102,7 @@ export function fakeSnapshots({ disks, clock, reach, held }: SnapshotFakes): Pic
         return take(machine, wish, false)
       }),
     removeSnapshot: (spec, { authority, snapshot }) =>
-      reach({ spec, call: 'removeSnapshot', authority }, () => void disks.snapshots.delete(snapshot.id)),
+      reach({ spec, call: 'removeSnapshot', authority }, () => void layers.snapshots.delete(snapshot.id)),
     tidyMachine: (spec, { authority, vmId, epoch }) =>
       reach({ spec, call: 'tidyMachine', authority }, (host) => {
         held(host, vmId, epoch)
@@ -114,22 +114,22 @@ export function fakeSnapshots({ disks, clock, reach, held }: SnapshotFakes): Pic
       reach({ spec, call: 'revertMachine', authority }, (host) => {
         const machine = requireRunning(held(host, vmId, epoch))
         machine.phase = 'running'
-        if (disks.reverts.get(vmId)?.taskId !== taskId) {
-          disks.reverts.set(vmId, { taskId, snapshotId: snapshot.id })
-          for (const { volumeId } of snapshot.disks) disks.current.set(volumeId, layerIdSchema.parse(id('layer')))
+        if (layers.reverts.get(vmId)?.taskId !== taskId) {
+          layers.reverts.set(vmId, { taskId, snapshotId: snapshot.id })
+          for (const { volumeId } of snapshot.disks) layers.current.set(volumeId, layerIdSchema.parse(id('layer')))
         }
         return { how: snapshot.imageId === null ? ('booted' as const) : ('resumed' as const), detail: '' }
       }),
     revertDisks: (spec, { authority, machine, snapshot, overlays }) =>
       reach({ spec, call: 'revertDisks', authority }, (host) => {
         refuseOpen(host, machine)
-        disks.reverts.set(machine.vmId, { taskId: 'closed', snapshotId: snapshot.id })
-        for (const { volumeId, layerId } of overlays) disks.current.set(volumeId, layerId)
+        layers.reverts.set(machine.vmId, { taskId: 'closed', snapshotId: snapshot.id })
+        for (const { volumeId, layerId } of overlays) layers.current.set(volumeId, layerId)
       }),
     runInGuest: (spec, { authority, vmId, epoch, command }) =>
       reach({ spec, call: 'runInGuest', authority }, (host) => {
         requireRunning(held(host, vmId, epoch))
-        return disks.runs(command)
+        return layers.runs(command)
       }),
     measureMachine: (spec, { authority, vmId, epoch }) =>
       reach({ spec, call: 'measureMachine', authority }, (host) => {

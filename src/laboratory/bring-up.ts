@@ -15,6 +15,7 @@ import { lastWords } from './last-words.ts'
 import { callsTo } from './register-laboratory.ts'
 import { isSubnetInUse, type LaboratoryWish, requireCgroupMount, reserveLaboratory } from './reserve-laboratory.ts'
 import { controllerCgroup, startController, startHardware } from './start-programs.ts'
+import { startStorageServer } from './storage-server.ts'
 import { checkNotOfAnotherHome, endParts, takeDown } from './take-down.ts'
 
 export type UpOptions = {
@@ -28,7 +29,7 @@ export type UpOptions = {
  * A running laboratory of that name is refused with `in-use`.
  */
 export async function bringUp(wish: LaboratoryWish, options: UpOptions): Promise<LaboratoryRecord> {
-  await checkMachine()
+  await checkMachine(wish)
   await using _lock = await lockLaboratory(wish.name, { purpose: 'dialtone up', waitMs: 0 })
   const folders = laboratoryFolders(wish.home, wish.name)
   checkSocketPaths(folders)
@@ -94,6 +95,7 @@ async function start(home: string, record: LaboratoryRecord, { signal, report }:
   await makeCgroup(record.cgroupDirectory)
   await requireKillableCgroups(record.cgroupDirectory)
   await makeFabric(record, folders)
+  await startStorageServer(home, record, folders)
   report(`made the network ${record.subnet}`)
   signal.throwIfAborted()
   await Promise.all([

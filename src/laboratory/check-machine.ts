@@ -1,7 +1,10 @@
 /** Whether this machine can carry a laboratory. */
 import { access, constants } from 'node:fs/promises'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import { DialtoneError } from '../model/dialtone-error.ts'
+
+/** Where OpenSSH has it; it is in no PATH. */
+export const sftpServer = '/usr/lib/openssh/sftp-server'
 
 const neededPrograms = {
   ip: 'iproute2',
@@ -14,11 +17,18 @@ const neededPrograms = {
   nice: 'coreutils',
 } as const
 
+const storageServerPrograms = {
+  sshfs: 'sshfs',
+  busybox: 'busybox-static',
+  [sftpServer]: 'openssh-sftp-server',
+}
+
 /** Throws `machine-setup` with what is missing. */
-export async function checkMachine(): Promise<void> {
+export async function checkMachine({ storageServer }: { readonly storageServer: boolean }): Promise<void> {
   checkPrivileges()
   const missing: string[] = []
-  for (const [program, debianPackage] of Object.entries(neededPrograms)) {
+  const needed = { ...neededPrograms, ...(storageServer ? storageServerPrograms : {}) }
+  for (const [program, debianPackage] of Object.entries(needed)) {
     if (!(await isInPath(program))) missing.push(`${program} (package ${debianPackage})`)
   }
   if (missing.length > 0) throw new DialtoneError('machine-setup', `a laboratory needs ${missing.join(', ')}`)
@@ -34,7 +44,7 @@ export function checkPrivileges(): void {
 async function isInPath(program: string): Promise<boolean> {
   const folders = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`.split(':').filter((folder) => folder !== '')
   for (const folder of folders) {
-    const isThere = await access(join(folder, program), constants.X_OK).then(
+    const isThere = await access(resolve(folder, program), constants.X_OK).then(
       () => true,
       () => false,
     )

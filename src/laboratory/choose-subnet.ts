@@ -35,6 +35,11 @@ export function hostAddress(subnet: string, hostNumber: number): string {
   return formatAddress(rangeOf(subnet).first + firstHost - 1 + hostNumber)
 }
 
+/** The one before the hosts'. */
+export function storageServerAddress(subnet: string): string {
+  return hostAddress(subnet, 0)
+}
+
 /** A hardware address that follows from an IPv4 address; a bridge that takes it from its ports would change it with them. */
 export function hardwareAddressFor(address: string): string {
   const number = rangeOf(address).first

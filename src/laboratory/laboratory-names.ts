@@ -28,10 +28,17 @@ export function hostNamespaceOf(laboratory: string, host: string): string {
   return `dt-${laboratory}-${host}`
 }
 
+/** The storage server's port on the fabric. */
+export const storagePort = 'nas'
+
+export function storageNamespaceOf(laboratory: string): string {
+  return `dt-${laboratory}-${storagePort}`
+}
+
 /** True for the namespaces of this laboratory; `dt-a-h1-fab` belongs to the laboratory `a-h1`, not to `a`. */
 export function isNamespaceOf(laboratory: string, namespace: string): boolean {
   const prefix = `dt-${laboratory}-`
-  return namespace.startsWith(prefix) && /^(?:fab|h\d+)$/.test(namespace.slice(prefix.length))
+  return namespace.startsWith(prefix) && /^(?:fab|nas|h\d+)$/.test(namespace.slice(prefix.length))
 }
 
 /** The laboratory's cgroup, below the mount of cgroup v2. */

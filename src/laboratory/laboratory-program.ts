@@ -35,6 +35,7 @@ type UpVerbOptions = CommonOptions & {
   readonly timings: TimingOverrides
   readonly fileLocks: boolean
   readonly powerFence: boolean
+  readonly storageServer: boolean
   readonly programs: Programs
 }
 
@@ -100,6 +101,7 @@ function addUp(program: Command): void {
         .default('ram'),
     )
     .option('--power-fence', 'tell the controller about the power board', false)
+    .option('--storage-server', 'hosts reach the shared storage over the network, on a server that can fail', false)
     .addOption(
       new Option('--programs <json>', 'other programs').argParser(programsOption).default(ownPrograms()).hideHelp(),
     )
@@ -123,6 +125,7 @@ async function up(options: UpVerbOptions): Promise<void> {
     fileLocking: options.fileLocks,
     memoryImages: options.memoryImages,
     powerFence: options.powerFence,
+    storageServer: options.storageServer,
     programs: options.programs,
   }
   const report = (step: string) => {

@@ -45,6 +45,8 @@ export const laboratoryRecordSchema = z.object({
   /** Where hosts keep memory images: in memory, or on the disk. */
   memoryImages: z.enum(['ram', 'disk']),
   powerFence: z.boolean(),
+  /** Where hosts mount the shared storage from; null: they see the machine's own folder. */
+  storageServer: z.object({ address: z.ipv4(), port: z.number().int() }).nullable().default(null),
   programs: programsSchema,
 })
 export type LaboratoryRecord = z.infer<typeof laboratoryRecordSchema>

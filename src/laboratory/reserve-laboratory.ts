@@ -7,7 +7,7 @@ import { listMounts, mountsBelow, unmount } from '../linux/mounts.ts'
 import { runCommand } from '../linux/run-command.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
 import { addressesInUse } from './addresses-in-use.ts'
-import { chooseSubnet, hostAddress, rangeOf } from './choose-subnet.ts'
+import { chooseSubnet, hostAddress, rangeOf, storageServerAddress } from './choose-subnet.ts'
 import { lockLaboratories } from './hold-lock.ts'
 import { laboratoryFolders } from './laboratory-folders.ts'
 import { cgroupNameOf, hostNameOf } from './laboratory-names.ts'
@@ -29,11 +29,13 @@ export type LaboratoryWish = {
   readonly fileLocking: boolean
   readonly memoryImages: LaboratoryRecord['memoryImages']
   readonly powerFence: boolean
+  readonly storageServer: boolean
   readonly programs: Programs
 }
 
 const firstApiPort = 7400
 const agentPort = 7440
+const storageServerPort = 7450
 /** Shown in the table of mounts. */
 const ownMountSource = 'dialtone'
 const lockWaitMs = 20_000
@@ -76,6 +78,9 @@ export async function reserveLaboratory(wish: LaboratoryWish): Promise<Laborator
     fileLocking: wish.fileLocking,
     memoryImages: wish.memoryImages,
     powerFence: wish.powerFence,
+    storageServer: wish.storageServer
+      ? { address: storageServerAddress(addresses.subnet), port: storageServerPort }
+      : null,
     programs: wish.programs,
   }
   await mkdir(laboratoryFolders(wish.home, wish.name).root, { recursive: true })

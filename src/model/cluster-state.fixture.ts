@@ -73,6 +73,7 @@ export function makeHost(name: string, changes: HostChanges = {}): HostRecord {
       firewallDetail: 'nftables on the bridge, which follows connections itself',
       networkFaults: {},
       storageIds: [sharedId],
+      storageRoom: [],
       fencing: null,
       proof: null,
       ...changes.status,
@@ -218,7 +219,14 @@ export type ClusterParts = {
 export function makeCluster(parts: ClusterParts = {}): ClusterState {
   const vms = parts.vms ?? []
   const volumes = vms.flatMap(({ spec }) =>
-    spec.disks.map((disk) => ({ ...disk, id: disk.volumeId, baseVersion: null, vmId: spec.id, createdAt: someTime })),
+    spec.disks.map((disk) => ({
+      ...disk,
+      id: disk.volumeId,
+      baseVersion: null,
+      vmId: spec.id,
+      move: null,
+      createdAt: someTime,
+    })),
   )
   const network = { subnet: '10.0.0.0/24', gateway: '10.0.0.1', addressFrom: '10.0.0.10', addressTo: '10.0.0.20' }
   return {
@@ -239,6 +247,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
     securityGroups: new Map((parts.securityGroups ?? []).map((group) => [group.id, group])),
     snapshots: new Map((parts.snapshots ?? []).map((snapshot) => [snapshot.id, snapshot])),
     networks: new Map((parts.networks ?? []).map((virtual) => [virtual.id, virtual])),
+    discards: new Map(),
   }
 }
 

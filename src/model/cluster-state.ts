@@ -13,6 +13,7 @@ import type {
   VmId,
   VolumeId,
 } from './ids.ts'
+import type { DiscardedVolume } from './migration/disk-copy.ts'
 import type { VmMigration } from './migration/vm-migration.ts'
 import type { VirtualNetwork } from './network.ts'
 import type { Snapshot } from './snapshots/snapshot.ts'
@@ -51,6 +52,8 @@ export type ClusterState = {
   readonly snapshots: ReadonlyMap<SnapshotId, Snapshot>
   /** All networks but the flat one. */
   readonly networks: ReadonlyMap<NetworkId, VirtualNetwork>
+  /** What is left of volumes where they are not any more, by storage and volume. */
+  readonly discards: ReadonlyMap<string, DiscardedVolume>
 }
 
 /** What the leader knows of a host from its heartbeats. Kept in memory only. */
@@ -69,6 +72,11 @@ export type HostObservation = {
 /** True when every disk is on storage that other hosts open too. */
 export function isOnSharedStorage(vm: VmSpec, storages: ClusterState['storages']): boolean {
   return vm.disks.every((disk) => storages.get(disk.storageId)?.shared === true)
+}
+
+/** The host to which local disks bind a machine; null when every disk is on shared storage. */
+export function boundHostOf(disks: VmSpec['disks'], storages: ClusterState['storages']): HostId | null {
+  return disks.map(({ storageId }) => storages.get(storageId)?.hostId ?? null).find((hostId) => hostId !== null) ?? null
 }
 
 /** True for a machine that a lease may kill: HA, on shared storage. */

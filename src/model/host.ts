@@ -75,6 +75,8 @@ export const hostStatusSchema = z.object({
   firewallDetail: z.string().default(''),
   networkFaults: networkFaultsSchema.default({}),
   storageIds: z.array(storageIdSchema),
+  /** What was free on them when that was last much different. */
+  storageRoom: z.array(z.object({ storageId: storageIdSchema, freeMiB: z.number().int() })).default([]),
   fencing: fencingSchema.nullable(),
   /** Why all machines that a fence reaches are dead there; null unless `fenced`. */
   proof: proofSchema.nullable(),

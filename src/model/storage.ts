@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { hostIdSchema, nameSchema, storageIdSchema, vmIdSchema, volumeIdSchema } from './ids.ts'
 import { diskFormatSchema } from './machine-order.ts'
+import { volumeMoveSchema } from './volume-move.ts'
 
 export const storageSpecSchema = z.object({
   id: storageIdSchema,
@@ -23,6 +24,8 @@ export const volumeSpecSchema = z.object({
   /** Version of the template whose root disk it is an overlay of. */
   baseVersion: z.string().nullable(),
   vmId: vmIdSchema,
+  /** It moves to another storage, or what moved it has not been cleared away yet. */
+  move: volumeMoveSchema.nullable().default(null),
   createdAt: z.iso.datetime(),
 })
 export type VolumeSpec = z.infer<typeof volumeSpecSchema>

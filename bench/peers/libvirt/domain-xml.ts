@@ -8,10 +8,12 @@ export type Domain = {
   readonly memoryMiB: number
   /** A qcow2 file. */
   readonly disk: string
+  /** A raw file, as a second disk. */
+  readonly dataDisk?: string
 }
 
 /** Pacemaker's VirtualDomain agent finds the name only where it has a line of its own. */
-export function domainXml({ guest, card, memoryMiB, disk }: Domain): string {
+export function domainXml({ guest, card, memoryMiB, disk, dataDisk }: Domain): string {
   return `<domain type='qemu'>
   <name>${card.name}</name>
   <uuid>${domainUuid(card.macAddress)}</uuid>
@@ -36,7 +38,7 @@ export function domainXml({ guest, card, memoryMiB, disk }: Domain): string {
       <source file='${escape(disk)}'/>
       <target dev='vda' bus='virtio'/>
     </disk>
-    <interface type='bridge'>
+${dataDisk === undefined ? '' : rawDisk(dataDisk)}    <interface type='bridge'>
       <mac address='${card.macAddress}'/>
       <source bridge='br0'/>
       <model type='virtio'/>
@@ -46,6 +48,15 @@ export function domainXml({ guest, card, memoryMiB, disk }: Domain): string {
     <serial type='null'><target port='0'/></serial>
   </devices>
 </domain>
+`
+}
+
+function rawDisk(path: string): string {
+  return `    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw' cache='none'/>
+      <source file='${escape(path)}'/>
+      <target dev='vdb' bus='virtio'/>
+    </disk>
 `
 }
 

@@ -16,6 +16,14 @@ export type GuardedTap = {
   readonly address6: string | null
 }
 
+/** A network of its own on this host. */
+export type FilteredNetwork = {
+  /** Names of its devices follow from it. */
+  readonly number: number
+  /** From this address its router asks machines for this host, whatever their groups are. */
+  readonly router: string
+}
+
 export type FirewallAbility = {
   readonly kind: FirewallKind
   /** A sentence: how it filters, or why it can't. */
@@ -32,8 +40,8 @@ export type Firewall = {
   forget(tapName: string): Promise<void>
   /** Guards exactly these, after a restart of the agent: what an earlier one left goes, and no machine is unguarded meanwhile. */
   adopt(taps: readonly GuardedTap[]): Promise<void>
-  /** Addresses of the routers of this host's networks: from them this host asks its machines, whatever their groups are. */
-  setRouters(addresses: readonly string[]): Promise<void>
+  /** The networks of their own that are on this host, from now on. Their devices are there already. */
+  setNetworks(networks: readonly FilteredNetwork[]): Promise<void>
   /** The security groups of this host's machines from now on, also for those that run. */
   setPolicy(policy: HostFirewall): Promise<void>
 }

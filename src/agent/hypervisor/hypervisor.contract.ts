@@ -21,6 +21,12 @@ export type HypervisorFixture = {
   sibling(definition: MachineDefinition, disks: MachineDefinition['disks']): Promise<MachineDefinition>
   /** An empty layer on that disk or layer, written to by nobody yet. */
   overlayOn(path: string): Promise<string>
+  /** An empty disk of the size of the machines' own, written to by nobody yet. */
+  emptyDisk(): Promise<string>
+  /** Writes something to a disk that nobody has open. */
+  fillDisk(path: string): Promise<void>
+  /** Whether a guest would find the same on both; nobody has them open. */
+  isSameDisk(one: string, other: string): Promise<boolean>
   /** Path of a file that does not exist, in an existing folder. */
   newPath(name: string): string
   /** Makes an image that is none. */

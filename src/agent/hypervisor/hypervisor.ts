@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream'
 import type { Accelerator, PinnedHardware } from '../../model/hardware.ts'
 import type { MachineLife } from '../../model/machine-order.ts'
+import type { DiskMirror, MirrorRequest } from './disk-mirror.ts'
 import type { OutgoingMachine, SendOptions } from './moving-machine.ts'
 import type { ResidentAnswer, ResidentRequest } from './resident-protocol.ts'
 
@@ -176,6 +177,13 @@ export type RunningMachine = {
   ): Promise<void>
   /** Closes the files of layers that this disk no longer lies on: what a merge that nobody saw the end of has left open. */
   closeLeftLayers(volumeId: string): Promise<void>
+  /**
+   * Begins to copy a disk while the machine writes to it. A mirror to a file goes on when the agent ends: asked for again, it is followed.
+   * On failure the machine keeps its disk, and runs on.
+   */
+  mirrorDisk(request: MirrorRequest): Promise<DiskMirror>
+  /** Ends a mirror to a file, also one that an earlier agent began; none is fine. The machine keeps its disk. */
+  endMirror(request: MirrorRequest): Promise<void>
   /** Asks the agent that is resident in the guest. Throws `guest-silent` when none answers in time. */
   askResident(request: ResidentRequest, timeoutMs: number): Promise<ResidentAnswer>
   /** Runs a program in the guest through its guest agent. Throws `guest-silent` when none answers in time. */
@@ -194,12 +202,16 @@ export type RunningMachine = {
   detach(): void
 }
 
+export type ReceivedDisks = { readonly plugged: readonly AttachedDisk[]; readonly copied: readonly string[] }
+
 /** The other end of `send`: a process that waits for a machine. */
 export type IncomingMachine = {
   /** Stands still; `resume` is for the time when all has come and its disks belong to it. */
   readonly machine: RunningMachine
   readonly stream: Duplex
-  /** Resolves when memory and devices are whole. Rejects when the stream broke off, and the process ends then. */
+  /** Leads to one of its disks that are copied here: for a mirror at the machine's source. */
+  diskStream(volumeId: string): Promise<Duplex>
+  /** Resolves when memory and devices are whole: from then on no disk is written from its source. Rejects when the stream broke off, and the process ends then. */
   readonly loaded: Promise<void>
   /** Resolves when its vCPUs run here, with the wall clock. */
   readonly resumedAtMs: Promise<number>
@@ -243,7 +255,8 @@ export type Hypervisor = {
   bake(shape: MachineShape, streamPath: string, into: MemoryImageFiles): Promise<void>
   /**
    * Starts a process that waits for a machine of this shape to be sent to it. Its disks may be open elsewhere until it is resumed.
-   * `plugged`: disks that the machine got while it ran, in the order of its ports. On failure nothing of it is left running.
+   * `plugged`: disks that the machine got while it ran, in the order of its ports. `copied`: disks that are this process's own, and are filled
+   * from the machine's source before its memory is. On failure nothing of it is left running.
    */
-  receive(definition: MachineDefinition, plugged: readonly AttachedDisk[]): Promise<IncomingMachine>
+  receive(definition: MachineDefinition, disks: ReceivedDisks): Promise<IncomingMachine>
 }

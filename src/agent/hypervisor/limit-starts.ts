@@ -23,7 +23,7 @@ export function limitStarts(hypervisor: Hypervisor, atOnce: number): Hypervisor 
     ...hypervisor,
     start: (definition) => inTurn(() => hypervisor.start(definition)),
     prepare: (shape, image, how) => inTurn(() => hypervisor.prepare(shape, image, how)),
-    receive: (definition, plugged) => inTurn(() => hypervisor.receive(definition, plugged)),
+    receive: (definition, disks) => inTurn(() => hypervisor.receive(definition, disks)),
     bake: (shape, streamPath, into) => inTurn(() => hypervisor.bake(shape, streamPath, into)),
   }
 }

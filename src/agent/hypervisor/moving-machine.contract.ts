@@ -95,5 +95,5 @@ async function openDestination(fixture: HypervisorFixture, definition: MachineDe
   const moved = await fixture.sibling(definition, definition.disks)
   // It is the same machine to its guest: what differs is the end of the card.
   const shape = { ...moved, generationId: definition.generationId, life: { ...definition.life, epoch: 2 } }
-  return { incoming: await fixture.hypervisor.receive(shape, []), shape }
+  return { incoming: await fixture.hypervisor.receive(shape, { plugged: [], copied: [] }), shape }
 }

@@ -4,6 +4,7 @@ import type { RungAttempt } from '../../model/recovery/ladder.ts'
 import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { FailureCause } from '../../model/recovery/recovery-policy.ts'
 import { configurationOf, type MachinePhase, type MachineReport, type ServiceState } from '../../model/vm.ts'
+import type { DiskMirror } from '../hypervisor/disk-mirror.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { Arrival, Departure } from '../migration/moving.ts'
 import type { ProbeChange, Prober } from '../probes/prober.ts'
@@ -68,8 +69,12 @@ export type Keeping = {
   isReleased: boolean
   /** The release that is under way. */
   releasing: Promise<void> | undefined
+  /** On the host's clock: from then on, nothing that a dead process of it had sent to a disk is still on its way. */
+  landedAtMs: number
   /** The newest epoch it was ordered to start under, from the moment of the order on. */
   orderedEpoch: number
+  /** A disk of it is copied to another storage of this host. */
+  volumeMirror: { readonly mirror: DiskMirror; isReady(): boolean } | undefined
   /** It leaves this host while it runs. */
   departure: Departure | undefined
   /** It comes to this host while it runs. */
@@ -109,7 +114,9 @@ export function beginKeeping(
     queue: from.after,
     isReleased: false,
     releasing: undefined,
+    landedAtMs: 0,
     orderedEpoch: record.epoch,
+    volumeMirror: undefined,
     departure: undefined,
     arrival: undefined,
     tidying: undefined,

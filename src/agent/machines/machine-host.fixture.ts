@@ -1,7 +1,7 @@
 /** One host in memory under virtual time: its machines outlive its agents, as real ones do. Every effect that matters is in `history`. */
 import { createHash } from 'node:crypto'
 import type { Duplex } from 'node:stream'
-import { sessionIdOf, sharedId, vmIdOf, volumeIdOf } from '../../model/cluster-state.fixture.ts'
+import { sessionIdOf, sharedId, storageIdOf, vmIdOf, volumeIdOf } from '../../model/cluster-state.fixture.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { flatNetworkId, type SessionId, type StorageId, type VmId, type VolumeId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
@@ -19,6 +19,7 @@ import {
 import type { Hypervisor, RunningMachine } from '../hypervisor/hypervisor.ts'
 import { createFakeNetwork, type FakeNetwork } from '../network/fake/fake-network.ts'
 import type { CheckAnswer } from '../probes/prober.ts'
+import { clearedSlotsInMemory } from '../protection/cleared-slots.fixture.ts'
 import { createLicenceKeeper, type LicenceKeeper } from '../protection/licence-keeper.ts'
 import { createRecoveryJournal } from '../recovery/recovery-journal.ts'
 import { createFakeStorageWorld, type FakeStorage, type FakeStorageWorld } from '../storage/fake/fake-storage.ts'
@@ -42,6 +43,8 @@ export const webId = vmIdOf('web')
 export const rootId = volumeIdOf('root')
 export const dataId = volumeIdOf('data')
 export const thisBoot = 'boot-1'
+/** A further storage of the host, where an empty volume of the root disk's id is. */
+export const otherId = storageIdOf('other')
 
 export type MachineHost = {
   readonly clock: VirtualClock
@@ -56,6 +59,8 @@ export type MachineHost = {
   killsTakeMs: number
   /** Leads to the host that a machine is sent to. */
   openStream: () => Promise<Duplex>
+  /** Leads to a disk of it there. */
+  openDiskStream: () => Promise<Duplex>
   /** Written records, by machine. */
   readonly records: Map<VmId, MachineRecord>
   /** What lies beside them: the run directories of processes. */
@@ -84,7 +89,9 @@ export type MachineHost = {
   spares(): readonly FakeSpare[]
   order(epoch: number, changes?: Partial<MachineOrder>): void
   start(epoch: number, changes?: Partial<MachineOrder>): Promise<void>
+  /** Releases it, and lets the time pass in which its last writes land. */
   release(upToEpoch: number): Promise<void>
+  beginRelease(upToEpoch: number): Promise<void>
   /** Its process dies, and nobody has noticed yet. */
   kill(vmId?: VmId): void
   crash(): Promise<void>
@@ -133,6 +140,7 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
   const storage = storageWorld.storageOf('ada')
   for (const volumeId of [rootId, dataId])
     await storage.createVolume({ volumeId, format: 'qcow2', sizeMiB: 64, cgroupDirectory: '/tools' })
+  const otherStorage = await makeOtherStorage(sleepOn)
   const history: string[] = []
   const warnings: string[] = []
   const journal: RecoveryRecord[] = []
@@ -159,7 +167,13 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
     [Symbol.asyncDispose]: async () => undefined,
   }
   const newLicences = () => {
-    const licences = createLicenceKeeper({ link, logger, timings })
+    const licences = createLicenceKeeper({
+      link,
+      logger,
+      timings,
+      clearedSlots: clearedSlotsInMemory(),
+      earlierClearedByMs: 0,
+    })
     return {
       ...licences,
       unguard(vmId: VmId) {
@@ -230,6 +244,7 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
         return createHash('sha512').update(`random ${randomNumbers}`).digest().subarray(0, count)
       },
       openStreamTo: () => host.openStream(),
+      openDiskStreamTo: () => host.openDiskStream(),
       sendSignal(pid, signalName) {
         const machine = alive().find((one) => one.pid === pid)
         if (machine === undefined) return
@@ -237,7 +252,7 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
         else machine.state = 'paused'
       },
       checkOnce,
-      storage: () => mine(seenStorage),
+      storage: (storageId) => mine(storageId === otherId ? otherStorage : seenStorage),
       isShared: (storageId: StorageId) => storageId === sharedId,
       bootFiles: async () => ({ vmlinux: '/v', initrd: '/i', rootDisk: '/r', commandLine: 'quiet' }),
       async confirmStart() {
@@ -269,6 +284,7 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
     removalsTakeMs: 0,
     killsTakeMs: 0,
     openStream: () => Promise.reject(new DialtoneError('host-unreachable', 'there is no other host')),
+    openDiskStream: () => Promise.reject(new DialtoneError('host-unreachable', 'there is no other host')),
     serves: () => true,
     licences,
     session: sessionIdOf('first'),
@@ -299,7 +315,13 @@ export async function createMachineHost(timings: Timings = defaultTimings): Prom
       host.order(epoch, changes)
       await clock.settle()
     },
-    release: (upToEpoch) =>
+    async release(upToEpoch) {
+      const released = host.beginRelease(upToEpoch)
+      released.catch(() => undefined)
+      await clock.advance(timings.drainMs)
+      return released
+    },
+    beginRelease: (upToEpoch) =>
       host.room.release(webId, { authority: { term: 1, session: host.session }, upToEpoch, detail: 'by order' }),
     kill(vmId) {
       const machine = living(vmId)
@@ -371,6 +393,19 @@ function watchHypervisor(hypervisor: Hypervisor, history: string[], untilKilled:
         },
       }
     },
+  }
+}
+
+/** Its files are others than those of the first one. */
+async function makeOtherStorage(sleep: (ms: number) => Promise<void>): Promise<FakeStorage> {
+  const storage = createFakeStorageWorld({ shared: false, sleep }).storageOf('ada')
+  await storage.createVolume({ volumeId: rootId, format: 'qcow2', sizeMiB: 64, cgroupDirectory: '/tools' })
+  const elsewhere = async (found: Promise<{ readonly path: string }>) => `/other${(await found).path}`
+  return {
+    ...storage,
+    openVolume: async (...asked) => ({ path: await elsewhere(storage.openVolume(...asked)) }),
+    addLayer: async (...asked) => ({ path: await elsewhere(storage.addLayer(...asked)) }),
+    layerPath: (...asked) => elsewhere(storage.layerPath(...asked).then((path) => ({ path }))),
   }
 }
 

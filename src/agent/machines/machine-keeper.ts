@@ -3,10 +3,11 @@
  * stopped or released by order.
  */
 import type { Duplex } from 'node:stream'
-import type { Departing, DepartureReport, DepartureTarget } from '../../model/agent-protocol/migration-orders.ts'
+import type { Departing, DepartureReport } from '../../model/agent-protocol/migration-orders.ts'
 import type { Reverted, SnapshotReport, TidyReport } from '../../model/agent-protocol/snapshot-orders.ts'
+import type { VolumeMirror } from '../../model/agent-protocol/volume-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import type { HostId, SnapshotId } from '../../model/ids.ts'
+import type { HostId, SnapshotId, VolumeId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { InjectedFailure } from '../../model/recovery/drill.ts'
 import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
@@ -14,8 +15,15 @@ import type { Rung } from '../../model/recovery/recovery-policy.ts'
 import type { SnapshotWish } from '../../model/snapshots/snapshot.ts'
 import type { MachinePhase, MachineReport } from '../../model/vm.ts'
 import type { MachineState, RunningMachine } from '../hypervisor/hypervisor.ts'
-import { type ArrivalWish, completeArrival, expectArrival, takeStream } from '../migration/arrival.ts'
-import { abandonDeparture, depart, followDeparture, prepareDeparture } from '../migration/departure.ts'
+import { type ArrivalWish, completeArrival, expectArrival, takeDiskStream, takeStream } from '../migration/arrival.ts'
+import {
+  abandonDeparture,
+  type DepartureWish,
+  depart,
+  followDeparture,
+  prepareDeparture,
+} from '../migration/departure.ts'
+import { holdVolume, keepVolume, mirrorVolume, switchVolume, type VolumeTarget } from '../migration/switch-volume.ts'
 import { captureForClones } from '../recovery/capture-for-clones.ts'
 import { injectFailure } from '../recovery/inject-failure.ts'
 import { bootDisksOf } from '../recovery/machine-shape.ts'
@@ -90,13 +98,18 @@ export type MachineKeeper = {
   revert(wish: RevertWish): Promise<Reverted>
   /** Merges the layers that nothing needs. */
   tidy(how: { readonly waitMs: number; readonly isCalledOff: boolean }): Promise<TidyReport>
+  mirrorVolume(wish: VolumeTarget & { readonly isOnSameBase: boolean }): Promise<VolumeMirror>
+  holdVolume(target: VolumeTarget): Promise<void>
+  switchVolume(target: VolumeTarget): Promise<void>
+  keepVolume(target: VolumeTarget): Promise<void>
   prepareDeparture(): Promise<Departing>
-  depart(target: DepartureTarget): DepartureReport
+  depart(wish: DepartureWish): DepartureReport
   followDeparture(waitMs: number): Promise<DepartureReport>
   abandonDeparture(isAloneHere: boolean): Promise<void>
   /** Under a new epoch; resolves when a process waits for it. */
   expectArrival(order: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number }): Promise<void>
   takeStream(callerId: HostId | undefined): Promise<Duplex>
+  takeDiskStream(from: { readonly callerId: HostId | undefined; readonly volumeId: VolumeId }): Promise<Duplex>
   completeArrival(): Promise<number | null>
 }
 
@@ -137,8 +150,12 @@ export function createMachineKeeper(
     hold: (forMs) => holdMachine(keeping, forMs),
     revert: (wish) => revertMachine(keeping, wish),
     tidy: (how) => followTidying(keeping, how),
+    mirrorVolume: (wish) => mirrorVolume(keeping, wish),
+    holdVolume: (target) => holdVolume(keeping, target),
+    switchVolume: (target) => switchVolume(keeping, target),
+    keepVolume: (target) => keepVolume(keeping, target),
     prepareDeparture: () => prepareDeparture(keeping),
-    depart: (target) => depart(keeping, target),
+    depart: (wish) => depart(keeping, wish),
     followDeparture: (waitMs) => followDeparture(keeping, waitMs),
     abandonDeparture: (isAloneHere) => abandonDeparture(keeping, isAloneHere),
     expectArrival: (order) => {
@@ -146,6 +163,7 @@ export function createMachineKeeper(
       return expectArrival(keeping, order)
     },
     takeStream: (callerId) => takeStream(keeping, callerId),
+    takeDiskStream: (from) => takeDiskStream(keeping, from),
     completeArrival: () => completeArrival(keeping),
     async applyLicence() {
       if (isApplying) return

@@ -83,6 +83,7 @@ describe('a leased machine', () => {
     host.licences.pillRead(sharedId, host.clock.bootTimeMs())
     await host.pass(80)
     assert.equal(host.living(), undefined)
+    await host.pass(defaultTimings.drainMs)
     assert.equal(host.report()?.phase, 'stopped')
     assert.equal(host.records.size, 0)
     assert.equal(host.isGuarded(), false)

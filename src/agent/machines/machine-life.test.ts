@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { sessionIdOf } from '../../model/cluster-state.fixture.ts'
 import { failuresAtMost } from '../../model/recovery/ladder.ts'
+import { defaultTimings } from '../../model/timings.ts'
 import { reapWithinMs } from './keeping.ts'
 import { createMachineHost, webId } from './machine-host.fixture.ts'
 
@@ -222,7 +223,7 @@ describe('a release', () => {
     const machine = host.living()
     assert.ok(machine)
     machine.isUnkillable = true
-    const refused = assert.rejects(host.release(1), { code: 'deadline-exceeded' })
+    const refused = assert.rejects(host.beginRelease(1), { code: 'deadline-exceeded' })
     await host.clock.advance(reapWithinMs)
     await refused
     assert.equal(host.isGuarded(), true)
@@ -231,6 +232,23 @@ describe('a release', () => {
     await host.release(1)
     assert.equal(host.isGuarded(), false)
     assert.equal(host.records.size, 0)
+  })
+
+  test('answers when what the machine had sent to its disk has landed; one that stood still has nothing on its way', async () => {
+    for (const isPaused of [false, true]) {
+      const host = await createMachineHost()
+      await host.start(1)
+      if (isPaused) await host.room.keeper(webId)?.pause()
+      let isAnswered = false
+      const released = host.beginRelease(1).then(() => {
+        isAnswered = true
+      })
+      await host.clock.advance(defaultTimings.drainMs - 1)
+      assert.deepEqual([host.living(), isAnswered, host.report() === undefined], [undefined, isPaused, isPaused])
+      await host.clock.advance(1)
+      await released
+      assert.equal(host.report(), undefined)
+    }
   })
 
   test('voids later orders up to its epoch, also for a machine that never was here', async () => {
@@ -247,7 +265,9 @@ describe('a release', () => {
   test('of a fenced host voids late orders under the same epochs', async () => {
     const host = await createMachineHost()
     await host.start(3)
-    await host.room.releaseLeased('fenced')
+    const released = host.room.releaseLeased('fenced')
+    await host.clock.advance(1_000)
+    await released
     assert.throws(() => host.order(3), { code: 'stale-epoch' })
   })
 
@@ -255,7 +275,7 @@ describe('a release', () => {
     const host = await createMachineHost()
     host.answerToStarts = undefined
     await host.start(1)
-    const released = host.release(1)
+    const released = host.beginRelease(1)
     host.answerToStarts = true
     await host.clock.advance(100)
     await released
@@ -267,7 +287,7 @@ describe('a release', () => {
     const host = await createMachineHost()
     await host.start(1)
     host.removalsTakeMs = 20
-    const repeats = [host.room.releaseLeased('fenced'), host.room.releaseLeased('fenced'), host.release(1)]
+    const repeats = [host.room.releaseLeased('fenced'), host.room.releaseLeased('fenced'), host.beginRelease(1)]
     const ordered = repeats[0]?.then(() => host.order(2))
     await host.clock.advance(1_000)
     await Promise.all([ordered, ...repeats])
@@ -279,7 +299,7 @@ describe('a release', () => {
   test('of a machine that nobody here knows, and a start that is ordered meanwhile, do not meet', async () => {
     const host = await createMachineHost()
     host.removalsTakeMs = 20
-    const released = host.release(1)
+    const released = host.beginRelease(1)
     await host.clock.settle()
     host.removalsTakeMs = 0
     host.order(2)

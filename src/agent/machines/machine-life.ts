@@ -13,6 +13,7 @@ import { keepWhileItLives } from '../recovery/spare-keeper.ts'
 import { keepTidy } from '../recovery/tidy-layers.ts'
 import { endWatch, hurryWatch } from '../recovery/watch-service.ts'
 import { become, enqueue, type Keeping, nowIso, reapWithinMs, tidyAfterDeath, writeRecord } from './keeping.ts'
+import { noteWriterDied, untilLanded } from './last-writes.ts'
 import {
   boot,
   clone,
@@ -75,6 +76,7 @@ export function forgetFailures(keeping: Keeping): void {
   keeping.crashes = 0
   keeping.guestShutdown = false
   keeping.departure = undefined
+  keeping.volumeMirror = undefined
   keeping.image.isCapturing = false
 }
 
@@ -124,6 +126,7 @@ function refuseRung(keeping: Keeping, rung: Rung): void {
 
 /** Its process died while nobody was looking: it is recovered as after any other death. */
 export async function recoverDead(keeping: Keeping, detail: string): Promise<void> {
+  noteWriterDied(keeping)
   await findImage(keeping)
   await forgetUnusedLayers(keeping).catch((error: unknown) =>
     keeping.ports.logger.warn('recovery.layers-not-read', { vmId: keeping.vmId, error }),
@@ -133,7 +136,8 @@ export async function recoverDead(keeping: Keeping, detail: string): Promise<voi
 }
 
 /**
- * Kills it and forgets it durably; when this resolves, it is reaped and no agent of this host starts it by itself. One that is asked for
+ * Kills it and forgets it durably; when this resolves, it is reaped, its last writes have landed, and no agent of this host starts it by
+ * itself. One that is asked for
  * while another is under way is the same one: nothing of it may come after the first has answered and touch a later life.
  */
 export function release(keeping: Keeping, why: string): Promise<void> {
@@ -141,9 +145,14 @@ export function release(keeping: Keeping, why: string): Promise<void> {
   if (keeping.releasing !== undefined) return keeping.releasing
   const releasing = enqueue(keeping, async () => {
     endWatch(keeping)
-    if (keeping.running !== undefined) await keeping.running.kill(reapWithinMs)
+    if (keeping.running !== undefined) {
+      await keeping.running.kill(reapWithinMs)
+      noteWriterDied(keeping)
+    }
     await tidyAfterDeath(keeping)
     await keeping.ports.records.remove(keeping.vmId)
+    // It is taken as a proof, and another host may write at once.
+    await untilLanded(keeping)
     become(keeping, 'stopped', why)
     // It is no machine's process: nobody who takes the release as a proof has to wait for it.
     inBackground(keeping, () => keeping.spare.drop())
@@ -198,6 +207,7 @@ function followToItsEnd(keeping: Keeping, machine: RunningMachine): void {
   })
   const ended = machine.exited.then((exit) => {
     const failedAt = keeping.ports.clock.wallTime()
+    if (exit.reason !== 'guest-shutdown') noteWriterDied(keeping)
     if (machine === keeping.running && exit.reason === 'crashed') hurryWatch(keeping, exit.detail)
     return enqueue(keeping, () => afterExit(keeping, machine, { ...exit, failedAt }))
   })

@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { DepartureTarget } from '../../model/agent-protocol/migration-orders.ts'
 import type { Clock } from '../../model/clock.ts'
-import type { StorageId, VmId } from '../../model/ids.ts'
+import type { StorageId, VmId, VolumeId } from '../../model/ids.ts'
 import type { Logger } from '../../model/logger.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { Hypervisor } from '../hypervisor/hypervisor.ts'
@@ -72,6 +72,8 @@ export type MachinePorts = {
   confirmStart(life: { readonly vmId: VmId; readonly epoch: number }): Promise<boolean>
   /** Where a machine of this id is expected on another host. */
   openStreamTo(target: DepartureTarget, vmId: VmId): Promise<Duplex>
+  /** To one of its disks there, which is filled from here. */
+  openDiskStreamTo(target: DepartureTarget, disk: { readonly vmId: VmId; readonly volumeId: VolumeId }): Promise<Duplex>
   /** Something changed that the leader should hear of at once. */
   reportSoon(): void
 }

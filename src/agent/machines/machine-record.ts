@@ -31,7 +31,10 @@ export const machineRecordSchema = z.object({
   unneededLayers: z.array(z.object({ volumeId: volumeIdSchema, layerId: layerIdSchema })),
   /** What the last order wanted. A machine that is to be stopped is not restarted when it ends. */
   wanted: z.enum(['running', 'stopped']),
-  /** The host that was sent all of it: nothing of it runs here by itself any more, until the leader says that it is alone here. */
+  /**
+   * The host that was sent all of it, or the storage that its disk goes to: nothing of it runs here by itself any more, until the leader
+   * says that it is alone here, or which disk is its own.
+   */
   handedOverTo: z.string().nullable().default(null),
   /** The last time that it was let go on from a snapshot here, by the task that wanted it. */
   lastRevert: z.object({ taskId: taskIdSchema, reverted: revertedSchema }).nullable().default(null),

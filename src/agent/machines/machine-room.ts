@@ -7,6 +7,7 @@ import type { ArrivalWish } from '../migration/arrival.ts'
 import { removeLayersOf, removeLeftLayers } from '../recovery/remove-left-layers.ts'
 import { createStandbyRoom, type StandbyRoom } from '../recovery/standby-room.ts'
 import { reapWithinMs } from './keeping.ts'
+import { sharedStoragesOf } from './launch-machine.ts'
 import { cardsOf, disconnectCards } from './machine-cards.ts'
 import { createMachineKeeper, type MachineKeeper } from './machine-keeper.ts'
 import { tapNameOf } from './machine-names.ts'
@@ -158,8 +159,11 @@ async function applyOne(vmId: VmId, keeper: MachineKeeper, { logger }: MachinePo
 function createClearing(ports: MachinePorts) {
   const underWay = new Map<VmId, Promise<void>>()
   const clearNow = async (vmId: VmId) => {
+    const isLeft = (await ports.cgroups.listPopulated()).some(({ name }) => name === vmId)
     await ports.cgroups.kill(vmId, reapWithinMs)
     await ports.records.remove(vmId)
+    // What it had sent to a disk may still be on its way there.
+    if (isLeft) await ports.clock.sleep(ports.licences.timings().drainMs)
   }
   return {
     underWay: (vmId: VmId) => underWay.get(vmId),
@@ -174,10 +178,24 @@ function createClearing(ports: MachinePorts) {
 async function adoptAll(keepers: Map<VmId, MachineKeeper>, standbys: StandbyRoom, ports: MachinePorts): Promise<void> {
   const records = await ports.records.readAll()
   const current = records.filter((record) => record.bootId === ports.bootId)
+  await guardAll(current, ports)
   for (const record of records) if (record.bootId !== ports.bootId) await ports.records.remove(record.machine.vmId)
   await endOldSpares(current, ports)
   await ports.network.adopt(current.flatMap(({ machine, tapName }) => cardsOf(machine, tapName)))
   await Promise.all(current.map((record) => adoptOne(record, { keepers, standbys }, ports)))
+}
+
+/** In one word, before anything that takes time: the watchdog guards what it was told last, and nothing else. */
+async function guardAll(records: readonly MachineRecord[], ports: MachinePorts): Promise<void> {
+  const entries = records
+    .filter(({ machine }) => machine.leased)
+    .map(({ machine }) => {
+      const cgroupDirectory = ports.cgroups.directory(machine.vmId)
+      return [machine.vmId, { storageIds: sharedStoragesOf(machine, ports), cgroupDirectory, isFrozen: false }] as const
+    })
+  await ports.licences
+    .takeOver(new Map(entries))
+    .catch((error: unknown) => ports.logger.warn('watchdog.silent', { error }))
 }
 
 /** Spares are not taken over from an earlier agent: what it knew of them is gone, and a new one is made in a moment. */
@@ -226,6 +244,7 @@ async function adoptOne(
   if (!record.confirmed) {
     // Its vCPUs never ran and its order belonged to an earlier session: the leader will order anew.
     await ports.cgroups.kill(vmId, reapWithinMs)
+    ports.licences.unguard(vmId)
     running?.detach()
     await disconnectCards(record.machine, record.tapName, ports)
     await ports.cgroups.remove(vmId)

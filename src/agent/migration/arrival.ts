@@ -3,9 +3,9 @@
  * this host's, and runs, only by the leader's word, which follows the change of its owner in the store.
  */
 import type { Duplex } from 'node:stream'
-import type { Departing } from '../../model/agent-protocol/migration-orders.ts'
+import type { CopiedDisk, Departing } from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import type { HostId } from '../../model/ids.ts'
+import type { HostId, VolumeId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { IncomingMachine } from '../hypervisor/hypervisor.ts'
 import {
@@ -22,25 +22,32 @@ import { plugCards, prepareTaps } from '../machines/machine-cards.ts'
 import { beginLife, forgetFailures } from '../machines/machine-life.ts'
 import { tapNameOf } from '../machines/machine-names.ts'
 import { findImage } from '../recovery/keep-image.ts'
+import { letImagesGo } from '../recovery/let-images-go.ts'
 import { bootDisksOf, diskOf, openBootDisks, openDisk, shapeOf } from '../recovery/machine-shape.ts'
 import { currentLayerOf } from '../recovery/take-instant.ts'
 
 /** By the time of the leader's word all has come; this is only for what is still on its way through the processes. */
 const loadedWithinMs = 5_000
 
-export type ArrivalWish = { readonly sourceHostId: HostId; readonly departing: Departing }
+export type ArrivalWish = {
+  readonly sourceHostId: HostId
+  readonly departing: Departing
+  /** Disks that are filled from there. */
+  readonly copied: readonly CopiedDisk[]
+}
 
 /** Resolves when a process waits for it. Asking again for the same epoch is the same. */
 export async function expectArrival(
   keeping: Keeping,
   order: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number },
 ): Promise<void> {
-  const { machine, epoch, sourceHostId } = order
+  const { machine, epoch, sourceHostId, copied } = order
   if (keeping.arrival?.epoch !== epoch) {
     become(keeping, 'starting', 'a process waits for it to be sent here')
     const ready = enqueue(keeping, () => prepare(keeping, { ...order, machine }))
     ready.catch(() => undefined)
-    keeping.arrival = { epoch, sourceHostId, ready, isStreamTaken: false, resumedAtMs: null }
+    const awaitedDisks = new Set(copied.map(({ volumeId }) => volumeId))
+    keeping.arrival = { epoch, sourceHostId, ready, isStreamTaken: false, copied, awaitedDisks, resumedAtMs: null }
   }
   await keeping.arrival.ready
 }
@@ -52,6 +59,17 @@ export async function takeStream({ arrival, record }: Keeping, callerId: HostId 
   const { stream } = await arrival.ready
   arrival.isStreamTaken = true
   return stream
+}
+
+/** One of its disks, for the source, once. */
+export async function takeDiskStream(
+  { arrival, record }: Keeping,
+  { callerId, volumeId }: { readonly callerId: HostId | undefined; readonly volumeId: VolumeId },
+): Promise<Duplex> {
+  const isExpected = arrival !== undefined && callerId !== undefined && arrival.sourceHostId === callerId
+  if (!isExpected || !arrival.awaitedDisks.delete(volumeId))
+    throw new DialtoneError('forbidden', `no disk of ${record.machine.name} is expected from ${callerId ?? 'there'}`)
+  return (await arrival.ready).diskStream(volumeId)
 }
 
 /** It is this host's now: claims its disks, plugs its card in, and lets it run. Resolves with the moment since which it does. */
@@ -69,6 +87,10 @@ export function completeArrival(keeping: Keeping): Promise<number | null> {
     await machine.resume()
     const tookMs = keeping.ports.clock.bootTimeMs() - beganAtMs
     arrival.resumedAtMs = await Promise.race([resumedAtMs, keeping.ports.clock.sleep(1_000).then(() => null)])
+    const isOfImages = bootDisksOf(record.machine).some((disk) =>
+      arrival.copied.some(({ volumeId }) => volumeId === disk.volumeId),
+    )
+    if (isOfImages) await letImagesGo(keeping)
     await beginLife(keeping, { kind: 'running', machine, tookMs, before: keeping.record })
     return arrival.resumedAtMs
   })
@@ -76,7 +98,7 @@ export function completeArrival(keeping: Keeping): Promise<number | null> {
 
 async function prepare(
   keeping: Keeping,
-  { machine, epoch, departing }: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number },
+  { machine, epoch, departing, copied }: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number },
 ): Promise<IncomingMachine> {
   const { ports, vmId } = keeping
   if (keeping.running !== undefined) await keeping.running.kill(reapWithinMs)
@@ -105,7 +127,8 @@ async function prepare(
       ports,
     )
     const plugged = await openPlugged(machine, departing, keeping)
-    const incoming = await ports.hypervisor.receive({ ...shape, life: lifeOf(keeping) }, plugged)
+    const volumeIds = copied.map(({ volumeId }) => volumeId)
+    const incoming = await ports.hypervisor.receive({ ...shape, life: lifeOf(keeping) }, { plugged, copied: volumeIds })
     keeping.running = incoming.machine
     incoming.loaded.catch((error: unknown) => noteLost(keeping, epoch, error))
     await findImage(keeping)

@@ -4,21 +4,31 @@
  * it is alone here.
  */
 import type { Duplex } from 'node:stream'
-import type { Departing, DepartureReport, DepartureTarget } from '../../model/agent-protocol/migration-orders.ts'
+import type {
+  CopiedDisk,
+  Departing,
+  DepartureReport,
+  DepartureTarget,
+} from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { volumeIdSchema } from '../../model/ids.ts'
 import { chooseMethod, longestMoveMs, nextStep, pauseLimitMs } from '../../model/migration/migration-method.ts'
 import { joinStreams } from '../../transport/join-streams.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { OutgoingMachine } from '../hypervisor/moving-machine.ts'
+import { guardMachine } from '../machines/apply-licence.ts'
 import { become, enqueue, type Keeping, writeRecord } from '../machines/keeping.ts'
 import { sharedStoragesOf } from '../machines/launch-machine.ts'
 import { recoverDead } from '../machines/machine-life.ts'
 import { stopTidying } from '../recovery/tidy-layers.ts'
 import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
+import { mirrorDisks } from './disk-mirrors.ts'
 import type { Departure } from './moving.ts'
 
 const lookEveryMs = 100
+
+/** `copied`: disks that go with it. */
+export type DepartureWish = { readonly target: DepartureTarget; readonly copied: readonly CopiedDisk[] }
 
 /** Keeps it as it is: no image is captured and no disk comes or goes until it has left, or stays. */
 export function prepareDeparture(keeping: Keeping): Promise<Departing> {
@@ -30,7 +40,7 @@ export function prepareDeparture(keeping: Keeping): Promise<Departing> {
     if (departure !== undefined && departure.state !== 'failed' && departure.state !== 'prepared')
       throw new DialtoneError('in-use', `${name} is leaving already`)
     if (departure === undefined && image.isCapturing)
-      throw new DialtoneError('in-use', `an image of ${name} is being captured: try again in a moment`)
+      throw new DialtoneError('in-use', `an image of ${name} is being captured, or a disk moved: try again in a moment`)
     image.isCapturing = true
     // A block job would keep its disks from being handed over.
     await stopTidying(keeping)
@@ -41,6 +51,7 @@ export function prepareDeparture(keeping: Keeping): Promise<Departing> {
       detail: '',
       progress: undefined,
       outgoing: undefined,
+      mirrors: undefined,
       stoppedAtMs: null,
       isCalledOff: false,
       over: Promise.resolve(),
@@ -51,12 +62,14 @@ export function prepareDeparture(keeping: Keeping): Promise<Departing> {
 }
 
 /** Begins to send it. Doing it twice is once. */
-export function depart(keeping: Keeping, target: DepartureTarget): DepartureReport {
+export function depart(keeping: Keeping, { target, copied }: DepartureWish): DepartureReport {
   const { departure } = keeping
   if (departure === undefined) throw new DialtoneError('wrong-state', 'its departure was not prepared here')
   if (departure.state === 'prepared') {
     departure.state = 'moving'
-    departure.over = send(keeping, departure, target).catch((error: unknown) => fail(keeping, departure, error))
+    departure.over = send(keeping, departure, { target, copied }).catch((error: unknown) =>
+      fail(keeping, departure, error),
+    )
   }
   return reportDeparture(keeping)
 }
@@ -78,6 +91,7 @@ export async function abandonDeparture(keeping: Keeping, isAloneHere: boolean): 
   const { departure, ports } = keeping
   if (departure !== undefined && departure.state !== 'sent') {
     departure.isCalledOff = true
+    await departure.mirrors?.cancel()
     await departure.outgoing
       ?.cancel()
       .catch((error: unknown) => ports.logger.warn('departure.not-cancelled', { vmId: keeping.vmId, error }))
@@ -105,12 +119,13 @@ export function reportDeparture({ departure }: Keeping): DepartureReport {
     remainingBytes: progress?.remainingBytes ?? 0,
     totalBytes: progress?.totalBytes ?? 0,
     dirtyBytesPerSecond: progress?.dirtyBytesPerSecond ?? 0,
+    disks: departure?.mirrors?.progress() ?? null,
     stoppedAtMs: departure?.stoppedAtMs ?? null,
     detail: departure?.detail ?? '',
   }
 }
 
-async function send(keeping: Keeping, departure: Departure, target: DepartureTarget): Promise<void> {
+async function send(keeping: Keeping, departure: Departure, { target, copied }: DepartureWish): Promise<void> {
   const { ports, vmId } = keeping
   const { machine } = departure
   const { hardware, memoryMiB } = keeping.record.machine
@@ -121,15 +136,19 @@ async function send(keeping: Keeping, departure: Departure, target: DepartureTar
   departure.method = chosen.method
   departure.detail = chosen.reason
   ports.logger.info('departure.began', { vmId, to: target.hostName, ...chosen })
+  const mirrors = await mirrorDisks(keeping, machine, { target, copied })
+  departure.mirrors = mirrors
+  if (departure.isCalledOff) throw calledOff()
+  await mirrors.ready
   const stream = await ports.openStreamTo(target, vmId)
   try {
     if (chosen.method === 'stop-and-copy') pauseWatch(keeping)
     departure.outgoing = await machine.send({ pauseLimitMs: pauseLimitMs(0), isLive: chosen.method === 'precopy' })
     joinStreams(departure.outgoing.stream, stream)
     if (departure.isCalledOff) throw calledOff()
-    await Promise.race([sendLive(keeping, departure, departure.outgoing), lossOf(stream)])
+    await Promise.race([sendLive(keeping, departure, departure.outgoing), lossOf(stream), mirrors.broken])
     if (departure.isCalledOff) throw calledOff()
-    await enqueue(keeping, () => handOver(keeping, departure, target))
+    await Promise.all([mirrors.finish(), enqueue(keeping, () => handOver(keeping, departure, target))])
     departure.stoppedAtMs = departure.outgoing.stoppedAtMs() ?? null
     await finish(keeping, departure.outgoing, memoryMiB)
     departure.progress = await departure.outgoing.progress().catch(() => departure.progress)
@@ -207,6 +226,7 @@ async function fail(keeping: Keeping, departure: Departure, error: unknown): Pro
   const { ports, vmId } = keeping
   departure.detail = error instanceof Error ? error.message : String(error)
   ports.logger.warn('departure.failed', { vmId, error })
+  await departure.mirrors?.cancel()
   await departure.outgoing?.cancel().catch(() => undefined)
   departure.state = 'failed'
   // QEMU lets go on what it could not send; but the other host may have all of it, so it waits for the leader's word.
@@ -221,13 +241,15 @@ async function fail(keeping: Keeping, departure: Departure, error: unknown): Pro
 }
 
 /** Lets it run on here, if it is to run and may: what waits for a licence goes on with it. */
-async function goOn(keeping: Keeping, machine: RunningMachine): Promise<void> {
+export async function goOn(keeping: Keeping, machine: RunningMachine): Promise<void> {
   const { record, ports, phase } = keeping
   if (machine !== keeping.running || keeping.isReleased || (phase !== 'running' && phase !== 'frozen')) return
   const isLicensed =
     !record.machine.leased ||
     ports.licences.isLicensed(sharedStoragesOf(record.machine, ports), ports.clock.bootTimeMs())
   if (!isLicensed) return become(keeping, 'frozen', 'its move was called off, and it waits for a licence')
+  // It may have been frozen meanwhile: the watchdog hears first that it needs its licence again.
+  if (record.machine.leased) await guardMachine(keeping, false)
   await machine.resume()
   resumeWatch(keeping)
   become(keeping, 'running', '')

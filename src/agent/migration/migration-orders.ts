@@ -8,7 +8,7 @@ import type { MachineRoom } from '../machines/machine-room.ts'
 export function migrationOrders(room: MachineRoom): Pick<Handlers<AgentContract>, keyof typeof rows> {
   return {
     prepareDeparture: ({ params, body }) => room.keeperFor(params.vmId, body).prepareDeparture(),
-    depart: ({ params, body }) => room.keeperFor(params.vmId, body).depart(body.target),
+    depart: ({ params, body }) => room.keeperFor(params.vmId, body).depart(body),
     followDeparture: ({ params, body }) => room.keeperFor(params.vmId, body).followDeparture(body.waitMs),
     async abandonDeparture({ params, body }) {
       await room.keeperFor(params.vmId, body).abandonDeparture(body.isAloneHere)
@@ -30,6 +30,11 @@ export function neighbourHandlers(room: MachineRoom): Handlers<NeighbourContract
       const keeper = room.keeper(params.vmId)
       if (keeper === undefined) throw new DialtoneError('not-found', `${params.vmId} is not expected here`)
       return keeper.takeStream(caller.hostId)
+    },
+    async diskStream({ params: { vmId, volumeId } }, caller) {
+      const keeper = room.keeper(vmId)
+      if (keeper === undefined) throw new DialtoneError('not-found', `${vmId} is not expected here`)
+      return keeper.takeDiskStream({ callerId: caller.hostId, volumeId })
     },
   }
 }

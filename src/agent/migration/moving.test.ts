@@ -27,7 +27,7 @@ const keeperOf = (host: MachineHost, epoch: number) => host.room.keeperFor(webId
 async function depart(host: MachineHost, answer: 'loaded' | 'nothing') {
   host.openStream = async () => otherEnd(answer)
   await keeperOf(host, 1).prepareDeparture()
-  keeperOf(host, 1).depart(target)
+  keeperOf(host, 1).depart({ target, copied: [] })
   await host.clock.advance(1_000)
   return keeperOf(host, 1).followDeparture(0)
 }
@@ -60,7 +60,7 @@ describe('a machine that leaves', () => {
     }
     host.openStream = async () => stream
     await keeperOf(host, 1).prepareDeparture()
-    keeperOf(host, 1).depart(target)
+    keeperOf(host, 1).depart({ target, copied: [] })
     await host.clock.advance(1_000)
     assert.deepEqual(seen, ['bob'])
   })
@@ -93,6 +93,24 @@ describe('a machine that leaves', () => {
     assert.equal(host.records.get(webId)?.handedOverTo, null)
   })
 
+  test('that stood still and goes on needs its licence again, and the watchdog has heard so', async () => {
+    const host = await startRunning()
+    await depart(host, 'loaded')
+    await host.restartAgent()
+    assert.deepEqual(
+      host.watchdog?.machines.map(({ isFrozen }) => isFrozen),
+      [true],
+    )
+    host.renewLease()
+    await keeperOf(host, 1).abandonDeparture(true)
+    await host.clock.advance(100)
+    assert.equal(host.living()?.state, 'running')
+    assert.deepEqual(
+      host.watchdog?.machines.map(({ isFrozen }) => isFrozen),
+      [false],
+    )
+  })
+
   test('that was handed over and died is brought back here once it is alone', async () => {
     const host = await startRunning()
     await depart(host, 'loaded')
@@ -107,7 +125,7 @@ describe('a machine that leaves', () => {
   test('runs on at once when nobody can be reached, and may leave later', async () => {
     const host = await startRunning()
     await keeperOf(host, 1).prepareDeparture()
-    keeperOf(host, 1).depart(target)
+    keeperOf(host, 1).depart({ target, copied: [] })
     await host.clock.advance(500)
     assert.equal((await keeperOf(host, 1).followDeparture(0)).state, 'failed')
     assert.equal(host.living()?.state, 'running')
@@ -136,6 +154,7 @@ describe('a machine that comes', () => {
   const expected = {
     sourceHostId: hostIdOf('bob'),
     departing: { plugged: [], startedBy: 'boot' as const },
+    copied: [],
   }
 
   async function expectIt(host: MachineHost, epoch = 2) {

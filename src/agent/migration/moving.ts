@@ -1,8 +1,23 @@
 /** What an agent keeps of a machine that leaves it, or comes to it, while it runs. In memory only: an agent that restarts knows of neither. */
-import type { HostId } from '../../model/ids.ts'
+import type { CopiedDisk } from '../../model/agent-protocol/migration-orders.ts'
+import type { HostId, VolumeId } from '../../model/ids.ts'
 import type { MigrationMethod } from '../../model/migration/vm-migration.ts'
+import type { MirrorProgress } from '../hypervisor/disk-mirror.ts'
 import type { IncomingMachine, RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { OutgoingMachine, SendProgress } from '../hypervisor/moving-machine.ts'
+
+/** Of the disks that go with a machine. */
+export type DiskMirrors = {
+  /** Resolves when every copy has all of its disk. Rejects when one broke, nothing moves any more, or they were called off. */
+  readonly ready: Promise<void>
+  /** Rejects as soon as one is broken. Never resolves. */
+  readonly broken: Promise<never>
+  /** Null when no disk goes with it. */
+  progress(): MirrorProgress | null
+  /** The machine stands still: resolves when every copy has every byte. */
+  finish(): Promise<void>
+  cancel(): Promise<void>
+}
 
 export type Departure = {
   readonly machine: RunningMachine
@@ -11,6 +26,8 @@ export type Departure = {
   detail: string
   progress: SendProgress | undefined
   outgoing: OutgoingMachine | undefined
+  /** The disks that go with it. */
+  mirrors: DiskMirrors | undefined
   stoppedAtMs: number | null
   isCalledOff: boolean
   /** Resolves when nothing of it goes on any more. */
@@ -24,5 +41,9 @@ export type Arrival = {
   readonly ready: Promise<IncomingMachine>
   /** The source has connected: there is one stream, and nobody else gets it. */
   isStreamTaken: boolean
+  /** Disks that are filled from the source. */
+  readonly copied: readonly CopiedDisk[]
+  /** Those of them that nobody has connected to yet. */
+  readonly awaitedDisks: Set<VolumeId>
   resumedAtMs: number | null
 }

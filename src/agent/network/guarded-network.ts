@@ -12,9 +12,11 @@ export function guardNetwork(network: Network, firewall: Firewall): GuardedNetwo
   return {
     settingsOf: (networkId) => network.settingsOf(networkId),
     async configure(networks) {
-      // What can't be brought into force now the firewall tries again by itself; only probes of closed machines need it.
-      await firewall.setRouters(networks.map(({ gateway }) => gateway)).catch(() => undefined)
       await network.configure(networks)
+      // What can't be brought into force now the firewall tries again by itself: until then machines with groups are more closed, not less.
+      await firewall
+        .setNetworks(networks.map(({ number, gateway }) => ({ number, router: gateway })))
+        .catch(() => undefined)
     },
     async connect(card) {
       await firewall.guard(tapOf(card))

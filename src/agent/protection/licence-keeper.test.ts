@@ -2,14 +2,16 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { sharedId, storageIdOf, vmIdOf } from '../../model/cluster-state.fixture.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import type { StorageId } from '../../model/ids.ts'
 import { defaultTimings as timings } from '../../model/timings.ts'
 import type { WatchdogState } from '../watchdog/watchdog-message.ts'
+import { clearedSlotsInMemory } from './cleared-slots.fixture.ts'
 import { createLicenceKeeper } from './licence-keeper.ts'
 
 const webId = vmIdOf('web')
 const entry = { storageIds: [sharedId], isFrozen: false, cgroupDirectory: '/cgroup/web' }
 
-function open() {
+function open(cleared = new Set<StorageId>()) {
   const told: Omit<WatchdogState, 'sequence'>[] = []
   const link = { isSilent: false }
   const keeper = createLicenceKeeper({
@@ -23,6 +25,8 @@ function open() {
     },
     logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
     timings,
+    clearedSlots: clearedSlotsInMemory(cleared),
+    earlierClearedByMs: 1_000,
   })
   return { keeper, told, link, isLicensed: (nowMs: number) => keeper.isLicensed([sharedId], nowMs) }
 }
@@ -39,9 +43,25 @@ describe('a lease', () => {
   })
 })
 
+describe('the first word to the watchdog', () => {
+  test('names every machine that an earlier agent left, and nothing is told before it', async () => {
+    const { keeper, told } = open()
+    keeper.pillRead(sharedId, 1_000)
+    await keeper.tellWatchdog()
+    assert.equal(told.length, 0)
+    const others = [vmIdOf('web'), vmIdOf('db')].map((vmId) => [vmId, entry] as const)
+    await keeper.takeOver(new Map(others))
+    assert.deepEqual(
+      told.map(({ machines, pills }) => [machines.map(({ vmId }) => vmId), pills]),
+      [[others.map(([vmId]) => vmId), [sharedId]]],
+    )
+  })
+})
+
 describe('a pill', () => {
-  test('ends the licence at once, and the watchdog is told without delay', () => {
+  test('ends the licence at once, and the watchdog is told without delay', async () => {
     const { keeper, told, isLicensed } = open()
+    await keeper.takeOver(new Map())
     keeper.acknowledged(1_000)
     keeper.pillFreeRead(sharedId, 1_000)
     keeper.pillRead(sharedId, 1_100)
@@ -75,6 +95,24 @@ describe('a pill', () => {
     keeper.acknowledged(1_000)
     keeper.pillRead(storageIdOf('other'), 1_100)
     assert.equal(keeper.isLicensed([sharedId], 1_200), true)
+  })
+})
+
+describe('a slot that this host cleared itself', () => {
+  test('counts for nothing until the leader was heard since, for the next agent as well', async () => {
+    const cleared = new Set<StorageId>()
+    const first = open(cleared)
+    await first.keeper.ownSlotCleared(sharedId, null)
+    const next = open(cleared)
+    next.keeper.pillFreeRead(sharedId, 5_000)
+    assert.equal(next.isLicensed(5_000), false)
+    next.keeper.acknowledged(1_000)
+    next.keeper.pillFreeRead(sharedId, 5_000)
+    assert.equal(next.isLicensed(5_000), false)
+    next.keeper.acknowledged(1_001)
+    next.keeper.pillFreeRead(sharedId, 5_000)
+    assert.equal(next.isLicensed(5_000), true)
+    assert.deepEqual([...cleared], [])
   })
 })
 

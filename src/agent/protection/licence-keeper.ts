@@ -4,9 +4,17 @@
  */
 import type { StorageId, VmId } from '../../model/ids.ts'
 import type { Logger } from '../../model/logger.ts'
-import { judgeLicence, type LicenceVerdict, leaseEndsAtMs, licenceEndsAtMs } from '../../model/protection/licence.ts'
+import {
+  judgeLicence,
+  type LicenceFacts,
+  type LicenceVerdict,
+  leaseEndsAtMs,
+  licenceEndsAtMs,
+} from '../../model/protection/licence.ts'
 import type { Timings } from '../../model/timings.ts'
 import type { WatchdogLink } from '../watchdog/watchdog-link.ts'
+import type { WatchdogState } from '../watchdog/watchdog-message.ts'
+import type { ClearedSlots } from './cleared-slots.ts'
 
 export type GuardEntry = {
   readonly storageIds: readonly StorageId[]
@@ -21,9 +29,10 @@ export type LicenceKeeper = {
   pillRead(storageId: StorageId, readAtMs: number): void
   /**
    * This host clears its own slot. Until an acknowledgement of a heartbeat that was sent after `finishedAtMs` has arrived, its slot counts
-   * for nothing: the write may have erased a pill that was put there meanwhile. Null while the write is under way.
+   * for nothing: the write may have erased a pill that was put there meanwhile. Null before the write; once it resolves, the agent that
+   * follows this one would know, too.
    */
-  ownSlotCleared(storageId: StorageId, finishedAtMs: number | null): void
+  ownSlotCleared(storageId: StorageId, finishedAtMs: number | null): Promise<void>
   setTimings(timings: Timings): void
   timings(): Timings
   /** Whether a machine on these shared storages may run at this moment. */
@@ -31,47 +40,51 @@ export type LicenceKeeper = {
   judge(storageIds: readonly StorageId[], nowMs: number): LicenceVerdict
   leaseEndsAtMs(): number
   hasPill(storageId: StorageId): boolean
+  /**
+   * An agent's first word to the watchdog: all that an earlier agent has left here. Before it nothing is told: the watchdog would take an
+   * agent that doesn't know its machines yet for one that has none, and guard nothing.
+   */
+  takeOver(entries: ReadonlyMap<VmId, GuardEntry>): Promise<void>
   /** Puts a machine under the watchdog's guard; resolves when the watchdog knows. Has to be done before its process starts. */
   guard(vmId: VmId, entry: GuardEntry): Promise<void>
   /** Takes it out again, after it has been reaped. */
   unguard(vmId: VmId): void
-  /** Tells the watchdog where things stand. To be called a few times a second, as a sign of life. */
+  /** Tells the watchdog where things stand, once the first word was spoken. To be called a few times a second, as a sign of life. */
   tellWatchdog(): Promise<void>
 }
 
-export function createLicenceKeeper(options: {
+export type LicenceKeeperOptions = {
   readonly link: WatchdogLink
   readonly logger: Logger
   readonly timings: Timings
-}): LicenceKeeper {
+  readonly clearedSlots: ClearedSlots
+  /** When an earlier agent's last order to clear a slot has had its effect at the latest. */
+  readonly earlierClearedByMs: number
+}
+
+export function createLicenceKeeper(options: LicenceKeeperOptions): LicenceKeeper {
   let timings = options.timings
   let acknowledgedHeartbeatSentAtMs: number | null = null
   const reads = new Map<StorageId, number>()
   /** When each pill was first read, on the host's clock. */
   const pills = new Map<StorageId, number | null>()
   const guarded = new Map<VmId, GuardEntry>()
-  /** Slots that this host itself has cleared, until the leader has been heard since. */
-  const cleared = new Map<StorageId, number | null>()
+  const cleared = openClearings(options)
+
+  let hasSpoken = false
 
   const facts = () => ({ acknowledgedHeartbeatSentAtMs, pillFreeReadStartedAtMs: reads, pills: new Set(pills.keys()) })
-  const tellWatchdog = () =>
-    options.link.tell({
-      timings,
-      acknowledgedHeartbeatSentAtMs,
-      pillFreeReads: [...reads].map(([storageId, startedAtMs]) => ({ storageId, startedAtMs })),
-      pills: [...pills.keys()],
-      machines: [...guarded].map(([vmId, entry]) => ({ vmId, ...entry, storageIds: [...entry.storageIds] })),
-      agentPid: process.pid,
-    })
+  const tellWatchdog = async () => {
+    if (hasSpoken) await options.link.tell({ ...wordOf(facts(), guarded), timings })
+  }
   const tellSoon = () =>
     void tellWatchdog().catch((error: unknown) => options.logger.warn('watchdog.silent', { error }))
 
   return {
     acknowledged(sentAtMs) {
       acknowledgedHeartbeatSentAtMs = Math.max(sentAtMs, acknowledgedHeartbeatSentAtMs ?? sentAtMs)
-      settleBefore(cleared, sentAtMs)
-      const settled = settleBefore(pills, sentAtMs)
-      if (settled > 0) tellSoon()
+      cleared.settle(sentAtMs)
+      if (settleBefore(pills, sentAtMs).length > 0) tellSoon()
     },
     pillFreeRead(storageId, startedAtMs) {
       if (!pills.has(storageId) && !cleared.has(storageId)) reads.set(storageId, startedAtMs)
@@ -83,10 +96,11 @@ export function createLicenceKeeper(options: {
       reads.delete(storageId)
       tellSoon()
     },
-    ownSlotCleared(storageId, finishedAtMs) {
-      cleared.set(storageId, finishedAtMs)
+    async ownSlotCleared(storageId, finishedAtMs) {
+      const isKept = cleared.note(storageId, finishedAtMs)
       reads.delete(storageId)
       tellSoon()
+      await isKept
     },
     setTimings: (next) => {
       timings = next
@@ -96,7 +110,13 @@ export function createLicenceKeeper(options: {
     judge: (storageIds, nowMs) => judgeLicence(facts(), { storageIds, nowMs }, timings),
     leaseEndsAtMs: () => leaseEndsAtMs(facts(), timings),
     hasPill: (storageId) => pills.has(storageId),
+    async takeOver(entries) {
+      for (const [vmId, entry] of entries) guarded.set(vmId, entry)
+      hasSpoken = true
+      await tellWatchdog()
+    },
     async guard(vmId, entry) {
+      hasSpoken = true
       const before = guarded.get(vmId)
       guarded.set(vmId, entry)
       try {
@@ -113,9 +133,42 @@ export function createLicenceKeeper(options: {
   }
 }
 
-/** Takes out what was noted before this moment; null is a moment that hasn't come yet. Gives how many that were. */
-function settleBefore(noted: Map<StorageId, number | null>, sentAtMs: number): number {
-  const settled = [...noted].filter(([, atMs]) => atMs !== null && atMs < sentAtMs)
-  for (const [storageId] of settled) noted.delete(storageId)
-  return settled.length
+/** Slots that this host itself has cleared, this agent or an earlier one, until the leader has been heard since. */
+function openClearings({ clearedSlots, earlierClearedByMs, logger }: LicenceKeeperOptions) {
+  const cleared = new Map<StorageId, number | null>(
+    clearedSlots.left.map((storageId) => [storageId, earlierClearedByMs]),
+  )
+  return {
+    has: (storageId: StorageId) => cleared.has(storageId),
+    async note(storageId: StorageId, finishedAtMs: number | null) {
+      cleared.set(storageId, finishedAtMs)
+      if (finishedAtMs === null) await clearedSlots.add(storageId)
+    },
+    settle(sentAtMs: number) {
+      for (const storageId of settleBefore(cleared, sentAtMs))
+        clearedSlots
+          .remove(storageId)
+          .catch((error: unknown) => logger.warn('slot.clearing-not-forgotten', { storageId, error }))
+    },
+  }
+}
+
+function wordOf(
+  { acknowledgedHeartbeatSentAtMs, pillFreeReadStartedAtMs, pills }: LicenceFacts,
+  guarded: ReadonlyMap<VmId, GuardEntry>,
+): Omit<WatchdogState, 'sequence' | 'timings'> {
+  return {
+    acknowledgedHeartbeatSentAtMs,
+    pillFreeReads: [...pillFreeReadStartedAtMs].map(([storageId, startedAtMs]) => ({ storageId, startedAtMs })),
+    pills: [...pills],
+    machines: [...guarded].map(([vmId, entry]) => ({ vmId, ...entry, storageIds: [...entry.storageIds] })),
+    agentPid: process.pid,
+  }
+}
+
+/** Takes out what was noted before this moment, and gives it; null is a moment that hasn't come yet. */
+function settleBefore(noted: Map<StorageId, number | null>, sentAtMs: number): readonly StorageId[] {
+  const settled = [...noted].flatMap(([storageId, atMs]) => (atMs !== null && atMs < sentAtMs ? [storageId] : []))
+  for (const storageId of settled) noted.delete(storageId)
+  return settled
 }

@@ -5,6 +5,7 @@ import { formatPill } from '../../model/protection/pill.ts'
 import { defaultTimings as timings } from '../../model/timings.ts'
 import { createFakeStorageWorld } from '../storage/fake/fake-storage.ts'
 import { createVirtualClock } from '../virtual-clock.fixture.ts'
+import { clearedSlotsInMemory } from './cleared-slots.fixture.ts'
 import { createLicenceKeeper } from './licence-keeper.ts'
 import { readSlots } from './read-slots.ts'
 
@@ -26,7 +27,13 @@ function open(t: TestContext) {
     tell: async () => undefined,
     [Symbol.asyncDispose]: async () => undefined,
   }
-  const licences = createLicenceKeeper({ link, logger, timings })
+  const licences = createLicenceKeeper({
+    link,
+    logger,
+    timings,
+    clearedSlots: clearedSlotsInMemory(),
+    earlierClearedByMs: 0,
+  })
   const watches = [
     { storageId: sharedId, storage, slot },
     { storageId: otherId, storage: other, slot },

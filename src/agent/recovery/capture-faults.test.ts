@@ -132,7 +132,7 @@ describe('a capture', () => {
     await host.start(1, warm)
     await host.clock.advance(300)
     host.storage.setFault({ kind: 'slow', delayMs: 50 })
-    const released = host.release(1)
+    const released = host.beginRelease(1)
     await host.clock.advance(60_000)
     await released
     host.storage.setFault({ kind: 'none' })

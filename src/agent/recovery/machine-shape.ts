@@ -51,6 +51,10 @@ export async function shapeOf(
 }
 
 export function userIdOf({ number }: MachineOrder): number {
+  return userIdOfNumber(number)
+}
+
+export function userIdOfNumber(number: number): number {
   return firstUserId + number
 }
 

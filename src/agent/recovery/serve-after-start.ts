@@ -7,6 +7,7 @@ import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import { residentEntropyBytes } from '../hypervisor/resident-protocol.ts'
 import { enqueue, type Keeping } from '../machines/keeping.ts'
 import { captureNow, findImage, keepSpare, measureImage } from './keep-image.ts'
+import { noteOfMove } from './let-images-go.ts'
 import { dataDisksOf, openDisk } from './machine-shape.ts'
 import { requireResident } from './require-resident.ts'
 import { endWatch, pauseWatch, watchService } from './watch-service.ts'
@@ -104,7 +105,9 @@ async function onServing(keeping: Keeping, machine: RunningMachine): Promise<voi
   const { record, image, ports } = keeping
   const { recovery } = record.machine
   if (recovery.mode === 'boot') return
-  if (record.startedBy === 'boot' && recovery.mode === 'warm') {
+  const isMoved = keeping.arrival !== undefined && keeping.arrival.copied.length > 0
+  if (isMoved) await captureAfterMove(keeping, machine)
+  else if (record.startedBy === 'boot' && recovery.mode === 'warm') {
     if (image.manifest === undefined && !image.isCapturing) await captureFirst(keeping, machine)
     await plugDataDisks(keeping, machine)
   }
@@ -119,6 +122,17 @@ async function onServing(keeping: Keeping, machine: RunningMachine): Promise<voi
   if (recovery.mode === 'checkpoint')
     inBackground(keeping, machine, () => takeCheckpoints(keeping, { goesOn, everyMs: recovery.everySeconds * 1000 }))
   inBackground(keeping, machine, () => keepMeasuring(keeping, goesOn))
+}
+
+/**
+ * The images of a machine whose disk was moved are gone with it. A warm one is captured anew at once where nothing has to be taken from
+ * its guest for that; checkpoints go on as ever.
+ */
+export async function captureAfterMove(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  const { image, record } = keeping
+  if (record.machine.recovery.mode !== 'warm' || image.manifest !== undefined || image.isCapturing) return
+  if (dataDisksOf(record.machine).length > 0) image.note = noteOfMove(keeping)
+  else await captureFirst(keeping, machine)
 }
 
 /** Only a guest that can be told to draw new random numbers may be resumed, so it is asked before the image is made. */

@@ -15,7 +15,7 @@ import { makeNetworkHandlers } from './network-answers.ts'
 import { makePlanningHandlers } from './planning-answers.ts'
 import { makeRecoveryHandlers } from './recovery-answers.ts'
 import { makeSnapshotHandlers } from './snapshot-answers.ts'
-import { makeHostView, makeStorageView, makeTaskView, makeVmView } from './views.ts'
+import { makeHostView, makeStorageView, makeTaskView, makeVmView, makeVolumeView } from './views.ts'
 
 export const standInToken = 'a-token-of-the-test'
 
@@ -74,6 +74,11 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
   return {
     ...makeVmHandlers(situation),
     ...makeTaskHandlers(situation, cutStreams),
+    listVolumes: () => ({ volumes: [makeVolumeView()] }),
+    moveVolume: ({ params, body }) => {
+      situation.changes.push(`move ${params.volume} to ${body.storage}`)
+      return { volume: makeVolumeView(), task: makeTaskView({ kind: 'volume.move', subject: 'web:0' }) }
+    },
     ...makeHostHandlers(situation),
     ...makeRecoveryHandlers(situation),
     ...makeFirewallHandlers(situation),

@@ -1,5 +1,5 @@
 /** Objects as the API answers them, for tests. */
-import type { HostView, StorageView, TaskView, VmView } from '../../model/api/views.ts'
+import type { HostView, StorageView, TaskView, VmView, VolumeView } from '../../model/api/views.ts'
 import {
   flatNetworkId,
   hostIdSchema,
@@ -131,6 +131,7 @@ export function makeHostView(changes: Partial<HostView> = {}): HostView {
       firewallDetail: 'nftables on the bridge, which follows connections itself',
       networkFaults: {},
       storageIds: [storageId],
+      storageRoom: [{ storageId, freeMiB: 40_000 }],
       fencing: null,
       proof: null,
     },
@@ -154,6 +155,22 @@ export function makeStorageView(): StorageView {
     hostName: null,
     volumes: 2,
   }
+}
+
+export function makeVolumeView(): VolumeView {
+  const { id: vmId, name: vmName } = makeVmView({})
+  const id = volumeIdSchema.parse('vol-aaaaaaaa')
+  const base = {
+    id,
+    storageId,
+    format: 'qcow2',
+    sizeMiB: 512,
+    baseVersion: null,
+    vmId,
+    move: null,
+    createdAt: madeAt,
+  } as const
+  return { ...base, name: `${vmName}:0`, vmName, storageName: 'shared' }
 }
 
 export function makeTaskView(changes: Partial<TaskView> = {}): TaskView {

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { type ClusterParts, hostIdOf, makeCluster, makeHost, makeVm } from '../../model/cluster-state.fixture.ts'
+import {
+  type ClusterParts,
+  hostIdOf,
+  makeCluster,
+  makeHost,
+  makeStorage,
+  makeVm,
+} from '../../model/cluster-state.fixture.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import { placeVm } from '../place-vm.ts'
 import { type EvacuationWish, planMaintenance } from './plan-maintenance.ts'
@@ -51,13 +58,39 @@ describe('one that cannot be moved while it runs', () => {
   })
 })
 
-test('one with a local disk can only be stopped', () => {
-  const bound = makeVm('bound', { on: 'ada', status: {}, spec: { ha: false, boundToHostId: ada } })
-  assert.match(
-    plan([bound], { restartElsewhere: true }).moves[0]?.reason ?? '',
-    /local to this host: stop it with dialtone vm stop bound/,
-  )
-  assert.deepEqual(ways([bound], { stop: true }), [['bound', 'stop', null]])
+describe('one with a local disk', () => {
+  const own = (name: string) => makeStorage(name, { name: 'local', shared: false, hostId: hostIdOf(name) })
+  const bound = (name: string, status = {}) =>
+    makeVm(name, {
+      on: 'ada',
+      status,
+      spec: { ha: false, boundToHostId: ada },
+      storage: own('ada').id,
+    })
+  const withRoom = (freeMiB: number) => {
+    const bob = { storageIds: [own('bob').id], storageRoom: [{ storageId: own('bob').id, freeMiB }] }
+    return {
+      hosts: [makeHost('ada', { status: { storageIds: [own('ada').id] } }), makeHost('bob', { status: bob })],
+      storages: [own('ada'), own('bob')],
+    }
+  }
+
+  test('takes it along, where there is room for it beside those of the others', () => {
+    assert.deepEqual(ways([bound('one'), bound('two')], {}, withRoom(150)), [
+      ['one', 'migrate', 'bob'],
+      ['two', 'refused', null],
+    ])
+    assert.match(plan([bound('one')], {}, withRoom(150)).moves[0]?.reason ?? '', /^its disks go with it; bob fits best/)
+  })
+
+  test('that finds no room, or does not run, says so and what can be done, and is never started elsewhere', () => {
+    const reason = plan([bound('one')], { restartElsewhere: true }, withRoom(50)).moves[0]?.reason ?? ''
+    assert.match(reason, /local to this host, and no other host takes it with its disks: bob: .*room for a disk of 100/)
+    assert.match(reason, /stop it with dialtone vm stop one, or all such machines with --stop$/)
+    assert.deepEqual(ways([bound('one')], { stop: true }, withRoom(50)), [['one', 'stop', null]])
+    const wish = { restartElsewhere: true, obstacleToMigration: () => 'it is paused' }
+    assert.deepEqual(ways([bound('one')], wish, withRoom(150)), [['one', 'refused', null]])
+  })
 })
 
 test('what is stopped already is not there, and what is stopping or down by itself is let go', () => {

@@ -5,6 +5,7 @@ import type { MaintenancePlan, MaintenanceWish } from '../../model/maintenance.t
 import { describeVerdicts, type HostVerdict, placeVm } from '../place-vm.ts'
 import { isWanted } from '../placement/host-occupants.ts'
 import { judgeReserve } from '../placement/judge-reserve.ts'
+import { afterCopies, planDiskCopies } from '../placement/plan-disk-copies.ts'
 import { byRecoveryOrder, moveVm } from '../placement/simulate-loss.ts'
 
 export type MachineMove =
@@ -39,7 +40,7 @@ export function planEvacuation(
   for (const vm of there.sort(byRecoveryOrder)) {
     const move = planMove(cluster, vm, wish)
     moves.push(move)
-    if ('toHostId' in move) cluster = moveVm(cluster, vm, move.toHostId)
+    if ('toHostId' in move) cluster = withDisks(moveVm(cluster, vm, move.toHostId), vm, move.toHostId)
     if (move.kind === 'stop') cluster = withoutVm(cluster, vm)
   }
   return { moves, cluster }
@@ -79,12 +80,7 @@ function planMove(cluster: ClusterState, vm: VmRecord, wish: EvacuationWish): Ma
   const { spec, status } = vm
   if (spec.desired === 'stopped') return { kind: 'leaves', vm, reason: 'it is being stopped' }
   if (spec.lifecycle !== 'live') return { kind: 'leaves', vm, reason: `a task works on it: it is ${spec.lifecycle}` }
-  if (spec.boundToHostId !== null) {
-    const reason = 'its disk is local to this host'
-    if (wish.stop) return { kind: 'stop', vm, reason: `${reason}: it starts again when the maintenance ends` }
-    const next = `stop it with dialtone vm stop ${spec.name}, or all such machines with --stop`
-    return { kind: 'refused', vm, reason: `${reason}: ${next}`, verdicts: [] }
-  }
+  if (spec.boundToHostId !== null) return planBoundMove(cluster, vm, wish)
   const choice = placeVm(cluster, spec)
   if (choice.kind === 'no-host-fits') {
     if (wish.stop)
@@ -106,12 +102,36 @@ function planMove(cluster: ClusterState, vm: VmRecord, wish: EvacuationWish): Ma
   return { kind: 'refused', vm, reason: `it can't be moved while it runs: ${obstacle}: ${next}`, verdicts: [] }
 }
 
+/** Its disks are local to this host: it leaves only while it runs, and they go with it. */
+function planBoundMove(cluster: ClusterState, vm: VmRecord, wish: EvacuationWish): MachineMove {
+  const { spec, status } = vm
+  if (status !== undefined && passingStates.includes(status.state))
+    return { kind: 'leaves', vm, reason: `it is ${status.state}, and is moved with its disks when it runs` }
+  const choice = placeVm(cluster, spec, { bringsDisks: {} })
+  const obstacle = wish.obstacleToMigration(vm)
+  if (choice.kind === 'placed' && obstacle === undefined)
+    return { kind: 'migrate', vm, toHostId: choice.hostId, reason: `its disks go with it; ${choice.reason}` }
+  const others = choice.verdicts.filter(({ hostId }) => hostId !== vm.placement?.hostId)
+  const why = obstacle ?? `no other host takes it with its disks: ${describeVerdicts(others)}`
+  const reason = `its disk is local to this host, and ${obstacle === undefined ? '' : 'it can’t be moved while it runs: '}${why}`
+  if (wish.stop) return { kind: 'stop', vm, reason: `${reason}: it starts again when the maintenance ends` }
+  const next = `stop it with dialtone vm stop ${spec.name}, or all such machines with --stop`
+  return { kind: 'refused', vm, reason: `${reason}: ${next}`, verdicts: obstacle === undefined ? others : [] }
+}
+
 function inMaintenance(cluster: ClusterState, hostId: HostId): ClusterState {
   const host = cluster.hosts.get(hostId)
   if (host === undefined || host.spec.maintenance !== null) return cluster
   const maintenance = { since: cluster.cluster.createdAt, user: '', stoppedVmIds: [] }
   const empty: HostRecord = { ...host, spec: { ...host.spec, maintenance } }
   return { ...cluster, hosts: new Map(cluster.hosts).set(hostId, empty) }
+}
+
+/** What it takes with it takes room there. */
+function withDisks(cluster: ClusterState, { spec }: VmRecord, hostId: HostId): ClusterState {
+  const [host, vm] = [cluster.hosts.get(hostId), cluster.vms.get(spec.id)]
+  const plan = host === undefined ? undefined : planDiskCopies(host, spec, { cluster })
+  return vm === undefined || plan?.kind !== 'planned' ? cluster : afterCopies(cluster, vm, plan.copies)
 }
 
 function withoutVm(cluster: ClusterState, { spec }: VmRecord): ClusterState {

@@ -73,6 +73,7 @@ export function readDump(dump: ClusterDump): Planned {
       securityGroups: new Map(dump.securityGroups.map((group) => [group.id, group])),
       snapshots: new Map(),
       tasks: new Map(),
+      discards: new Map(),
     },
     questions: new Map(dump.vms.map(({ spec, knowledge }) => [spec.id, questionOf(knowledge)])),
     statistics: new Map(

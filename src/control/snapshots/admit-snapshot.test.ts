@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { hostIdOf, makeCluster, makeHost, makeVm, someTime } from '../../model/cluster-state.fixture.ts'
 import { sessionIdSchema, taskIdSchema } from '../../model/ids.ts'
+import type { VmMigration } from '../../model/migration/vm-migration.ts'
 import { refuseDelete, refuseRevert, refuseSnapshot } from './admit-snapshot.ts'
 import { describeDifferences } from './describe-differences.ts'
 import { makeSnapshot, snapshotIdOf } from './snapshot.fixture.ts'
@@ -67,15 +68,18 @@ describe('a snapshot', () => {
     const busy = { ...running, operation }
     for (const refusal of [
       refuseSnapshot(cluster, busy, wish),
-      refuseRevert(busy),
+      refuseRevert(cluster, busy),
       refuseDelete(busy, makeSnapshot('a')),
     ])
       assert.match(refusal?.message ?? '', /being returned to a snapshot/)
     const session = sessionIdSchema.parse('ses-aaaaaaaa')
     const hosts = { sourceHostId: hostIdOf('ada'), destinationHostId: hostIdOf('bob'), session, taskId }
-    const move = { ...hosts, sourceEpoch: 1, epoch: 2, phase: 'moving', startedAt: someTime, reason: '' } as const
+    const move: VmMigration = {
+      ...hosts,
+      ...{ disks: [], sourceEpoch: 1, epoch: 2, phase: 'moving', startedAt: someTime, reason: '' },
+    }
     assert.match(refuseSnapshot(cluster, { ...running, migration: move }, wish)?.message ?? '', /being moved/)
-    assert.equal(refuseRevert({ ...running, migration: move })?.code, 'in-use')
+    assert.equal(refuseRevert(cluster, { ...running, migration: move })?.code, 'in-use')
   })
 
   test('that is protected, or that a change may return to, is not deleted', () => {

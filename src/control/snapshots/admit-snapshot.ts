@@ -15,7 +15,7 @@ export function refuseSnapshot(
   { name, kind }: { readonly name: string; readonly kind: SnapshotKind },
 ): SnapshotRefusal | undefined {
   const { spec } = vm
-  const busy = refuseBusy(vm, 'snapshot')
+  const busy = refuseBusy(cluster, vm, 'snapshot')
   if (busy !== undefined) return busy
   if (spec.disks.some(({ format }) => format !== 'qcow2'))
     return { code: 'image-unfit', message: `${spec.name} has a raw disk: only qcow2 disks can be part of a snapshot` }
@@ -31,8 +31,8 @@ export function refuseSnapshot(
   return kind === 'memory' ? refuseMemory(cluster, vm) : undefined
 }
 
-export function refuseRevert(vm: VmRecord): SnapshotRefusal | undefined {
-  return refuseBusy(vm, 'revert')
+export function refuseRevert(cluster: ClusterState, vm: VmRecord): SnapshotRefusal | undefined {
+  return refuseBusy(cluster, vm, 'revert')
 }
 
 export function refuseDelete(vm: VmRecord, snapshot: Snapshot): SnapshotRefusal | undefined {
@@ -64,11 +64,20 @@ function refuseMemory(cluster: ClusterState, { spec, status }: VmRecord): Snapsh
   return undefined
 }
 
-function refuseBusy({ spec, status, migration, operation }: VmRecord, action: VmAction): SnapshotRefusal | undefined {
+function refuseBusy(
+  { volumes }: ClusterState,
+  { spec, status, migration, operation }: VmRecord,
+  action: VmAction,
+): SnapshotRefusal | undefined {
   const state = spec.lifecycle === 'live' ? (status?.state ?? 'stopped') : spec.lifecycle
   if (migration !== undefined)
     return { code: 'in-use', message: `${spec.name} is being moved to another host: wait until it is there` }
   if (operation !== undefined) return { code: 'in-use', message: `${spec.name}: ${describeOperation(operation)}` }
+  if (spec.disks.some(({ volumeId }) => (volumes.get(volumeId)?.move ?? null) !== null))
+    return {
+      code: 'in-use',
+      message: `a volume of ${spec.name} is being moved to another storage: wait until it is there`,
+    }
   if (vmActionTable[action].includes(state)) return undefined
   return { code: 'wrong-state', message: `${spec.name} is ${state}; this needs it ${vmActionTable[action].join(', ')}` }
 }

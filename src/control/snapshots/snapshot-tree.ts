@@ -10,6 +10,14 @@ export function snapshotsOf({ snapshots }: Pick<ClusterState, 'snapshots'>, vmId
     .sort((left, right) => left.takenAt.localeCompare(right.takenAt) || left.id.localeCompare(right.id))
 }
 
+/** Why the disks of this machine stay where they are, as the end of a sentence; undefined when nothing keeps them. */
+export function describeRootedness(cluster: Pick<ClusterState, 'snapshots'>, vmId: VmId): string | undefined {
+  const [first] = snapshotsOf(cluster, vmId)
+  return first === undefined
+    ? undefined
+    : `its snapshots, such as ${first.name}, lie on them and would be left behind: delete them first`
+}
+
 /** From this one up to the first of its line, itself included. */
 export function ancestorsOf(own: readonly Snapshot[], from: SnapshotId | null): readonly Snapshot[] {
   const byId = new Map(own.map((snapshot) => [snapshot.id, snapshot]))

@@ -75,5 +75,5 @@ export async function enterVm(
 function volumeOf(spec: VmSpec, disk: VmSpec['disks'][number], index: number): VolumeSpec {
   const { volumeId: id, storageId, format, sizeMiB } = disk
   const baseVersion = index === 0 ? (spec.clonedFrom?.imageId ?? spec.templateVersion) : null
-  return { id, storageId, format, sizeMiB, baseVersion, vmId: spec.id, createdAt: spec.createdAt }
+  return { id, storageId, format, sizeMiB, baseVersion, vmId: spec.id, move: null, createdAt: spec.createdAt }
 }

@@ -63,7 +63,7 @@ export function changeRoutesHandlers(context: ApiContext): Pick<Handlers<typeof 
     async revertChange({ params }, caller) {
       const vm = findVm(context, params.vm)
       const change = openChange(vm)
-      refuse(refuseRevert(vm))
+      refuse(refuseRevert(leader.index.state(), vm))
       return begun(vm, await changes.revert(vm, change, caller.name))
     },
   }

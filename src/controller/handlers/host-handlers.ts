@@ -108,6 +108,7 @@ async function deleteHost(context: ApiContext, reference: string, caller: Caller
       keys.storage(storage.id),
       keys.nameClaim('storage', `${spec.name}/${storage.name}`),
     ]),
+    ...[...state.discards].flatMap(([key, { storageId }]) => (local.some(({ id }) => id === storageId) ? [key] : [])),
     keys.host(spec.id),
   ]
   const event = leader.events.write({

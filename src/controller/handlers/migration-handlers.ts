@@ -13,7 +13,7 @@ export function migrationHandlers(context: ApiContext): Handlers<typeof migratio
       const vm = findVm(context, params.vm)
       const toHostId = body.host === undefined ? undefined : findHost(context, body.host).spec.id
       const state = leader.index.state()
-      const verdict = admitMigration(state, vm, toHostId)
+      const verdict = admitMigration(state, vm, { hostId: toHostId, storage: body.storage })
       if (verdict.kind === 'refused')
         throw new DialtoneError(verdict.code, verdict.message, { detail: verdict.verdicts })
       const broken = refuseByReserve(state, { vm, hostId: verdict.destinationHostId })
@@ -22,7 +22,7 @@ export function migrationHandlers(context: ApiContext): Handlers<typeof migratio
           'reserve-broken',
           `${vm.spec.name} can't be moved: ${broken}. Move it all the same with --force`,
         )
-      const taskId = await migrate.begin(vm, { toHostId: toHostId ?? null, user: caller.name })
+      const taskId = await migrate.begin(vm, { toHostId: toHostId ?? null, storage: body.storage, user: caller.name })
       const task = leader.index.state().tasks.get(taskId)
       if (task === undefined) throw new DialtoneError('not-found', `the task ${taskId} is gone already`)
       return { vm: viewOfVm(context, vm.spec.id), task: viewOfTask(task) }

@@ -51,7 +51,7 @@ export function snapshotHandlers(context: ApiContext): All {
     async revertVm({ params, body }, caller) {
       const vm = findVm(context, params.vm)
       const { id: snapshotId } = findSnapshot(cluster(), vm, body.snapshot)
-      refuse(refuseRevert(vm))
+      refuse(refuseRevert(leader.index.state(), vm))
       if (vm.change !== undefined)
         throw new DialtoneError('in-use', `a change of ${vm.spec.name} is open: commit it or take it back first`)
       const keepAs = body.keepAs ?? null

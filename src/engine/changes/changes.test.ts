@@ -65,12 +65,12 @@ describe('a change', () => {
   test('that fails a check twice in a row goes back; a check that fails beforehand begins nothing', async () => {
     await using cloud = await startCloud({ hosts: [{ name: 'ada' }] })
     const vmId = await begin(cloud, { checks: ['test -e /ok'] })
-    cloud.agents.disks.runs = () => ({ exitCode: 1, output: '' })
+    cloud.agents.layers.runs = () => ({ exitCode: 1, output: '' })
     await cloud.clock.until('it went back', () => revertsOf(cloud) > 0, 20_000)
     await cloud.clock.until('it is over', () => cloud.vm(vmId)?.change === undefined, 20_000)
 
     await using other = await startCloud({ hosts: [{ name: 'ada' }] })
-    other.agents.disks.runs = () => ({ exitCode: 1, output: '' })
+    other.agents.layers.runs = () => ({ exitCode: 1, output: '' })
     const failing = await begin(other, { checks: ['test -e /ok'] })
     assert.equal(other.vm(failing)?.change, undefined)
     assert.equal(other.state().snapshots.size, 0)

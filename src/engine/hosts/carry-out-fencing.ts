@@ -29,7 +29,7 @@ export async function beginFencing({ leader, memory }: FencingTools, hostId: Hos
   }))
 }
 
-/** Switches the host off; true when it is known to be off. A failure is remembered, told, and tried again later. */
+/** Switches the host off; true when it is known to be off, and what it was writing has landed. A failure is remembered, told, and tried again later. */
 export async function usePowerFence({ leader, fences, memory }: FencingTools, hostId: HostId): Promise<boolean> {
   const fencing = memory.ongoing(hostId)
   const host = leader.index.state().hosts.get(hostId)
@@ -38,6 +38,8 @@ export async function usePowerFence({ leader, fences, memory }: FencingTools, ho
   const startedAtMs = leader.clock.bootTimeMs()
   try {
     await fences.switchOff(host.spec)
+    // What it had sent to a storage may still be on its way there.
+    await leader.clock.sleep(leader.index.state().cluster.timings.drainMs, leader.signal)
     fencing.power = { kind: 'off', tookMs: leader.clock.bootTimeMs() - startedAtMs }
     return !leader.signal.aborted
   } catch (error) {

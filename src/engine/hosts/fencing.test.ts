@@ -60,6 +60,19 @@ describe('a host that falls silent', () => {
     assert.equal(cloud.agents.host(home).isOff, true)
   })
 
+  test('that was switched off may still have writes on their way: they get their time to land', async () => {
+    const hosts = ['ada', 'bob', 'cyd'].map((name) => ({ name, hasPowerFence: true }))
+    await using cloud = await startCloud({ hosts })
+    const { vmId, home, others } = await withMachine(cloud)
+    cloud.agents.host(home).isCut = true
+    await cloud.clock.until('it is switched off', () => cloud.agents.host(home).isOff)
+    await cloud.clock.advance(defaultTimings.drainMs - 1)
+    assert.equal(cloud.host(home).status.proof, null)
+    await cloud.clock.until('it runs elsewhere', () =>
+      others.some((name) => cloud.agents.runningOn(vmId).includes(name)),
+    )
+  })
+
   test('only because its agent stands still for a moment is not switched off, and one whose agent stays silent is', async () => {
     const hosts = ['ada', 'bob', 'cyd'].map((name) => ({ name, hasPowerFence: true }))
     await using cloud = await startCloud({ hosts })

@@ -18,6 +18,7 @@ export async function storeHeartbeat(
     bootId: heartbeat.bootId,
     armed: heartbeat.armed,
     storageIds,
+    storageRoom: roomOf(host.status, heartbeat),
     ...heartbeat.facts,
   }
   const isKnown = (status: HostStatus) => JSON.stringify({ ...status, ...seen }) === JSON.stringify(status)
@@ -29,6 +30,18 @@ export async function storeHeartbeat(
   })
   const stored = leader.index.state().hosts.get(host.spec.id)?.status
   return stored !== undefined && isKnown(stored) ? 'stored' : 'failed'
+}
+
+/** Stored only when it is much different: free room changes all the time. */
+function roomOf({ storageRoom: known }: HostStatus, { storages }: Heartbeat): HostStatus['storageRoom'] {
+  return storages
+    .flatMap(({ storageId, freeMiB }) => (freeMiB === null ? [] : [{ storageId, freeMiB }]))
+    .map((told) => {
+      const before = known.find(({ storageId }) => storageId === told.storageId)
+      const difference = Math.abs(told.freeMiB - (before?.freeMiB ?? Number.POSITIVE_INFINITY))
+      return before !== undefined && difference <= Math.max(256, before.freeMiB / 10) ? before : told
+    })
+    .toSorted((one, other) => one.storageId.localeCompare(other.storageId))
 }
 
 function eventOf(host: HostRecord, before: HostStatus, heartbeat: Heartbeat): NewEvent | undefined {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { hostIdOf } from '../../model/cluster-state.fixture.ts'
+import { hostIdOf, storageIdOf } from '../../model/cluster-state.fixture.ts'
 import type { Cloud } from '../cloud.fixture.ts'
 import { leaveMaintenance } from './change-maintenance.ts'
 import { emptyAda, migrationTakesMs, onAda, startMovingCloud } from './maintenance.fixture.ts'
@@ -122,9 +122,12 @@ describe('a machine that cannot be moved while it runs', () => {
   })
 
   test('is stopped, if that is allowed, and starts again when the maintenance ends', async () => {
-    await using cloud = await startMovingCloud()
+    await using cloud = await startMovingCloud({ hasLocalStorages: true })
     await fill(cloud, ['vm1', 'vm2'])
+    for (const name of ['bob', 'cyd']) cloud.agents.host(name).freeMiB = 10
+    await cloud.clock.advance(1_000)
     const bound = await cloud.createRunning('bound', {
+      storage: storageIdOf('ada'),
       spec: { ha: false, boundToHostId: hostIdOf('ada'), number: 50, address: '10.0.0.60' },
     })
     const owners = await cloud.createRunning('owners', onAda({ spec: { number: 51, address: '10.0.0.61' } }))

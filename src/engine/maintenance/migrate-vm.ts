@@ -9,10 +9,14 @@ export type MigrateVm = {
   /** Why it can't be moved while it runs, wherever to; undefined when it can. */
   obstacle(cluster: ClusterState, vm: VmRecord): string | undefined
   /**
+   * `storage`: where disks go that have to be copied.
    * Begins the task `vm.migrate` of this VM, to that host or wherever it fits best; from then on it goes on by itself, through crashes of the
    * controller too. Throws `in-use` while an earlier one is under way.
    */
-  begin(vm: VmRecord, move: { readonly toHostId: HostId | null; readonly user: string }): Promise<TaskId>
+  begin(
+    vm: VmRecord,
+    move: { readonly toHostId: HostId | null; readonly storage?: string | undefined; readonly user: string },
+  ): Promise<TaskId>
 }
 
 /** Kinds of tasks that move a machine. */

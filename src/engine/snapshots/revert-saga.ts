@@ -7,6 +7,7 @@ import { refuseRevert } from '../../control/snapshots/admit-snapshot.ts'
 import { describeDifferences } from '../../control/snapshots/describe-differences.ts'
 import type { Reverted } from '../../model/agent-protocol/snapshot-orders.ts'
 import { revertedSchema } from '../../model/agent-protocol/snapshot-orders.ts'
+import type { VmRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { snapshotIdSchema, vmIdSchema } from '../../model/ids.ts'
 import { type Snapshot, snapshotWishSchema } from '../../model/snapshots/snapshot.ts'
@@ -57,8 +58,9 @@ export function revertSaga(leader: Leader, options: SnapshotSagaOptions, tasks: 
         run: async ({ journal: { vmId, snapshotId }, task }) => {
           snapshotOf(leader, snapshotId)
           const { epochFloor } = options
-          const wish = { vmId, taskId: task.id, kind: 'revert', epochFloor, refuse: refuseRevert } as const
-          const operation = await openOperation(leader, wish)
+          const wish = { vmId, taskId: task.id, kind: 'revert', epochFloor } as const
+          const refuse = (vm: VmRecord) => refuseRevert(leader.index.state(), vm)
+          const operation = await openOperation(leader, { ...wish, refuse })
           return { overlays: [...planOverlays(requireVm(leader, vmId).spec, leader)], isClosed: operation.needsClosed }
         },
         undo: ({ journal, task }) => closeOperation(leader, journal.vmId, task.id),

@@ -71,7 +71,7 @@ async function stopped(cloud: Cloud): Promise<VmId> {
 
 function checkAfter(cloud: Cloud, vmId: VmId): void {
   assert.equal(cloud.vm(vmId)?.operation, undefined, 'an operation is left open')
-  assert.deepEqual(cloud.agents.disks.violations, [])
+  assert.deepEqual(cloud.agents.layers.violations, [])
   assert.deepEqual(cloud.agents.twoWriters, [])
 }
 
@@ -82,7 +82,7 @@ describe('vm.snapshot', () => {
       const vmId = await cloud.createRunning('web')
       arrange(cloud, mishap, 'snapshotMachine')
       await take(cloud, vmId)
-      assert.equal(recordOf(cloud) !== undefined, cloud.agents.disks.snapshots.has(snap('a')))
+      assert.equal(recordOf(cloud) !== undefined, cloud.agents.layers.snapshots.has(snap('a')))
       if (mishap.startsWith('crashes')) assert.ok(recordOf(cloud))
       assert.equal(cloud.vm(vmId)?.spec.basedOnSnapshotId, recordOf(cloud)?.id ?? null)
       assert.equal(cloud.vm(vmId)?.status?.state, 'running')
@@ -94,7 +94,7 @@ describe('vm.snapshot', () => {
       const vmId = await stopped(cloud)
       arrange(cloud, mishap, 'snapshotDisks')
       await take(cloud, vmId, { kind: 'disk' })
-      assert.equal(recordOf(cloud) !== undefined, cloud.agents.disks.snapshots.has(snap('a')))
+      assert.equal(recordOf(cloud) !== undefined, cloud.agents.layers.snapshots.has(snap('a')))
       checkAfter(cloud, vmId)
       await cloud.change(vmId, { desired: 'running' })
       await cloud.clock.until('it runs', () => cloud.vm(vmId)?.status?.state === 'running', 20_000)
@@ -125,7 +125,7 @@ describe('vm.snapshot', () => {
     await cloud.engine().tasks.cancel(taskId)
     await letItEnd(cloud)
     assert.equal(cloud.taskState(taskId), 'cancelled')
-    assert.deepEqual([cloud.state().snapshots.size, cloud.agents.disks.snapshots.size], [0, 0])
+    assert.deepEqual([cloud.state().snapshots.size, cloud.agents.layers.snapshots.size], [0, 0])
     checkAfter(cloud, vmId)
   })
 
@@ -208,7 +208,7 @@ describe('vm.snapshot-delete', () => {
         await cloud.begin('vm.snapshot-delete', { vmId, snapshotId: snap('a') })
         await letItEnd(cloud)
         assert.deepEqual([...cloud.state().snapshots.keys()], [snap('b')])
-        assert.deepEqual([...cloud.agents.disks.snapshots.keys()], [snap('b')])
+        assert.deepEqual([...cloud.agents.layers.snapshots.keys()], [snap('b')])
         assert.equal(recordOf(cloud, 'b')?.parentId, null)
         assert.equal(cloud.vm(vmId)?.spec.basedOnSnapshotId, snap('b'))
         checkAfter(cloud, vmId)
@@ -273,7 +273,7 @@ describe('snapshot-set', () => {
       const taskId = await cloud.begin('snapshot-set', { members })
       await letItEnd(cloud)
       assert.equal(cloud.taskState(taskId), 'failed')
-      assert.deepEqual([cloud.state().snapshots.size, cloud.agents.disks.snapshots.size], [0, 0])
+      assert.deepEqual([cloud.state().snapshots.size, cloud.agents.layers.snapshots.size], [0, 0])
       for (const { vmId } of members) checkAfter(cloud, vmId)
     })
   }

@@ -37,13 +37,9 @@ export function openOperation(leader: Leader, wish: OperationWish): Promise<VmOp
     const openedAt = leader.clock.wallTime().toISOString()
     const operation: VmOperation = { taskId, kind, needsClosed, epoch, openedAt }
     const { id } = spec
-    const conditions = [
-      keys.vm(id),
-      keys.vmPlacement(id),
-      keys.vmStatus(id),
-      keys.vmMigration(id),
-      keys.vmOperation(id),
-    ]
+    const ofDisks = spec.disks.map(({ volumeId }) => keys.volume(volumeId))
+    const ofVm = [keys.vm(id), keys.vmPlacement(id), keys.vmStatus(id), keys.vmMigration(id), keys.vmOperation(id)]
+    const conditions = [...ofVm, ...ofDisks]
     const result = await commitAndSee(leader, {
       conditions: conditions.map((key) => unchanged(leader, key)),
       writes: [

@@ -23,6 +23,7 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from '../../model/ids.ts'
+import { type DiscardedVolume, discardedVolumeSchema } from '../../model/migration/disk-copy.ts'
 import { vmMigrationSchema } from '../../model/migration/vm-migration.ts'
 import { virtualNetworkSchema } from '../../model/network.ts'
 import { type Snapshot, snapshotSchema } from '../../model/snapshots/snapshot.ts'
@@ -58,6 +59,7 @@ type MutableState = {
   securityGroups: Map<SecurityGroupId, SecurityGroup>
   networks: Map<z.infer<typeof networkIdSchema>, z.infer<typeof virtualNetworkSchema>>
   snapshots: Map<SnapshotId, Snapshot>
+  discards: Map<string, DiscardedVolume>
 }
 
 /** Loads everything and follows the store until the signal aborts. */
@@ -74,6 +76,7 @@ export async function openClusterIndex(store: Store, options: { readonly signal:
     securityGroups: new Map(),
     networks: new Map(),
     snapshots: new Map(),
+    discards: new Map(),
   }
   const modRevisions = new Map<string, Revision>()
   const listeners = new Set<(touched: readonly Touched[]) => void>()
@@ -180,6 +183,8 @@ function applyToState(state: MutableState, key: string, value: unknown): void {
         snapshotIdSchema.parse(id),
         value === undefined ? undefined : snapshotSchema.parse(value),
       )
+    case 'discard':
+      return applyTo(state.discards, key, value === undefined ? undefined : discardedVolumeSchema.parse(value))
     case 'security-group':
       return applyTo(
         state.securityGroups,
@@ -248,6 +253,7 @@ export const neverSeen: HostRecord['status'] = {
   firewallDetail: '',
   networkFaults: {},
   storageIds: [],
+  storageRoom: [],
   fencing: null,
   proof: null,
 }

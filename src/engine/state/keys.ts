@@ -32,6 +32,8 @@ export const keys = {
   ledgerEntry: (service: VmId, at: string, source: string) => `ledger/${service}/${at}-${source}`,
   storage: (id: StorageId) => `storage/${id}`,
   volume: (id: VolumeId) => `volume/${id}`,
+  /** A volume that is to be deleted there. */
+  discard: (storageId: StorageId, volumeId: VolumeId) => `discard/${storageId}/${volumeId}`,
   template: (id: TemplateId) => `template/${id}`,
   task: (id: TaskId) => `task/${id}`,
   securityGroup: (id: SecurityGroupId) => `security-group/${id}`,

@@ -12,6 +12,7 @@ import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
 import { keys } from '../state/keys.ts'
 import { headFor, hostName } from './migration-facts.ts'
 import type { MigrationJournal } from './migration-journal.ts'
+import { discardCopies } from './mirror-disks.ts'
 
 export type MoveTools = { readonly leader: Leader; readonly agents: AgentPort; readonly table: HostTable }
 type MoveOf = { readonly vmId: VmId; readonly signal: AbortSignal }
@@ -210,12 +211,14 @@ async function close(
   const gone = { kind: 'delete' as const, key: keys.vmMigration(vmId) }
   const told = leader.events.write(event)
   for (let attempt = 0; attempt < 20; attempt += 1) {
-    const placement = leader.index.state().vms.get(vmId)?.placement
+    const { placement, migration } = leader.index.state().vms.get(vmId) ?? {}
     const key = keys.vmPlacement(vmId)
     const conditions = [unchanged(leader, key), unchanged(leader, gone.key)]
     const isToBeNoted = placement !== undefined && spentEpoch !== undefined
     const noted = isToBeNoted ? [put(key, { ...placement, spentEpoch })] : []
-    const result = await commitAndSee(leader, { conditions, writes: [gone, told, ...noted] })
+    const left =
+      spentEpoch === undefined ? [] : discardCopies(leader, migration, 'it was copied there for a move that was undone')
+    const result = await commitAndSee(leader, { conditions, writes: [gone, told, ...noted, ...left] })
     if (result.kind === 'committed' || leader.index.state().vms.get(vmId)?.migration === undefined) return
     await leader.clock.sleep(2)
   }

@@ -6,10 +6,17 @@ import type { Write } from '../../store/store.ts'
 import { commitAndSee, type Leader } from '../leader.ts'
 import { addressClaimOf } from '../networks/card-claims.ts'
 import { keys } from '../state/keys.ts'
+import { discard } from '../volumes/discard-volume.ts'
+import { discardCopies } from './mirror-disks.ts'
 
 export async function forgetVm(leader: Leader, vmId: VmId, event?: Write): Promise<void> {
   const vm = leader.index.state().vms.get(vmId)
   if (vm === undefined) return
+  const copies = vm.spec.disks.flatMap(({ volumeId }) => {
+    const { storageId, move } = leader.index.state().volumes.get(volumeId) ?? {}
+    if (move === null || move === undefined || move.toStorageId === storageId) return []
+    return [discard(leader, { volumeId, storageId: move.toStorageId }, 'its machine was deleted while it moved')]
+  })
   const gone = [
     keys.vmPlacement(vmId),
     keys.vmStatus(vmId),
@@ -27,6 +34,11 @@ export async function forgetVm(leader: Leader, vmId: VmId, event?: Write): Promi
   ]
   await commitAndSee(leader, {
     conditions: [],
-    writes: [...gone.map((key) => ({ kind: 'delete' as const, key })), ...(event === undefined ? [] : [event])],
+    writes: [
+      ...copies,
+      ...discardCopies(leader, vm.migration, 'its machine was deleted while it moved'),
+      ...gone.map((key) => ({ kind: 'delete' as const, key })),
+      ...(event === undefined ? [] : [event]),
+    ],
   })
 }

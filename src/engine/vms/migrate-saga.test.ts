@@ -1,7 +1,7 @@
 /** Every order of a move fails, loses its answer, and is cut by a crash: in the end exactly one machine runs, on one of the two hosts. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { hostIdOf } from '../../model/cluster-state.fixture.ts'
+import { hostIdOf, sharedId, storageIdOf, volumeIdOf } from '../../model/cluster-state.fixture.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { TaskId, VmId } from '../../model/ids.ts'
 import { type Cloud, startCloud } from '../cloud.fixture.ts'
@@ -10,6 +10,8 @@ import type { Call } from '../fake-agents.fixture.ts'
 type Mishap = 'fails once' | 'loses its answer once' | 'crashes before' | 'crashes after'
 const mishaps: readonly Mishap[] = ['fails once', 'loses its answer once', 'crashes before', 'crashes after']
 const orders: readonly Call[] = [
+  'deleteVolume',
+  'createVolume',
   'prepareDeparture',
   'expectArrival',
   'depart',
@@ -31,13 +33,26 @@ function arrange(cloud: Cloud, mishap: Mishap, { call, code }: Moment): void {
   }
 }
 
-async function startMoving(hosts: readonly string[] = ['ada', 'bob'], spec = {}) {
-  const cloud = await startCloud({ hosts: hosts.map((name) => ({ name })) })
+/** `shared`: all of it on shared storage. `local`: a disk of its host's own goes with it, another one stays where it is. */
+type Disks = 'shared' | 'local'
+
+async function startMoving(hosts: readonly string[] = ['ada', 'bob'], disks: Disks = 'shared') {
+  const cloud = await startCloud({ hosts: hosts.map((name) => ({ name })), hasLocalStorages: true })
+  const [first = ''] = hosts
+  const spec = disks === 'shared' ? {} : { ha: false, boundToHostId: hostIdOf(first), disks: disksAt(first) }
   const vmId = await cloud.createRunning('web', { spec })
   const [home = ''] = cloud.agents.runningOn(vmId)
   const other = hosts.find((name) => name !== home) ?? ''
   return { cloud, vmId, home, other }
 }
+
+const disksAt = (host: string) =>
+  [storageIdOf(host), sharedId].map((storageId, index) => ({
+    volumeId: volumeIdOf(`web${index}`),
+    storageId,
+    format: 'qcow2' as const,
+    sizeMiB: 100,
+  }))
 
 function move(cloud: Cloud, vmId: VmId, to: string): Promise<TaskId> {
   return cloud.begin('vm.migrate', { vmId, wishedHostId: hostIdOf(to) })
@@ -59,6 +74,9 @@ function assertOneOwner(cloud: Cloud, vmId: VmId): string {
   const vm = cloud.vm(vmId)
   const [on = '', ...others] = cloud.agents.runningOn(vmId)
   assert.deepEqual([cloud.agents.twoWriters, others, vm?.migration], [[], [], undefined])
+  assert.deepEqual(cloud.agents.disks.troubles, [])
+  const places = vm?.spec.disks.map(({ storageId, volumeId }) => `${storageId} ${volumeId}`).toSorted()
+  assert.deepEqual([cloud.agents.disks.places(), cloud.state().discards.size], [places, 0])
   assert.equal(vm?.placement?.hostId, hostIdOf(on))
   assert.equal(vm?.status?.state, 'running')
   const holders = [...cloud.agents.hosts.values()].filter(({ machines }) => machines.has(vmId))
@@ -84,11 +102,68 @@ describe('vm.migrate', () => {
     await cloud[Symbol.asyncDispose]()
   })
 
-  for (const code of ['storage-failed', 'host-unreachable'] as const) {
+  test('takes the disks with it that only its host has, and leaves nothing of them there', async () => {
+    const { cloud, vmId, other } = await startMoving(['ada', 'bob'], 'local')
+    const taskId = await move(cloud, vmId, other)
+    await letItEnd(cloud)
+    assert.equal(cloud.taskState(taskId), 'succeeded')
+    assert.equal(assertOneOwner(cloud, vmId), other)
+    const { spec } = cloud.vm(vmId) ?? {}
+    assert.deepEqual([spec?.disks, spec?.boundToHostId], [disksAt(other), hostIdOf(other)])
+    assert.deepEqual(
+      spec?.disks.map(({ volumeId }) => cloud.state().volumes.get(volumeId)?.storageId),
+      disksAt(other).map(({ storageId }) => storageId),
+    )
+    await cloud[Symbol.asyncDispose]()
+  })
+
+  test('waits until what was left of an earlier move is gone from where its disks go', async () => {
+    const { cloud, vmId, home, other } = await startMoving(['ada', 'bob'], 'local')
+    // The host that it leaves is lost before it could be cleared.
+    let isCleared = false
+    cloud.agents.intercept = (call, at, host) => {
+      if (call !== 'deleteVolume' || at !== 'before' || host.spec.name !== home || isCleared) return
+      throw new DialtoneError('storage-failed', 'not now')
+    }
+    await move(cloud, vmId, other)
+    await letItEnd(cloud)
+    assert.deepEqual(
+      [...cloud.state().discards.values()].map(({ storageId }) => storageId),
+      [storageIdOf(home)],
+    )
+    const taskId = await move(cloud, vmId, home)
+    await cloud.clock.advance(3_000)
+    assert.equal(cloud.vm(vmId)?.migration, undefined)
+    isCleared = true
+    await letItEnd(cloud)
+    assert.equal(cloud.taskState(taskId), 'succeeded')
+    assert.equal(assertOneOwner(cloud, vmId), home)
+    await cloud[Symbol.asyncDispose]()
+  })
+
+  test('that finds no room for its disks is refused before anything is made', async () => {
+    const { cloud, vmId, home, other } = await startMoving(['ada', 'bob'], 'local')
+    cloud.agents.host(other).freeMiB = 99
+    await cloud.clock.until('that is known', () => cloud.host(other).status.storageRoom[0]?.freeMiB === 99)
+    const taskId = await move(cloud, vmId, other)
+    await letItEnd(cloud)
+    assert.match(
+      cloud.state().tasks.get(taskId)?.error?.message ?? '',
+      /has room for a disk of 100 MiB: local \(99 MiB/,
+    )
+    assert.equal(assertOneOwner(cloud, vmId), home)
+    await cloud[Symbol.asyncDispose]()
+  })
+
+  for (const [code, disks] of [
+    ['storage-failed', 'local'],
+    ['host-unreachable', 'local'],
+    ['host-unreachable', 'shared'],
+  ] as const) {
     for (const mishap of mishaps) {
       for (const call of orders) {
-        test(`whose ${call} ${mishap} (${code}) ends with exactly one machine that runs`, async () => {
-          const { cloud, vmId, home, other } = await startMoving()
+        test(`of ${disks} disks, whose ${call} ${mishap} (${code}) ends with exactly one machine that runs`, async () => {
+          const { cloud, vmId, home, other } = await startMoving(['ada', 'bob'], disks)
           arrange(cloud, mishap, { call, code })
           const taskId = await move(cloud, vmId, other)
           await letItEnd(cloud)
@@ -115,7 +190,7 @@ describe('vm.migrate', () => {
   })
 
   test('that is cancelled in the middle leaves the machine where it was', async () => {
-    const { cloud, vmId, home, other } = await startMoving()
+    const { cloud, vmId, home, other } = await startMoving(['ada', 'bob'], 'local')
     const taskId = await move(cloud, vmId, other)
     await cloud.clock.until('it is being sent', () => cloud.agents.orders.some((order) => order.startsWith('depart')))
     await cloud.engine().tasks.cancel(taskId)
@@ -127,7 +202,7 @@ describe('vm.migrate', () => {
 
   for (const wish of ['stopped', 'deleted'] as const) {
     test(`of a machine that is ${wish} in the middle ends with nothing of it running`, async () => {
-      const { cloud, vmId, other } = await startMoving()
+      const { cloud, vmId, other } = await startMoving(['ada', 'bob'], 'local')
       await move(cloud, vmId, other)
       await cloud.clock.until('it is being sent', () => cloud.agents.orders.some((order) => order.startsWith('depart')))
       if (wish === 'deleted') await cloud.delete(vmId)
@@ -174,7 +249,7 @@ describe('vm.migrate', () => {
 
   for (const side of ['source', 'destination'] as const) {
     test(`whose agent at its ${side} is restarted in the middle ends with exactly one machine that runs`, async () => {
-      const { cloud, vmId, home, other } = await startMoving()
+      const { cloud, vmId, home, other } = await startMoving(['ada', 'bob'], 'local')
       let isRestarted = false
       cloud.agents.intercept = (call, at) => {
         if (call !== 'followDeparture' || at !== 'after' || isRestarted) return

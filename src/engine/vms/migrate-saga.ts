@@ -19,6 +19,16 @@ import { completeMove, goBack, letSourceGo, type MoveTools } from './end-migrati
 import { machineOrderOf } from './machine-order-of.ts'
 import { headFor, requireGoingOn } from './migration-facts.ts'
 import { type MigrationJournal, migrationJournalSchema } from './migration-journal.ts'
+import {
+  atDestination,
+  copiedDisksOf,
+  copiesToMake,
+  longestCopyMs,
+  makeCopies,
+  refuseUnclear,
+  untilPlacesAreClear,
+  wishOf,
+} from './mirror-disks.ts'
 import { switchOwner } from './switch-owner.ts'
 
 export type MigrateSagaOptions = {
@@ -48,8 +58,17 @@ export function migrateSaga(leader: Leader, options: MigrateSagaOptions): Runnab
         attempts: 4,
         message: 'chooses where to',
         timeoutMs: 30_000,
-        run: (context) => open(leader, options, context),
+        run: async (context) => {
+          await untilPlacesAreClear(leader, context)
+          return open(leader, options, context)
+        },
         undo: ({ task, journal, signal }) => goBack(tools, { vmId: journal.vmId, taskId: task.id, signal }),
+      },
+      {
+        name: 'make-disks',
+        message: 'makes the disks that go with it',
+        timeoutMs: 600_000,
+        run: (context) => makeCopies(leader, agents, context),
       },
       {
         name: 'prepare',
@@ -99,8 +118,9 @@ async function open(
   const conditions = [keys.vm(id), keys.vmPlacement(id), keys.vmMigration(id), keys.vmOperation(id)]
   const hold = startsOnHold()
   if (hold !== undefined) throw new DialtoneError('wrong-state', hold)
-  const verdict = admitMigration(state, vm, journal.wishedHostId ?? undefined)
+  const verdict = admitMigration(state, vm, wishOf(journal))
   if (verdict.kind === 'refused') throw new DialtoneError(verdict.code, verdict.message, { detail: verdict.verdicts })
+  refuseUnclear(state, verdict.copies)
   const { placement } = vm
   const destination = state.hosts.get(verdict.destinationHostId)
   const session = destination?.status.session
@@ -116,6 +136,7 @@ async function open(
     epoch: Math.max(nextEpoch(vm), known + 1, epochFloor()),
     session,
     phase: 'moving',
+    disks: [...copiesToMake(state, verdict.copies)],
     startedAt: leader.clock.wallTime().toISOString(),
     reason: journal.reason,
   }
@@ -153,9 +174,10 @@ async function prepare(
     try {
       const departing = await agents.prepareDeparture(source.host, source.head)
       const destination = headFor(leader, vmId, 'destination')
-      const machine = { ...machineOrderOf(vm), start: 'boot' as const }
+      const machine = { ...machineOrderOf(atDestination(vm, migration)), start: 'boot' as const }
+      const copied = copiedDisksOf(leader, migration)
       const { sourceHostId } = migration
-      await agents.expectArrival(destination.host, { ...destination.head, machine, sourceHostId, departing })
+      await agents.expectArrival(destination.host, { ...destination.head, machine, sourceHostId, departing, copied })
       return { departing }
     } catch (error) {
       // An image is being captured: that ends.
@@ -194,7 +216,7 @@ async function send(
   const { vm, migration } = requireGoingOn(leader, vmId)
   const destination = leader.index.state().hosts.get(migration.destinationHostId)?.spec
   if (destination === undefined) throw new DialtoneError('not-found', 'the destination is no host any more')
-  const givesUpAtMs = leader.clock.bootTimeMs() + 2 * longestMoveMs(vm.spec.memoryMiB)
+  const givesUpAtMs = leader.clock.bootTimeMs() + 2 * longestMoveMs(vm.spec.memoryMiB) + longestCopyMs(vm, migration)
   const target = {
     hostId: destination.id,
     hostName: destination.name,
@@ -202,7 +224,7 @@ async function send(
     port: destination.port,
   }
   const first = headFor(leader, vmId, 'source')
-  let report = await agents.depart(first.host, { ...first.head, target })
+  let report = await agents.depart(first.host, { ...first.head, target, copied: copiedDisksOf(leader, migration) })
   while (report.state === 'moving') {
     signal.throwIfAborted()
     requireGoingOn(leader, vmId)
@@ -214,13 +236,22 @@ async function send(
     const followed = agents.followDeparture(host, { ...head, waitMs: followMs })
     const either = AbortSignal.any([signal, answered.signal])
     report = await Promise.race([followed, untilNotGoingOn(leader, vmId, either)]).finally(() => answered.abort())
-    const sentMiB = Math.round(report.transferredBytes / 2 ** 20)
-    const leftMiB = Math.round(report.remainingBytes / 2 ** 20)
-    progress(sentMiB / Math.max(1, sentMiB + leftMiB), `${sentMiB} MiB sent, ${leftMiB} MiB left`)
+    const { fraction, message } = describeProgress(report)
+    progress(fraction, message)
   }
   if (report.state === 'sent') return report
   const why = report.state === 'failed' ? report.detail : 'its agent was restarted meanwhile'
   throw new DialtoneError('hypervisor-failed', `${vm.spec.name} could not be moved: ${why}`)
+}
+
+function describeProgress(report: DepartureReport): { readonly fraction: number; readonly message: string } {
+  const { disks, transferredBytes, remainingBytes } = report
+  const inMiB = (bytes: number) => Math.round(bytes / 2 ** 20)
+  const copied = disks === null ? '' : `${inMiB(disks.copiedBytes)} of ${inMiB(disks.totalBytes)} MiB of its disks, `
+  const sent = transferredBytes + (disks?.copiedBytes ?? 0)
+  const all = transferredBytes + remainingBytes + (disks?.totalBytes ?? 0)
+  const message = `${copied}${inMiB(transferredBytes)} MiB sent, ${inMiB(remainingBytes)} MiB left`
+  return { fraction: sent / Math.max(1, all), message }
 }
 
 /** Rejects as soon as it is not to be moved any more, or nobody wants to know. */

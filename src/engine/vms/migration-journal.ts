@@ -7,6 +7,8 @@ export const migrationJournalSchema = z.object({
   vmId: vmIdSchema,
   /** Where it was asked to go; null: wherever it fits best. */
   wishedHostId: hostIdSchema.nullable(),
+  /** Where its disks go, if they have to: a name or id; left out, the destination's own storage. */
+  wishedStorage: z.string().optional(),
   /** The user's word for why it moves. */
   reason: z.string().default('moved by request'),
   departing: departingSchema.optional(),

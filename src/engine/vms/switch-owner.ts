@@ -5,6 +5,7 @@ import type { VmPlacement } from '../../model/vm.ts'
 import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
 import { keys } from '../state/keys.ts'
 import { hostName, type MovingVm, requireGoingOn } from './migration-facts.ts'
+import { switchDisks } from './mirror-disks.ts'
 
 const attempts = 20
 
@@ -30,11 +31,13 @@ export async function switchOwner(leader: Leader, { vmId, signal, startsOnHold }
     // Taken in the same moment as what is decided from.
     const conditions = read.map((key) => unchanged(leader, key))
     const moving = requireGoingOn(leader, vmId)
+    const disks = switchDisks(leader, moving)
     const hold = startsOnHold()
     if (hold !== undefined) throw new DialtoneError('wrong-state', hold)
     const result = await commitAndSee(leader, {
-      conditions,
+      conditions: [...conditions, ...disks.conditions],
       writes: [
+        ...disks.writes,
         put(keys.vmPlacement(vmId), placementOf(leader, moving)),
         put(keys.vmMigration(vmId), { ...moving.migration, phase: 'switched' }),
       ],

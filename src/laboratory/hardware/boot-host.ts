@@ -40,6 +40,8 @@ export async function bootHost({ home, record, host, environment }: HostToBoot):
       ...['unshare', '--mount', '--propagation', 'unchanged', '/bin/sh', hostInit],
       ...[laboratoriesFolder(home), laboratory, host.name, process.execPath, agent, watchdog],
       String(record.memoryImages === 'ram' ? imageBudgetMiB(record) : 0),
+      record.storageServer?.address ?? '',
+      String(record.storageServer?.port ?? ''),
     ],
     cgroupDirectory: join(cgroupDirectory, 'init'),
     logFile: join(tree, 'log', 'init.log'),

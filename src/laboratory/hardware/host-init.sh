@@ -1,9 +1,9 @@
 #!/bin/sh
-# The first process of a laboratory's host: host-init.sh LABS LABORATORY HOST NODE AGENT WATCHDOG MEMORY_MIB
+# The first process of a laboratory's host: host-init.sh LABS LABORATORY HOST NODE AGENT WATCHDOG MEMORY_MIB SERVER PORT
 # Runs in the host's own network and mount namespace and in its cgroup. Shows the host only its own tree and the shared storage, then
 # keeps its two programs running.
 set -e
-labs=$1 laboratory=$2 host=$3 node=$4 agent=$5 watchdog=$6 memory=$7
+labs=$1 laboratory=$2 host=$3 node=$4 agent=$5 watchdog=$6 memory=$7 server=$8 port=$9
 folder=$labs/$laboratory
 programs=$(dirname "$(dirname "$(readlink -f "$0")")")
 
@@ -15,7 +15,7 @@ cd "$folder"
 mount -t tmpfs -o mode=0755,size=64k laboratories "$labs"
 mkdir -p "$folder/hosts/$host" "$folder/shared" "$labs/cgroup"
 mount --no-canonicalize --bind "hosts/$host" "$folder/hosts/$host"
-mount --no-canonicalize --bind shared "$folder/shared"
+[ -n "$server" ] || mount --no-canonicalize --bind shared "$folder/shared"
 cd /
 
 # A copied mount would keep the namespaces of other hosts and laboratories alive.
@@ -34,6 +34,15 @@ if [ -d /sys ]; then
 fi
 rmdir "$labs/cgroup"
 mount -o remount,ro "$labs"
+
+# As a mount of the network does it at a boot: without the storage nothing else begins. Like the kernel's own client of a network storage, it
+# waits for a server that is silent, and keeps nothing back of what it was told to write.
+if [ -n "$server" ]; then
+  options=directport=$port,direct_io,sshfs_sync,dir_cache=no,entry_timeout=0,attr_timeout=0,negative_timeout=0
+  until timeout 2 nice -n -10 sshfs -o "$options,allow_other,default_permissions" "$server:$folder/shared" "$folder/shared"; do
+    sleep 0.2
+  done
+fi
 
 tree=$folder/hosts/$host
 # The host's memory for images of machines: empty after each boot, and seen by nobody else.

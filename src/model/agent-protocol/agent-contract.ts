@@ -12,6 +12,7 @@ import { recoverySchema, rungSchema } from '../recovery/recovery-policy.ts'
 import { machineReportSchema } from '../vm.ts'
 import { migrationOrders } from './migration-orders.ts'
 import { snapshotOrders } from './snapshot-orders.ts'
+import { volumeOrders } from './volume-orders.ts'
 
 const vmParams = z.object({ vmId: vmIdSchema })
 const epoch = z.number().int().min(1)
@@ -197,6 +198,7 @@ export const agentContract = {
   },
   ...migrationOrders,
   ...snapshotOrders,
+  ...volumeOrders,
 } as const satisfies Contract
 
 export type AgentContract = typeof agentContract

@@ -49,6 +49,8 @@ export const heartbeatSchema = z.object({
       storageId: storageIdSchema,
       /** Age of the last good probe. */ probeAgeMs: z.number().nullable(),
       pill: z.boolean(),
+      /** Null until it was looked at. */
+      freeMiB: z.number().int().nullable().default(null),
     }),
   ),
   standbys: z.array(standbyReportSchema),

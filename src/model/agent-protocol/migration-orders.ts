@@ -17,6 +17,10 @@ export const departingSchema = z.object({
 })
 export type Departing = z.infer<typeof departingSchema>
 
+/** A disk that goes with its machine. `isOnSameBase`: its copy lies on the same template. */
+export const copiedDiskSchema = z.object({ volumeId: volumeIdSchema, isOnSameBase: z.boolean() })
+export type CopiedDisk = z.infer<typeof copiedDiskSchema>
+
 export const departureReportSchema = z.object({
   /** `none`: this agent knows of no departure, as one that was restarted. `sent`: the destination has all of it, and it stands still here. */
   state: z.enum(['none', 'prepared', 'moving', 'sent', 'failed']),
@@ -25,6 +29,8 @@ export const departureReportSchema = z.object({
   remainingBytes: z.number(),
   totalBytes: z.number(),
   dirtyBytesPerSecond: z.number(),
+  /** Of the disks that go with it; null when none does. */
+  disks: z.object({ copiedBytes: z.number(), totalBytes: z.number() }).nullable(),
   /** Since when it stands still here, by this host's clock. */
   stoppedAtMs: z.number().nullable(),
   detail: z.string(),
@@ -55,7 +61,7 @@ export const migrationOrders = {
     role: 'host',
     summary: 'Begins to send the machine to the host that waits for it. Answers at once.',
     params: vmParams,
-    body: z.object({ ...head, target: departureTargetSchema }),
+    body: z.object({ ...head, target: departureTargetSchema, copied: z.array(copiedDiskSchema).default([]) }),
     response: departureReportSchema,
     status: 202,
   },
@@ -83,7 +89,13 @@ export const migrationOrders = {
     role: 'host',
     summary: 'Makes a process that waits for this machine to be sent here. Answers when it waits.',
     params: vmParams,
-    body: z.object({ ...head, machine: machineOrderSchema, sourceHostId: hostIdSchema, departing: departingSchema }),
+    body: z.object({
+      ...head,
+      machine: machineOrderSchema,
+      sourceHostId: hostIdSchema,
+      departing: departingSchema,
+      copied: z.array(copiedDiskSchema).default([]),
+    }),
     response: z.object({}),
   },
   completeArrival: {
@@ -105,6 +117,14 @@ export const neighbourContract = {
     role: 'host',
     summary: 'The memory and devices of a machine that moves, as raw bytes both ways.',
     params: vmParams,
+    stream: 'upgrade',
+  },
+  diskStream: {
+    method: 'GET',
+    path: '/neighbour/v1/machines/:vmId/disks/:volumeId/stream',
+    role: 'host',
+    summary: 'A disk of a machine that moves, as the two QEMUs speak of it (NBD).',
+    params: z.object({ vmId: vmIdSchema, volumeId: volumeIdSchema }),
     stream: 'upgrade',
   },
 } as const satisfies Contract

@@ -14,6 +14,7 @@ import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
 import { snapshotRoutes } from './snapshot-routes.ts'
 import { vmRoutes } from './vm-routes.ts'
+import { volumeRoutes } from './volume-routes.ts'
 
 export const apiContract = {
   ...vmRoutes,
@@ -23,6 +24,7 @@ export const apiContract = {
   ...snapshotRoutes,
   ...ledgerRoutes,
   ...migrationRoutes,
+  ...volumeRoutes,
   ...hostRoutes,
   ...clusterRoutes,
   ...firewallRoutes,

@@ -5,7 +5,7 @@ import { clusterSpecSchema, networkSpecSchema, taskSchema, templateSpecSchema } 
 import { hostSpecSchema, hostStatusSchema } from '../host.ts'
 import { vmMigrationSchema } from '../migration/vm-migration.ts'
 import { vmNicSchema } from '../network.ts'
-import { storageSpecSchema } from '../storage.ts'
+import { storageSpecSchema, volumeSpecSchema } from '../storage.ts'
 import { vmPlacementSchema, vmSpecSchema, vmStandbySchema, vmStatusSchema } from '../vm.ts'
 
 export const vmNicViewSchema = z.object({ ...vmNicSchema.shape, networkName: z.string() })
@@ -52,6 +52,15 @@ export const storageViewSchema = z.object({
   volumes: z.number().int(),
 })
 export type StorageView = z.infer<typeof storageViewSchema>
+
+export const volumeViewSchema = z.object({
+  ...volumeSpecSchema.shape,
+  /** Of a disk of a VM: `web:0`. */
+  name: z.string(),
+  vmName: z.string().nullable(),
+  storageName: z.string(),
+})
+export type VolumeView = z.infer<typeof volumeViewSchema>
 
 export const templateViewSchema = templateSpecSchema
 export const taskViewSchema = taskSchema.omit({ journal: true }).extend({

@@ -11,6 +11,7 @@ import {
   sessionIdOf,
   sharedId,
   someTime,
+  storageIdOf,
   vmIdOf,
   volumeIdOf,
 } from '../cluster-state.fixture.ts'
@@ -80,6 +81,19 @@ test('a volume of no VM, named once however many hosts see it', () => {
   const volumes = ['web', 'app', 'gone'].map((name) => ({ storageId: sharedId, volumeId: volumeIdOf(name) }))
   const findings = found(healthy, [inventoryOf('ada', ['web'], { volumes }), inventoryOf('bob', ['app'], { volumes })])
   assert.deepEqual(findings, [`no-orphan-volumes: ${volumeIdOf('gone')}`])
+})
+
+test('a volume of a VM where it does not belong; what a move or a deletion still works on is none', () => {
+  const elsewhere = storageIdOf('other')
+  const volumes = ['web', 'app'].map((name) => ({ storageId: sharedId, volumeId: volumeIdOf(name) }))
+  const left = { storageId: elsewhere, volumeId: volumeIdOf('web') }
+  const inventories = [
+    inventoryOf('ada', ['web'], { volumes: [...volumes, left] }),
+    inventoryOf('bob', ['app'], { volumes }),
+  ]
+  assert.deepEqual(found(healthy, inventories), [`no-orphan-volumes: ${volumeIdOf('web')}`])
+  const discards = new Map([['web', { ...left, discardedAt: someTime, reason: 'a test' }]])
+  assert.deepEqual(found({ ...healthy, discards }, inventories), [])
 })
 
 test('a volume that is not on its storage; a storage that can’t be read says nothing', () => {

@@ -6,7 +6,7 @@ import type { Inventory } from '../agent-protocol/agent-contract.ts'
 import type { Finding } from '../api/views.ts'
 import type { ClusterState } from '../cluster-state.ts'
 import { keepsGroups } from '../firewall.ts'
-import { flatNetworkId, type HostId, type VmId } from '../ids.ts'
+import { flatNetworkId, type HostId, type StorageId, type VmId, type VolumeId } from '../ids.ts'
 import type { ConditionInterval } from '../ledger/outage.ts'
 import { ownersOf } from '../migration/owners-of.ts'
 import { nicsOf, type VmNic } from '../network.ts'
@@ -173,21 +173,34 @@ function originsOf({ templates, vms, volumes }: ClusterState): ReadonlySet<strin
   return origins
 }
 
-/** Volumes of a VM that is just being made or deleted are the task's business. */
+/** Volumes of a VM that is just being made or deleted are the task's business, and so are the copies of one that moves. */
 function noOrphanVolumes({ cluster, inventories }: CloudFacts): readonly Finding[] {
-  const found = new Map<string, string>()
+  const found = new Map<string, { readonly volumeId: VolumeId; readonly storageId: StorageId; readonly host: string }>()
   for (const [hostId, { volumes }] of inventories)
-    for (const { volumeId } of volumes) found.set(volumeId, hostName(cluster, hostId))
-  const known = new Set<string>(cluster.volumes.keys())
+    for (const place of volumes) found.set(placeOf(place), { ...place, host: hostName(cluster, hostId) })
+  const known = new Set<string>([...cluster.discards.values()].map(placeOf))
+  for (const { id: volumeId, storageId, move } of cluster.volumes.values()) {
+    known.add(placeOf({ volumeId, storageId }))
+    if (move !== null) known.add(placeOf({ volumeId, storageId: move.toStorageId }))
+  }
+  for (const { migration } of cluster.vms.values())
+    for (const { volumeId, fromStorageId, toStorageId } of migration?.disks ?? [])
+      for (const storageId of [fromStorageId, toStorageId]) known.add(placeOf({ volumeId, storageId }))
   return [...found]
-    .filter(([volumeId]) => !known.has(volumeId))
-    .map(([volumeId, host]) => ({
+    .filter(([place]) => !known.has(place))
+    .map(([, { volumeId, storageId, host }]) => ({
       invariant: 'no-orphan-volumes',
       severity: 'untidy',
       subject: volumeId,
-      message: `the volume ${volumeId}, seen from ${host}, belongs to no VM`,
+      message: cluster.volumes.has(volumeId)
+        ? `the volume ${volumeId} is on ${cluster.storages.get(storageId)?.name ?? storageId}, seen from ${host}, too, where it doesn't belong`
+        : `the volume ${volumeId}, seen from ${host}, belongs to no VM`,
       next: 'If nobody misses it, delete its folder on the storage.',
     }))
+}
+
+function placeOf({ volumeId, storageId }: { readonly volumeId: VolumeId; readonly storageId: StorageId }): string {
+  return `${storageId} ${volumeId}`
 }
 
 function noMissingVolumes({ cluster, inventories }: CloudFacts): readonly Finding[] {
@@ -198,7 +211,12 @@ function noMissingVolumes({ cluster, inventories }: CloudFacts): readonly Findin
     const views = [...inventories.values()].filter((inventory) =>
       inventory.storages.some(({ storageId, error }) => storageId === volume.storageId && error === null),
     )
-    if (views.length === 0 || views.some(({ volumes }) => volumes.some(({ volumeId }) => volumeId === volume.id)))
+    if (
+      views.length === 0 ||
+      views.some(({ volumes }) =>
+        volumes.some((place) => placeOf(place) === placeOf({ volumeId: volume.id, storageId: volume.storageId })),
+      )
+    )
       continue
     findings.push({
       invariant: 'no-missing-volumes',

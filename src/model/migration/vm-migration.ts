@@ -5,6 +5,8 @@
 import { z } from 'zod'
 import { hostIdSchema, sessionIdSchema, taskIdSchema } from '../ids.ts'
 
+import { diskCopySchema } from './disk-copy.ts'
+
 /** `precopy`: while it runs, and what changed meanwhile again. `stop-and-copy`: it stands still from the first byte to the last. */
 export const migrationMethodSchema = z.enum(['precopy', 'stop-and-copy'])
 export type MigrationMethod = z.infer<typeof migrationMethodSchema>
@@ -21,6 +23,8 @@ export const vmMigrationSchema = z.object({
   session: sessionIdSchema,
   /** `moving`: the source owns it. `switched`: the destination does, and the source never runs it again. */
   phase: z.enum(['moving', 'switched']),
+  /** Disks that go with it. The copies belong to this record until its owner has changed. */
+  disks: z.array(diskCopySchema).default([]),
   startedAt: z.iso.datetime(),
   reason: z.string(),
 })

@@ -33,7 +33,7 @@ export function createFakeFirewall(kind: FirewallKind = 'bridge-conntrack'): Fak
       taps.clear()
       for (const tap of adopted) taps.set(tap.tapName, tap)
     },
-    setRouters: async () => undefined,
+    setNetworks: async () => undefined,
     setPolicy: async (next) => {
       policy = next
     },

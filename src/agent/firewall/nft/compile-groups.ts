@@ -7,9 +7,9 @@
  */
 import type { FilterRule, HostFirewall } from '../../../model/firewall.ts'
 import type { GuardedTap } from '../firewall.ts'
-import { type Chain, establishedMark, type FilterDescription } from './describe-filter.ts'
+import { bridgeOf, type Chain, establishedMark, type FilterDescription } from './describe-filter.ts'
 
-export function compileGroups({ kind, hostAddress, routers, taps, policy }: FilterDescription): readonly Chain[] {
+export function compileGroups({ kind, hostAddress, networks, taps, policy }: FilterDescription): readonly Chain[] {
   const filtered = taps.flatMap((tap) => {
     const groups = groupsOf(tap, policy)
     return groups === undefined ? [] : [{ tap, groups }]
@@ -36,12 +36,12 @@ export function compileGroups({ kind, hostAddress, routers, taps, policy }: Filt
     // chain of one hook is still looked at by the next one: between two machines of this host both sides have to agree.
     {
       name: 'leave-to-others',
-      lines: ['type filter hook forward priority 10; policy accept;', ...answersTo(routers), ...leaveLines],
+      lines: ['type filter hook forward priority 10; policy accept;', ...answersTo(networks), ...leaveLines],
     },
     { name: 'leave-to-host', lines: ['type filter hook input priority 10; policy accept;', ...leaveLines] },
     {
       name: 'enter-from-others',
-      lines: ['type filter hook forward priority 11; policy accept;', ...questionsOf(routers), ...enterLines],
+      lines: ['type filter hook forward priority 11; policy accept;', ...questionsOf(networks), ...enterLines],
     },
     {
       name: 'enter-from-host',
@@ -51,23 +51,36 @@ export function compileGroups({ kind, hostAddress, routers, taps, policy }: Filt
 }
 
 /** What this host asks by the router of a network of its own: nobody else is heard by that port under the router's address. */
-function questionsOf(routers: readonly string[]): string[] {
-  return routers.length === 0 ? [] : [`iifname "dtr*" ip saddr { ${routers.join(', ')} } accept`]
+function questionsOf(networks: FilterDescription['networks']): string[] {
+  return networks.length === 0 ? [] : [`iifname "dtr*" ip saddr ${routersOf(networks)} accept`]
 }
 
 /** And the answers to it, which begin no connection. */
-function answersTo(routers: readonly string[]): string[] {
-  if (routers.length === 0) return []
-  return [`oifname "dtr*" ip daddr { ${routers.join(', ')} } tcp flags & (syn | ack) != syn accept`]
+function answersTo(networks: FilterDescription['networks']): string[] {
+  if (networks.length === 0) return []
+  return [`oifname "dtr*" ip daddr ${routersOf(networks)} tcp flags & (syn | ack) != syn accept`]
+}
+
+function routersOf(networks: FilterDescription['networks']): string {
+  return `{ ${[...new Set(networks.map(({ router }) => router))].join(', ')} }`
 }
 
 /** Chains of IP's own hooks, where the bridge can't follow connections: they tell it by a mark which packets belong to one. */
-export function compileFollowing({ bridge }: FilterDescription): readonly Chain[] {
+export function compileFollowing({ bridge, networks }: FilterDescription): readonly Chain[] {
   const mark = `ct state established,related meta mark set meta mark | ${hex(establishedMark)}`
+  const zones = networks.map((network) => `"${bridgeOf(network)}" : ${network.number}`)
+  const bridges = [bridge, ...networks.map(bridgeOf)].map((name) => `"${name}"`)
   return [
     {
+      name: 'zones',
+      lines: [
+        'type filter hook prerouting priority -300; policy accept;',
+        ...(zones.length === 0 ? [] : [`ct zone set iifname map { ${zones.join(', ')} }`]),
+      ],
+    },
+    {
       name: 'bridged',
-      lines: ['type filter hook prerouting priority -150; policy accept;', `iifname "${bridge}" ${mark}`],
+      lines: ['type filter hook prerouting priority -150; policy accept;', `iifname { ${bridges.join(', ')} } ${mark}`],
     },
     {
       name: 'from-host',

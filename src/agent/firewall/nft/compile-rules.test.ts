@@ -6,11 +6,17 @@ import { linkLocalAddress } from './compile-guard.ts'
 import { compileRules } from './compile-rules.ts'
 import type { FilterDescription } from './describe-filter.ts'
 
+/** The first two have the same addresses. */
+const networks = [
+  { number: 1, router: '10.5.0.1' },
+  { number: 300, router: '10.5.0.1' },
+  { number: 7, router: '10.6.0.1' },
+]
 const open: FilterDescription = {
   kind: 'bridge-conntrack',
   bridge: 'br0',
   hostAddress: '10.90.1.1',
-  routers: [],
+  networks: [],
   taps: [tapOf(1), tapOf(2)],
   policy: policyFor(),
 }
@@ -97,7 +103,7 @@ test('whatever the rules are, a machine in a network of its own hears the router
   const { machines } = policyFor(1)
   const rules: FilterRule[] = [{ direction: 'out', protocol: 'tcp', ports: [], peers: [] }]
   const policy = { machines, groups: [{ id: groupId, rules }] }
-  const program = compileRules({ ...open, routers: ['10.5.0.1', '10.6.0.1'], policy })
+  const program = compileRules({ ...open, networks, policy })
   const routers = '{ 10.5.0.1, 10.6.0.1 }'
   const before = (hook: string) => chainOf(program, hook).slice(1, 2)
   assert.deepEqual(before('enter-from-others'), [`iifname "dtr*" ip saddr ${routers} accept`])
@@ -135,9 +141,18 @@ test('ranges, ICMP and rules for everything are written as nft wants them', () =
 
 test('where the bridge follows no connections, IP’s own hooks tell it by a mark which no guest can set', () => {
   const program = compileRules({ ...open, kind: 'bridge-netfilter', policy: policyFor(1) })
-  assert.match(program, /iifname "br0" ct state established,related meta mark set meta mark \| 0x01000000/)
+  assert.match(program, /iifname { "br0" } ct state established,related meta mark set meta mark \| 0x01000000/)
   assert.ok(chainOf(program, 'passes-always').includes('meta mark & 0x01000000 != 0 accept'))
   assert.equal(chainOf(program, 'guard')[1], 'meta mark & 0x01000000 != 0 meta mark set meta mark & 0xfeffffff')
+})
+
+test('connections are followed in each network apart: the same addresses in another one are other connections', () => {
+  const program = compileRules({ ...open, kind: 'bridge-netfilter', networks, policy: policyFor(1) })
+  assert.match(
+    program,
+    /priority -300; policy accept;\n *ct zone set iifname map \{ "dtn1" : 1, "dtn300" : 300, "dtn7" : 7 \}/,
+  )
+  assert.match(program, /iifname \{ "br0", "dtn1", "dtn300", "dtn7" \} ct state established,related/)
 })
 
 test('a link-local address is made of the MAC', () => {

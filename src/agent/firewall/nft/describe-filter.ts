@@ -1,6 +1,6 @@
 /** What a rule set is compiled from. */
 import type { HostFirewall } from '../../../model/firewall.ts'
-import type { GuardedTap } from '../firewall.ts'
+import type { FilteredNetwork, GuardedTap } from '../firewall.ts'
 
 export type FilterDescription = {
   /** How connections are followed; `stateless` has no security groups. */
@@ -8,8 +8,8 @@ export type FilterDescription = {
   readonly bridge: string
   /** This host's own address on the bridge: it reaches its machines always. */
   readonly hostAddress: string
-  /** Addresses of the routers in networks of their own, from which this host asks its machines there. */
-  readonly routers: readonly string[]
+  /** Those of their own, in which connections are followed apart: they may have the same addresses. */
+  readonly networks: readonly FilteredNetwork[]
   readonly taps: readonly GuardedTap[]
   readonly policy: HostFirewall
 }
@@ -22,4 +22,9 @@ export const establishedMark = 0x01000000
 /** A chain as nft reads it. */
 export function renderChain({ name, lines }: Chain): string {
   return `  chain ${name} {\n${lines.map((line) => `    ${line}\n`).join('')}  }\n`
+}
+
+/** The bridge of a network of its own. */
+export function bridgeOf({ number }: FilteredNetwork): string {
+  return `dtn${number}`
 }

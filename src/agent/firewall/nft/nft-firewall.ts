@@ -7,10 +7,10 @@ import { runCommand } from '../../../linux/run-command.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import { type HostFirewall, keepsGroups, openFirewall } from '../../../model/firewall.ts'
 import type { Logger } from '../../../model/logger.ts'
-import type { Firewall, FirewallAbility, GuardedTap } from '../firewall.ts'
+import type { FilteredNetwork, Firewall, FirewallAbility, GuardedTap } from '../firewall.ts'
 import { groupsOf, hasGroups } from './compile-groups.ts'
 import { compileRules, tableName } from './compile-rules.ts'
-import type { FilterDescription } from './describe-filter.ts'
+import { bridgeOf, type FilterDescription } from './describe-filter.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 
 export type NftFirewallOptions = {
@@ -26,13 +26,13 @@ export type NftFirewallOptions = {
 type State = {
   readonly taps: Map<string, GuardedTap>
   policy: HostFirewall
-  routers: readonly string[]
+  networks: readonly FilteredNetwork[]
   /** What the kernel has, tap by tap. While it is being replaced: what it had, which what is the same in both outlasts. */
   inForce: ReadonlyMap<string, string>
   /** Something is wanted that is not in force yet. */
   isBehind: boolean
-  /** Whether the bridge hands packets to IP's hooks, as far as it was set by this process. */
-  isFollowing: boolean | undefined
+  /** Bridges that hand packets to IP's hooks, as far as it was set by this process. */
+  readonly following: Set<string>
 }
 
 const timeoutMs = 10_000
@@ -44,10 +44,10 @@ export function createNftFirewall(options: NftFirewallOptions): Firewall & Async
   const state: State = {
     taps: new Map(),
     policy: openFirewall,
-    routers: [],
+    networks: [],
     inForce: new Map(),
     isBehind: false,
-    isFollowing: undefined,
+    following: new Set(),
   }
   const apply = oneAtATime(() => bringIntoForce(state, options))
   let watch: NodeJS.Timeout | undefined
@@ -96,8 +96,8 @@ export function createNftFirewall(options: NftFirewallOptions): Firewall & Async
       // Machines run on under the rules of the earlier agent until the watch brings these into force.
       await apply().catch((error: unknown) => logger.error('firewall.not-in-force', { error }))
     },
-    async setRouters(addresses) {
-      if (takeRouters(state, addresses)) await apply()
+    async setNetworks(networks) {
+      if (takeNetworks(state, networks)) await apply()
     },
     async setPolicy(policy) {
       const isSame = JSON.stringify(policy) === JSON.stringify(state.policy)
@@ -112,10 +112,10 @@ export function createNftFirewall(options: NftFirewallOptions): Firewall & Async
 }
 
 /** True when other rules follow from it. */
-function takeRouters(state: State, addresses: readonly string[]): boolean {
-  const { policy, taps, routers: before } = state
-  state.routers = [...new Set(addresses)].sort()
-  return state.routers.join() !== before.join() && hasGroups({ taps: [...taps.values()], policy })
+function takeNetworks(state: State, networks: readonly FilteredNetwork[]): boolean {
+  const { policy, taps, networks: before } = state
+  state.networks = networks.map(({ number, router }) => ({ number, router }))
+  return JSON.stringify(state.networks) !== JSON.stringify(before) && hasGroups({ taps: [...taps.values()], policy })
 }
 
 async function bringIntoForce(
@@ -124,31 +124,36 @@ async function bringIntoForce(
 ): Promise<void> {
   const { kind } = ability
   if (kind === 'none') return
-  const { policy, routers } = state
+  const { policy, networks } = state
   const taps = [...state.taps.values()]
-  const description: FilterDescription = { kind, bridge, hostAddress, routers, taps, policy }
+  const description: FilterDescription = { kind, bridge, hostAddress, networks, taps, policy }
   const rules = compileRules(description)
   const keys = new Map(taps.map((tap) => [tap.tapName, keyOf(tap)]))
   const follows = kind === 'bridge-netfilter' && hasGroups(description)
   state.isBehind = true
+  const bridges = follows ? [bridge, ...networks.map(bridgeOf)] : []
   // First, or replies to what a machine asks would not be known as such.
-  if (follows && state.isFollowing !== true) await follow(state, bridge, true)
+  for (const name of bridges) if (!state.following.has(name)) await follow(state, name, true)
   await runCommand('nft', ['--file', '-'], { timeoutMs, errorCode: 'network-failed', input: rules })
   state.inForce = keys
   state.isBehind = false
-  if (!follows && state.isFollowing === true) await follow(state, bridge, false)
+  for (const name of state.following) {
+    // It may be gone with its network.
+    if (!bridges.includes(name)) await follow(state, name, false).catch(() => state.following.delete(name))
+  }
   logger.info('firewall.in-force', { taps: taps.length, groups: policy.groups.length })
 }
 
 /** Of this bridge only: others on the host stay as they are. */
-async function follow(state: State, bridge: string, isFollowing: boolean): Promise<void> {
+async function follow({ following }: State, bridge: string, isFollowing: boolean): Promise<void> {
   const flag = isFollowing ? '1' : '0'
   const settings = ['nf_call_iptables', flag, 'nf_call_ip6tables', flag]
   await runCommand('ip', ['link', 'set', 'dev', bridge, 'type', 'bridge', ...settings], {
     timeoutMs,
     errorCode: 'network-failed',
   })
-  state.isFollowing = isFollowing
+  if (isFollowing) following.add(bridge)
+  else following.delete(bridge)
 }
 
 async function areRulesThere(): Promise<boolean> {
@@ -158,6 +163,6 @@ async function areRulesThere(): Promise<boolean> {
   )
 }
 
-function keyOf({ tapName, vmId, macAddress, address }: GuardedTap): string {
-  return [tapName, vmId, macAddress, address].join(' ')
+function keyOf({ tapName, vmId, macAddress, address, address6 }: GuardedTap): string {
+  return [tapName, vmId, macAddress, address, address6].join(' ')
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
+import { diskMirrorContract } from '../disk-mirror.contract.ts'
 import { type HypervisorFixture, hypervisorContract } from '../hypervisor.contract.ts'
 import type { MachineDefinition, MachineEvent } from '../hypervisor.ts'
 import { memoryImageContract } from '../memory-image.contract.ts'
@@ -45,6 +46,12 @@ async function makeFixture(): Promise<HypervisorFixture> {
       count += 1
       return `${path}.${count}`
     },
+    emptyDisk: async () => {
+      count += 1
+      return `/disks/${count}-empty.qcow2`
+    },
+    fillDisk: async (path) => void world.files.set(path, `what was written to ${path}`),
+    isSameDisk: async (one, other) => world.files.get(one) === world.files.get(other),
     newPath: (name) => {
       count += 1
       return `/files/${count}-${name}`
@@ -65,6 +72,7 @@ function isWaiting(world: FakeWorld, runDirectory: string): boolean {
 hypervisorContract('fake', makeFixture)
 memoryImageContract('fake', makeFixture)
 movingMachineContract('fake', makeFixture)
+diskMirrorContract('fake', makeFixture)
 
 test('a deaf machine throws deadlines and can be killed; an unkillable one cannot', async () => {
   const world = createFakeWorld()

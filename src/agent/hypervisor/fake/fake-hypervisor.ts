@@ -54,7 +54,7 @@ export function createFakeHypervisor(options: FakeHypervisorOptions): Hypervisor
       return prepareFakeSpare(world, { shape, image, isLocking })
     },
     bake: (shape, streamPath, into) => bakeFakeImage(world, { shape, streamPath, into }),
-    receive: async (definition, plugged) => {
+    receive: async (definition, { plugged }) => {
       // Its disks may be open at the source: the lock is taken when it runs.
       refuseSecondMachine(world, definition, false)
       world.refuse({ kind: 'receive', runDirectory: definition.runDirectory, paths: [] })

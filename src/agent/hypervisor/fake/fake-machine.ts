@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { MachineEvent, MachineExit, RunningMachine } from '../hypervisor.ts'
 import { addFakeOverlays, captureFakeMachine } from './fake-capture.ts'
+import { mirrorFakeDisk } from './fake-mirror.ts'
 import { sendFakeMachine } from './fake-move.ts'
 import {
   changeState,
@@ -65,6 +66,15 @@ export function attachToFakeMachine(world: FakeWorld, machine: FakeMachine, isLo
       world.refuse({ kind: 'send', runDirectory: machine.definition.runDirectory, paths: [] })
       return sendFakeMachine(world, machine, options)
     },
+    mirrorDisk: async (request) => {
+      answering()
+      const { volumeId, target } = request
+      const paths = target.kind === 'file' ? [target.disk.path] : []
+      world.refuse({ kind: 'mirror', runDirectory: machine.definition.runDirectory, paths })
+      if (!machine.layers.has(volumeId)) throw new DialtoneError('not-found', `the machine has no disk ${volumeId}`)
+      return mirrorFakeDisk(world, machine, request)
+    },
+    endMirror: async () => answering(),
     detach: () => {
       machine.observers.delete(observer)
       listeners.clear()

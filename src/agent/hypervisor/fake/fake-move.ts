@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { IncomingMachine, RunningMachine } from '../hypervisor.ts'
 import type { OutgoingMachine, SendOptions } from '../moving-machine.ts'
+import { fakeDiskStream } from './fake-mirror.ts'
 import { changeState, type FakeMachine, type FakeWorld, passTime } from './fake-world.ts'
 
 const memoryBytes = 1024
@@ -83,7 +84,12 @@ export function receiveFakeMachine(
       if (event.kind === 'state' && event.state === 'running') resumed.resolve(nowMs(world))
     },
   })
-  return { machine: attach(), stream, loaded, resumedAtMs: resumed.promise }
+  const diskStream = async (volumeId: string) => {
+    const disk = fakeDiskStream(world, machine.layers.get(volumeId)?.[0] ?? '')
+    machine.observers.add({ onExit: () => disk.destroy(), onEvent: () => undefined })
+    return disk
+  }
+  return { machine: attach(), stream, diskStream, loaded, resumedAtMs: resumed.promise }
 }
 
 /** One end of a stream: what is pushed leaves it, and the first line that comes in is heard. */

@@ -55,6 +55,8 @@ export type FakeOrder = {
     | 'detach-disk'
     | 'merge-layers'
     | 'send'
+    | 'mirror'
+    | 'switch-disk'
     | 'receive'
   readonly runDirectory: string
   readonly paths: readonly string[]
@@ -78,6 +80,8 @@ export type FakeWorldOptions = {
   readonly captureMs?: number
   /** From the beginning of a move until the machine stands still for it. */
   readonly sendMs?: number
+  /** From the beginning of a mirror until its copy has all of the disk. */
+  readonly mirrorMs?: number
   readonly bakeMs?: number
   readonly mergeMs?: number
   /** From the power button to the end of the guest; `never` for guests that don't listen to it. */
@@ -93,7 +97,7 @@ export type FakeWorld = {
   /** By run directory, with the dead ones until the next start there. */
   readonly machines: ReadonlyMap<string, FakeMachine>
   readonly spares: ReadonlyMap<string, FakeSpare>
-  /** What was captured and baked, by path: the memory of a guest. */
+  /** What was captured and baked, by path: the memory of a guest; and what is on a disk. */
   readonly files: Map<string, string>
   guests: FakeGuests
   put(machine: FakeMachine): void

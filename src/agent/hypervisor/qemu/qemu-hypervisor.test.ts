@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { findCgroupMount, isCgroupEmpty, killCgroupAndWait, makeCgroup, removeCgroup } from '../../../linux/cgroup.ts'
 import { runCommand } from '../../../linux/run-command.ts'
+import { diskMirrorContract } from '../disk-mirror.contract.ts'
 import { type HypervisorFixture, hypervisorContract } from '../hypervisor.contract.ts'
 import type { MachineDefinition, MemoryImageFiles } from '../hypervisor.ts'
 import { memoryImageContract } from '../memory-image.contract.ts'
@@ -42,11 +43,15 @@ async function makeFixture(): Promise<HypervisorFixture> {
     await runCommand('ip', ['tuntap', 'add', tapName, 'mode', 'tap'], { timeoutMs: 5000 })
     return { runDirectory, cgroupDirectory, tapName }
   }
-  const definition = async (): Promise<MachineDefinition> => {
-    const number = (places += 1)
-    const disk = join(directory, `${number}.qcow2`)
+  const emptyDisk = async (): Promise<string> => {
+    const disk = newPath('disk.qcow2')
     await runCommand('qemu-img', ['create', '-q', '-f', 'qcow2', disk, '16M'], { timeoutMs: 5000 })
     await chown(disk, userId, userId)
+    return disk
+  }
+  const definition = async (): Promise<MachineDefinition> => {
+    const number = (places += 1)
+    const disk = await emptyDisk()
     const disks = [{ volumeId: 'vol-root2345', path: disk, format: 'qcow2' as const }]
     const made = sampleDefinition({ ...(await place(number)), disks, kernel, userId, memoryMiB: 16 })
     definitions.push(made)
@@ -103,6 +108,14 @@ async function makeFixture(): Promise<HypervisorFixture> {
     sibling,
     overlayOn,
     newPath,
+    emptyDisk,
+    fillDisk: async (path) =>
+      void (await runCommand('qemu-io', ['-c', 'write -P 0x5a 1M 3M', path], { timeoutMs: 5000 })),
+    isSameDisk: (one, other) =>
+      runCommand('qemu-img', ['compare', one, other], { timeoutMs: 5000 }).then(
+        () => true,
+        () => false,
+      ),
     brokenImage,
     killFromOutside: (machine) => {
       process.kill(machine.pid, 'SIGKILL')
@@ -116,6 +129,7 @@ async function makeFixture(): Promise<HypervisorFixture> {
 hypervisorContract('qemu', makeFixture)
 memoryImageContract('qemu', makeFixture)
 movingMachineContract('qemu', makeFixture)
+diskMirrorContract('qemu', makeFixture)
 
 test("QEMU runs as the machine's user, without capabilities, under seccomp, and inside the cgroup only", async () => {
   const fixture = await makeFixture()

@@ -77,9 +77,9 @@ export function createQemuHypervisor(options: QemuHypervisorOptions): Hypervisor
       const { tookMs } = await inDirectory(runDirectory, () => bakeImage(shape, { streamPath, into }, how))
       logger?.info('qemu.image-baked', { vmId, name, tookMs })
     },
-    receive: async (definition, plugged) => {
+    receive: async (definition, disks) => {
       const { name, life, runDirectory } = definition
-      const { result, tookMs } = await inDirectory(runDirectory, () => receiveMachine(definition, plugged, how))
+      const { result, tookMs } = await inDirectory(runDirectory, () => receiveMachine(definition, disks, how))
       logger?.info('qemu.receives', { ...life, name, pid: result.machine.pid, startMs: tookMs })
       return result
     },

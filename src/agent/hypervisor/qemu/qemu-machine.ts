@@ -12,6 +12,7 @@ import { changeFileSystems, runInGuest } from './guest-agent.ts'
 import { attachDisk, detachDisk, listPlugged } from './hot-plug.ts'
 import { closeLeftLayers, mergeLayers } from './merge-layers.ts'
 import { continueAfterMigration } from './migration.ts'
+import { endMirrorOf, mirrorDisk } from './mirror-disk.ts'
 import { boundLog, lastLogLines, type ProcessEnding, settlesWithin } from './qemu-process.ts'
 import type { QmpEvent } from './qmp-client.ts'
 import type { QmpSession } from './qmp-session.ts'
@@ -69,6 +70,8 @@ export function createQemuMachine(parts: MachineParts): RunningMachine {
     },
     mergeLayers: (volumeId, layers, options) => mergeLayers(session, { ...layers, volumeId }, options),
     closeLeftLayers: (volumeId) => closeLeftLayers(session, volumeId),
+    mirrorDisk: (request) => mirrorDisk(session, { runDirectory, fileLocking }, request),
+    endMirror: (request) => endMirrorOf(session, request),
     askResident: (request, timeoutMs) => resident.ask(request, timeoutMs),
     runInGuest: (command, timeoutMs) => runInGuest(files.guestAgent, command, timeoutMs),
     openConsole: async () => {

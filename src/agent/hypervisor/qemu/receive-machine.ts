@@ -1,12 +1,13 @@
 /** A QEMU that waits for another one's memory and devices, on a socket that it was born with: no path, no port, nobody else. */
 import { DialtoneError } from '../../../model/dialtone-error.ts'
-import type { AttachedDisk, IncomingMachine, MachineDefinition } from '../hypervisor.ts'
+import type { IncomingMachine, MachineDefinition, ReceivedDisks } from '../hypervisor.ts'
 import { attachDisk } from './hot-plug.ts'
 import { endQemu, type LaunchedQemu, type LaunchOptions, launchQemu, requirePlace } from './launch-qemu.ts'
 import { incomingFileDescriptor, prepareMigration, waitForMigration } from './migration.ts'
 import { writeMachineRecord } from './process-identity.ts'
 import { createQemuMachine } from './qemu-machine.ts'
 import { lastLogLines } from './qemu-process.ts'
+import { closeForCopies, connectToCopies, openForCopies } from './receive-copies.ts'
 import { runFiles } from './run-files.ts'
 
 const commandTimeoutMs = 5000
@@ -15,7 +16,7 @@ const longestMs = 24 * 3_600_000
 
 export async function receiveMachine(
   definition: MachineDefinition,
-  plugged: readonly AttachedDisk[],
+  { plugged, copied }: ReceivedDisks,
   how: Pick<LaunchOptions, 'binary' | 'fileLocking'>,
 ): Promise<IncomingMachine> {
   const { runDirectory, cgroupDirectory, life } = definition
@@ -25,6 +26,7 @@ export async function receiveMachine(
     const { stream } = qemu.process
     if (stream === undefined) throw new DialtoneError('hypervisor-failed', 'QEMU was born without its stream')
     for (const disk of plugged) await attachDisk(qemu.session, disk, how.fileLocking)
+    if (copied.length > 0) await openForCopies(qemu.session, definition, copied)
     await prepareMigration(qemu.session, ['return-path', 'late-block-activate'])
     await qemu.session.execute('migrate-incoming', { uri: `fd:${incomingFileDescriptor}` }, commandTimeoutMs)
     await writeMachineRecord(runFiles(runDirectory).record, { life, process: qemu.identity })
@@ -32,7 +34,9 @@ export async function receiveMachine(
     qemu.session.listen(({ event, atMs }) => {
       if (event === 'RESUME') resumed.resolve(atMs)
     })
-    const loaded = waitUntilLoaded(qemu, runDirectory)
+    const loaded = waitUntilLoaded(qemu, runDirectory).then(() =>
+      copied.length > 0 ? closeForCopies(qemu.session) : undefined,
+    )
     loaded.catch(() => stream.destroy())
     const machine = createQemuMachine({
       life,
@@ -44,7 +48,13 @@ export async function receiveMachine(
       isNewHere: true,
       watchEnd: () => qemu.process.ended,
     })
-    return { machine, stream, loaded, resumedAtMs: resumed.promise }
+    return {
+      machine,
+      stream,
+      diskStream: () => connectToCopies(runDirectory),
+      loaded,
+      resumedAtMs: resumed.promise,
+    }
   } catch (error) {
     qemu.session.close()
     await endQemu(qemu.process)

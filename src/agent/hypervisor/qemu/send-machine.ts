@@ -2,18 +2,14 @@
  * A running machine's memory and devices to another QEMU: over a socket in its run directory, whose other end is here. QEMU waits before
  * it gives the disks away, so that what has to be written down first can be.
  */
-import { once } from 'node:events'
-import { rm } from 'node:fs/promises'
-import { createServer, type Socket } from 'node:net'
-import { join } from 'node:path'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { OutgoingMachine, SendOptions, SendProgress } from '../moving-machine.ts'
+import { handSocket } from './hand-socket.ts'
 import { cancelMigration, prepareMigration, waitForMigration } from './migration.ts'
 import type { QmpLine } from './qmp-session.ts'
 
 const commandTimeoutMs = 5000
 const pauseTimeoutMs = 20_000
-const connectTimeoutMs = 5000
 /** Whoever moves a machine has a bound of their own; this one is only so that no wait is for ever. */
 const longestMs = 24 * 3_600_000
 const finishTimeoutMs = 600_000
@@ -31,7 +27,10 @@ export async function sendMachine(line: QmpLine, runDirectory: string, options: 
   })
   try {
     if (!options.isLive) await line.execute('stop', {}, pauseTimeoutMs)
-    const stream = await beginStream(line, runDirectory)
+    const stream = await handSocket(runDirectory, {
+      name: socketName,
+      tell: () => line.execute('migrate', { uri: `unix:${socketName}` }, commandTimeoutMs),
+    })
     const stopped = waitForSwitchover(line)
     stopped.catch(() => stream.destroy())
     return {
@@ -55,28 +54,6 @@ export async function sendMachine(line: QmpLine, runDirectory: string, options: 
 }
 
 const autoConverge = ['auto-converge'] as const
-
-/** QEMU connects to a socket that this process listens on: it works in its run directory, where it may not make one itself. */
-async function beginStream(line: QmpLine, runDirectory: string): Promise<Socket> {
-  const path = join(runDirectory, socketName)
-  await rm(path, { force: true })
-  const connected = Promise.withResolvers<Socket>()
-  const server = createServer((socket) => connected.resolve(socket))
-  const timer = setTimeout(
-    () => connected.reject(new DialtoneError('deadline-exceeded', 'QEMU did not begin to send')),
-    connectTimeoutMs,
-  )
-  try {
-    server.listen({ path, readableAll: true, writableAll: true })
-    await once(server, 'listening')
-    await line.execute('migrate', { uri: `unix:${socketName}` }, commandTimeoutMs)
-    return await connected.promise
-  } finally {
-    clearTimeout(timer)
-    server.close()
-    await rm(path, { force: true })
-  }
-}
 
 async function waitForSwitchover(line: QmpLine): Promise<void> {
   const status = await waitForMigration(line, ['pre-switchover', ...ends], longestMs)

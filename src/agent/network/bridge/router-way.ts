@@ -5,11 +5,13 @@
  * The host asks each network's machines from another address of its own, which alone says by a rule of its routing which router the
  * question goes to: so machines with the same address in two networks are told apart. They are asked by their router, which they know.
  */
+import { writeFile } from 'node:fs/promises'
 import { deleteInterface, runIpCommands } from '../../../linux/network-namespace.ts'
 import { runCommand } from '../../../linux/run-command.ts'
 import type { HostNetwork } from '../../../model/agent-protocol/host-network.ts'
 import {
   askingAddress,
+  askingPriority,
   askingRange,
   askingTable,
   routerInterface,
@@ -21,7 +23,7 @@ import {
 } from './segment-names.ts'
 
 const timeoutMs = 5000
-const errorCode = 'network-failed' as const
+const forwarding = '/proc/sys/net/ipv4/ip_forward'
 
 /** Makes what is missing of it. `handle`: of the router's namespace; `isThere`: its devices are. */
 export async function ensureWay(network: HostNetwork, handle: string, isThere: boolean): Promise<void> {
@@ -39,20 +41,25 @@ export async function ensureWay(network: HostNetwork, handle: string, isThere: b
   await runIpCommands([askingRule('add', number)]).catch((error: unknown) => {
     if (!(error instanceof Error && error.message.includes('File exists'))) throw error
   })
+  const hasUplink = uplink !== 'none'
   await runIpCommands(
     [
       `address replace ${inside} peer ${uplinkHostAddress} dev ${uplinkInterface}`,
       `link set dev ${uplinkInterface} up`,
       `route replace ${asking}/32 dev ${uplinkInterface}`,
+      ...(hasUplink ? [`route replace default via ${uplinkHostAddress} dev ${uplinkInterface}`] : []),
     ],
     { namespace: handle },
   )
-  await setDefaultRoute(handle, uplink !== 'none')
-  // Each namespace has its own: of this host, and of the router.
-  await forwardIn(handle)
-  if (uplink !== 'none') await forwardIn(undefined)
-  await runIn(undefined, ['nft', '-f', '-'], hostRules)
-  await runIn(handle, ['nft', '-f', '-'], routerRules(uplink))
+  // Each namespace has its own: the router, and this host.
+  const inRouter = `echo 1 > ${forwarding} && exec nft -f -`
+  await run('nsenter', [`--net=${handle}`, '/bin/sh', '-c', inRouter], routerRules(uplink))
+  if (hasUplink) await writeFile(forwarding, '1')
+}
+
+/** This host's part, which is the same for all networks. */
+export async function ensureHostRules(): Promise<void> {
+  await run('nft', ['-f', '-'], hostRules)
 }
 
 /** Missing parts are fine. */
@@ -61,24 +68,13 @@ export async function removeWay(number: number): Promise<void> {
   await runIpCommands([askingRule('del', number)]).catch(() => undefined)
 }
 
+/** With a priority: without one the kernel takes another one each time, and adds the same rule again and again. */
 function askingRule(verb: 'add' | 'del', number: number): string {
-  return `rule ${verb} from ${askingAddress(number)} lookup ${askingTable(number)}`
+  return `rule ${verb} from ${askingAddress(number)} lookup ${askingTable(number)} priority ${askingPriority}`
 }
 
-async function setDefaultRoute(namespace: string, isWanted: boolean): Promise<void> {
-  const route = `default via ${uplinkHostAddress} dev ${uplinkInterface}`
-  if (isWanted) return runIpCommands([`route replace ${route}`], { namespace })
-  await runIpCommands([`route del ${route}`], { namespace }).catch(() => undefined)
-}
-
-async function forwardIn(handle: string | undefined): Promise<void> {
-  await runIn(handle, ['/bin/sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward'])
-}
-
-/** Runs a command in the namespace with this handle, or in the present one. */
-async function runIn(handle: string | undefined, command: readonly [string, ...string[]], input = ''): Promise<void> {
-  const [program, ...args] = handle === undefined ? command : (['nsenter', `--net=${handle}`, ...command] as const)
-  await runCommand(program, args, { timeoutMs, errorCode, input })
+async function run(program: string, args: readonly string[], input: string): Promise<void> {
+  await runCommand(program, args, { timeoutMs, errorCode: 'network-failed', input })
 }
 
 /** Declared, then deleted, then declared anew: in one transaction, whatever was there. */

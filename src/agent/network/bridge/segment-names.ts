@@ -44,6 +44,9 @@ export function askingAddress(number: number): string {
   return `169.254.${128 + (number >> 8)}.${number & 0xff}`
 }
 
+/** Before the host's own rules for everything. */
+export const askingPriority = 1700
+
 /** Far above what people and programs number their tables with. */
 export function askingTable(number: number): number {
   return 0xd7_00_00 + number

@@ -16,6 +16,7 @@ import type { Logger } from '../../../model/logger.ts'
 import type { NetworkSettings } from '../network.ts'
 import { createDhcpServer, type DhcpServer } from './dhcp-server.ts'
 import { ensureRouter, hasRouter, removeRouter, routeTo } from './router-namespace.ts'
+import { ensureHostRules } from './router-way.ts'
 import type { Segment } from './segment.ts'
 import { askingAddress, routerInterface, segmentNames } from './segment-names.ts'
 import {
@@ -158,8 +159,12 @@ async function makeAll(
   isThorough: boolean,
 ): Promise<void> {
   const links = await listLinks()
+  // Before the first way to this host is there; what is wrong with them keeps every network from being made.
+  const hostRules = members.size > 0 ? ensureHostRules() : Promise.resolve()
+  hostRules.catch(() => undefined)
   for (const member of members.values()) {
     try {
+      await hostRules
       await makeOne(member, links, { ...options, isThorough })
       member.state = 'ready'
     } catch (error) {

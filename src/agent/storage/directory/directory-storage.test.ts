@@ -8,7 +8,7 @@ import { runCommand } from '../../../linux/run-command.ts'
 import { vmIdSchema } from '../../../model/ids.ts'
 import { failsWith, testStorage } from '../storage.contract.ts'
 import { createDirectoryStorage } from './directory-storage.ts'
-import { makeContractWorld, makeWorld, qemuImg, request, volumeId, writeAt } from './storage-world.fixture.ts'
+import { holdOpen, makeContractWorld, makeWorld, qemuImg, request, volumeId, writeAt } from './storage-world.fixture.ts'
 
 const vmId = vmIdSchema.parse('vm-aaaaaaaa')
 const imageUuid = '6f9c1d3e-0000-4000-8000-000000000001'
@@ -224,4 +224,14 @@ test('a slot of random bytes, or with a cut block, is an error', async (t) => {
   await assert.rejects(storage.writeSlot(300, 'x'.repeat(4081)), failsWith('invalid-input'))
   await runCommand('truncate', ['-s', String(300 * 4096 + 2048), join(world.path, 'slots')], { timeoutMs: 5000 })
   await assert.rejects(storage.readSlot(300), failsWith('storage-failed'))
+})
+
+test('a volume is deleted while another storage of the host has one of its id open, as after a move', async (t) => {
+  const [world, other] = [await makeWorld(t), await makeWorld(t)]
+  for (const one of [world, other]) await one.onHost('a').createVolume(request(one))
+  const close = await holdOpen(other.fileOf('disk.qcow2'))
+  t.after(close)
+  await world.onHost('a').deleteVolume(volumeId)
+  assert.deepEqual(await world.onHost('a').listVolumes(), [])
+  await assert.rejects(other.onHost('a').deleteVolume(volumeId), { code: 'in-use' })
 })

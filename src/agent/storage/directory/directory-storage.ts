@@ -16,7 +16,7 @@ import { ensureImageCopy, refuseWithoutSpace } from './image-copies.ts'
 import { createImageCalls } from './image-store.ts'
 import { createLayerCalls } from './layers.ts'
 import { isThere } from './needed-layers.ts'
-import { processesWithOpenFile } from './open-files.ts'
+import { processesWithVolumeOpen } from './open-files.ts'
 import { createBaseCalls } from './publish-base.ts'
 import { readSlotBlock, writeSlotBlock } from './slots.ts'
 import { createSnapshotCalls } from './snapshot-store.ts'
@@ -161,7 +161,7 @@ async function refuseSmaller(sizeMiB: number, imagePath: string): Promise<void> 
 
 async function deleteVolume(volumeId: VolumeId, folder: string, place: StoragePlace): Promise<void> {
   if (!(await isThere(folder))) return
-  const users = await processesWithOpenFile(`/volumes/${volumeId}/`)
+  const users = await processesWithVolumeOpen(folder, volumeId)
   if (users.length > 0) {
     throw new DialtoneError('in-use', `Volume ${volumeId} is open in process ${users.join(', ')} of this host`)
   }
