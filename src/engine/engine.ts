@@ -136,9 +136,9 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   ])
   const { schedules, ...keepers } = snapshotKeepers(leader, agents, tasks)
   const standbys = createStandbyKeeper({ leader, table, agents })
-  const discards = createDiscardKeeper({ leader, agents })
   noteTransitions({ leader, ledger, table })
-  follow({ leader, tasks, table, fencer, reconciler, standbys, discards, schedules, ...keepers, bell: wakeUp })
+  const loops = { standbys, discards: createDiscardKeeper({ leader, agents }), schedules, ...keepers }
+  follow({ leader, tasks, table, fencer, reconciler, ...loops, bell: wakeUp })
   logger.info('leader.began', { term: leader.term })
 
   return {
