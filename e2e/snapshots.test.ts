@@ -55,7 +55,7 @@ test('snapshots in the middle of the chain are let go while the machine writes, 
     await take(name, { kind: 'disk' })
   }
   await inGuest(
-    `(i=0; while [ ! -e /run/stop ]; do i=$((i+1)); echo $i > /data/count; sync; done; echo $i > /run/count) &`,
+    `(i=0; while [ ! -e /run/stop ]; do i=$((i+1)); echo $i > /data/count; sync; sleep 0.1; done; echo $i > /run/count) &`,
   )
   const layers = await layerCount()
   await remove('two')
@@ -125,11 +125,13 @@ test('an upgrade that breaks a service is taken back by itself, and the outage i
   assert.equal((await answer()).bootId, bootId)
   assert.deepEqual(await contents(), ['memory', 'memory', 'memory'])
   const { id } = await look()
-  const { outages } = await laboratory.api.call('listOutages', { query: { service: id } })
-  assert(
-    outages.some(({ durationMs }) => durationMs !== null && durationMs >= 5_000),
-    JSON.stringify(outages),
-  )
+  await until('the outage is over and in the ledger', async () => {
+    const { outages } = await laboratory.api.call('listOutages', { query: { service: id } })
+    return outages.some(({ durationMs }) => durationMs !== null && durationMs >= 5_000)
+  }).catch(async (error: unknown) => {
+    const { entries } = await laboratory.api.call('listLedgerEntries', { params: { service: id } })
+    throw new Error(JSON.stringify(entries.slice(-40)), { cause: error })
+  })
 })
 
 test('a protected snapshot is not deleted, nor its machine; afterwards nothing is left of either', async () => {

@@ -135,9 +135,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     ...snapshotSagas(leader, { agents, epochFloor }, () => tasks),
   ])
   const { schedules, ...keepers } = snapshotKeepers(leader, agents, tasks)
-  const standbys = createStandbyKeeper({ leader, table, agents })
   noteTransitions({ leader, ledger, table })
-  const loops = { standbys, discards: createDiscardKeeper({ leader, agents }), schedules, ...keepers }
+  const loops = { ...diskKeepers(leader, table, agents), schedules, ...keepers }
   follow({ leader, tasks, table, fencer, reconciler, ...loops, bell: wakeUp })
   logger.info('leader.began', { term: leader.term })
 
@@ -182,6 +181,13 @@ function sagasOf(leader: Leader, { agents, fences }: EngineOptions, ledger: Ledg
     drillSaga(leader, { agents, fences, ledger }),
     ...powerSagas(leader),
   ]
+}
+
+function diskKeepers(leader: Leader, table: HostTable, agents: AgentPort) {
+  return {
+    standbys: createStandbyKeeper({ leader, table, agents }),
+    discards: createDiscardKeeper({ leader, agents }),
+  }
 }
 
 function snapshotKeepers(leader: Leader, agents: AgentPort, tasks: TaskRunner) {
