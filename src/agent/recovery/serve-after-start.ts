@@ -112,8 +112,8 @@ async function onServing(keeping: Keeping, machine: RunningMachine): Promise<voi
     await plugDataDisks(keeping, machine)
   }
   // It was let go on from a snapshot, which ended the image that it had.
-  if (record.startedBy === 'resume' && recovery.mode === 'warm' && image.manifest === undefined && !image.isCapturing)
-    await captureRunning(keeping).catch((error: unknown) => noteTrouble(keeping, error))
+  if (record.startedBy === 'resume' && recovery.mode === 'warm' && image.manifest === undefined)
+    await captureAnew(keeping, machine).catch((error: unknown) => noteTrouble(keeping, error))
   await ports.clock.sleep(spareAfterMs)
   if (keeping.running !== machine) return
   keepSpare(keeping)
@@ -133,6 +133,13 @@ export async function captureAfterMove(keeping: Keeping, machine: RunningMachine
   if (record.machine.recovery.mode !== 'warm' || image.manifest !== undefined || image.isCapturing) return
   if (dataDisksOf(record.machine).length > 0) image.note = noteOfMove(keeping)
   else await captureFirst(keeping, machine)
+}
+
+/** As soon as what brought it here is through. */
+async function captureAnew(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  const { image, ports } = keeping
+  while (image.isCapturing && keeping.running === machine) await ports.clock.sleep(firstPlugAgainMs)
+  if (keeping.running === machine && image.manifest === undefined) await captureRunning(keeping)
 }
 
 /** Only a guest that can be told to draw new random numbers may be resumed, so it is asked before the image is made. */

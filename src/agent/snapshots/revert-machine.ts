@@ -15,6 +15,7 @@ import { diskOf, rootOf, userIdOf } from '../recovery/machine-shape.ts'
 import { noteLayers } from '../recovery/note-layers.ts'
 import { discardSpare, type PreparedSpare } from '../recovery/spare-keeper.ts'
 import { stopTidying } from '../recovery/tidy-layers.ts'
+import { endWatch } from '../recovery/watch-service.ts'
 import { removeRecoveryImages } from './snapshot-files.ts'
 
 export type RevertWish = {
@@ -93,8 +94,13 @@ async function change(keeping: Keeping, wish: RevertWish, prepared: Prepared): P
   try {
     await removeRecoveryImages(record.machine, ports)
     keeping.image.manifest = undefined
-    if (wish.isPlanned) ports.journal.note({ kind: 'planned', vmId, at: nowIso(keeping), what: 'stopped' })
+    if (wish.isPlanned) {
+      // Looked at anew afterwards: it may be back before anybody misses an answer.
+      endWatch(keeping)
+      ports.journal.note({ kind: 'planned', vmId, at: nowIso(keeping), what: 'stopped' })
+    }
     await endProcess(keeping)
+    if (wish.isPlanned) ports.journal.note({ kind: 'planned', vmId, at: nowIso(keeping), what: 'started' })
     await restart(keeping, record.epoch, start)
   } finally {
     // Nobody came to use it.
@@ -102,7 +108,6 @@ async function change(keeping: Keeping, wish: RevertWish, prepared: Prepared): P
   }
   if (keeping.running === undefined)
     throw new DialtoneError('hypervisor-failed', `${record.machine.name} was ended and does not run: ${keeping.detail}`)
-  if (wish.isPlanned) ports.journal.note({ kind: 'planned', vmId, at: nowIso(keeping), what: 'started' })
   await writeRecord(keeping, { lastRevert: { taskId: wish.taskId, reverted } })
   ports.logger.info('machine.reverted', { vmId, snapshotId: wish.snapshot.id, ...reverted })
   return reverted
