@@ -15,6 +15,7 @@ const firstUserId = 200_000
 
 export type ShapePlace = {
   readonly disks: readonly AttachedDisk[]
+  readonly plugged?: readonly AttachedDisk[]
   readonly tapName: string
   readonly runDirectory: string
   readonly cgroupDirectory: string
@@ -41,6 +42,7 @@ export async function shapeOf(
     tapName: place.tapName,
     moreCards: furtherCards(machine, place.tapName),
     disks: place.disks,
+    ...(place.plugged === undefined ? {} : { plugged: place.plugged }),
     ...(machine.guest.boot === 'kernel'
       ? { kernel: await kernelOf(machine, place, ports) }
       : { platform: await platformOf(machine, place, ports) }),
@@ -150,4 +152,21 @@ function commandLineOf(
     .replaceAll('{epoch}', String(life.epoch))
     .replaceAll('{incarnation}', String(life.incarnation))
   return `${from.base} dialtone.name=${machine.name} ${extra}`.trim()
+}
+
+export function rootOf(machine: MachineOrder): MachineDisk {
+  const [root] = machine.disks
+  if (root === undefined) throw new DialtoneError('internal', `${machine.name} has no root disk`)
+  return root
+}
+
+/** What it has from its first instruction on, and what it had got while it ran, in the order of its ports. */
+export function splitPlugged(
+  disks: readonly AttachedDisk[],
+  plugged: readonly string[],
+): { readonly disks: readonly AttachedDisk[]; readonly plugged: readonly AttachedDisk[] } {
+  return {
+    disks: disks.filter(({ volumeId }) => !plugged.includes(volumeId)),
+    plugged: plugged.flatMap((each) => disks.filter(({ volumeId }) => volumeId === each)),
+  }
 }

@@ -62,6 +62,8 @@ export function makeVmView(changes: Partial<VmView> = {}): VmView {
     securityGroupIds: [],
     securityGroups: [],
     clonedFrom: null,
+    basedOnSnapshotId: null,
+    resumesFrom: null,
     placementRules: noPlacementRules,
     standby: null,
     standbyHostName: null,
