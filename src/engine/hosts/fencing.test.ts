@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { storageIdOf } from '../../model/cluster-state.fixture.ts'
+import { DialtoneError } from '../../model/dialtone-error.ts'
 import { leaseProofAfterMs, pillProofAfterMs } from '../../model/protection/bounds.ts'
 import { defaultTimings } from '../../model/timings.ts'
 import { type Cloud, startCloud } from '../cloud.fixture.ts'
@@ -143,6 +144,27 @@ describe('a host that falls silent', () => {
     await cloud.clock.until('the pill killed it', () => cloud.agents.runningOn(vmId).length === 0)
     await cloud.clock.advance(10_000)
     assert.equal(cloud.agents.runningOn(vmId).length, 1)
+    assert.deepEqual(cloud.agents.twoWriters, [])
+  })
+})
+
+describe('a pill', () => {
+  test('counts from when it stands: one that hangs on its way proves nothing, and one that failed is written again', async () => {
+    await using cloud = await startCloud({ hosts: [{ name: 'ada' }, { name: 'bob' }, { name: 'cyd' }] })
+    const { vmId, home } = await withMachine(cloud)
+    const written: number[] = []
+    cloud.agents.takesMs.set('writePill', 2_500)
+    cloud.agents.intercept = (call, moment) => {
+      if (call !== 'writePill' || moment !== 'before') return
+      written.push(cloud.clock.bootTimeMs())
+      if (written.length === 1) throw new DialtoneError('storage-failed', 'not yet')
+    }
+    cloud.agents.host(home).isCut = true
+    await cloud.clock.until('it is proven dead', () => cloud.host(home).status.proof !== null)
+    assert.equal(written.length, 2)
+    const stoodMs = cloud.clock.bootTimeMs() - (written.at(-1) ?? Infinity)
+    assert.ok(stoodMs >= pillProofAfterMs(defaultTimings), `it stood for ${stoodMs} ms`)
+    await cloud.clock.until('it runs elsewhere', () => cloud.vm(vmId)?.placement?.hostId !== cloud.host(home).spec.id)
     assert.deepEqual(cloud.agents.twoWriters, [])
   })
 })

@@ -32,16 +32,11 @@ export function makeAimedEpisode(seed: number): EpisodePlan {
     const atMs = Math.max(0, beganAtMs + random.pick(momentsMs) + random.whole(-300, 300))
     return { atMs, do: 'fault', fault: aimAt(random, { victim, plan, names }) }
   })
-  const steps: readonly Step[] = [...plan.steps, { atMs: beganAtMs, do: 'fault', fault: parse(cut) }, ...others]
-  const conspiracy = random.pick([
-    silenceWithin,
-    storageLostAround,
-    answerComesLate,
-    slotIsReadSlowly,
-    () => [],
-    () => [],
-  ])
-  return withSteps(plan, [...steps, ...conspiracy(random, { victim, names, beganAtMs })])
+  const conspire = random.pick([() => [], () => [], ...conspiracies])
+  const cuts = random.chance(0.15)
+    ? returnWithoutStorage(random, { victim, names, beganAtMs })
+    : [{ atMs: beganAtMs, do: 'fault', fault: parse(cut) } as const, ...conspire(random, { victim, names, beganAtMs })]
+  return withSteps(plan, [...plan.steps, ...others, ...cuts])
 }
 
 /** The last answer reaches an agent that stands still, and is read by it long after it was asked for. */
@@ -59,9 +54,14 @@ function storageLostAround(random: SeededRandom, { victim, names, beganAtMs }: A
   const atMs = beganAtMs + random.whole(1_200, 1_900)
   const forMs = random.whole(2_400, 4_000)
   const kind = random.pick(['storage-hangs', 'storage-refuses'] as const)
-  return names
-    .filter((name) => name !== victim)
-    .map((host): Step => ({ atMs, do: 'fault', fault: parse({ kind, storage: 'shared', host, forMs }) }))
+  const slow = { kind: 'storage-is-slow', storage: 'shared', host: victim, delayMs: random.whole(100, 380) } as const
+  return [
+    ...names
+      .filter((name) => name !== victim)
+      .map((host): Step => ({ atMs, do: 'fault', fault: parse({ kind, storage: 'shared', host, forMs }) })),
+    // It has its licence without a gap, and sees the pill late.
+    { atMs: beganAtMs, do: 'fault', fault: parse({ ...slow, forMs: 7_000 }) },
+  ]
 }
 
 /** The slot is read before the pill is written into it, and the answer comes when that has long become a proof. */
@@ -69,6 +69,29 @@ function slotIsReadSlowly(random: SeededRandom, { victim: host, beganAtMs }: Aim
   const slow = { kind: 'storage-is-slow', storage: 'shared', host, delayMs: random.whole(2_000, 4_000) } as const
   const atMs = beganAtMs + random.whole(1_200, 1_900)
   return [{ atMs, do: 'fault', fault: parse({ ...slow, forMs: random.whole(3_000, 5_000) }) }]
+}
+
+/** Its agent ends, and the one that has taken its machines over stands still. */
+function agentsFailInTurn(random: SeededRandom, { victim: host, beganAtMs }: Aim): readonly Step[] {
+  const stall = parse({ kind: 'agent-stands-still', host, forMs: random.whole(4_500, 5_800) })
+  return [
+    {
+      atMs: Math.max(0, beganAtMs - random.whole(800, 1_500)),
+      do: 'fault',
+      fault: parse({ kind: 'agent-crashes', host }),
+    },
+    { atMs: beganAtMs + random.whole(0, 1_500), do: 'fault', fault: stall },
+  ]
+}
+
+/** It is heard again after its fencing has begun, and its storage is not back: what it is to let go of can't be killed. */
+function returnWithoutStorage(random: SeededRandom, { victim: host, beganAtMs }: Aim): readonly Step[] {
+  const cut = parse({ kind: 'way-is-cut', from: host, to: 'controller', forMs: random.whole(2_050, 2_900) })
+  const hang = parse({ kind: 'storage-hangs', storage: 'shared', host, forMs: random.whole(3_500, 6_000) })
+  return [
+    { atMs: beganAtMs, do: 'fault', fault: cut },
+    { atMs: beganAtMs + random.whole(1_000, 2_000), do: 'fault', fault: hang },
+  ]
 }
 
 type Aim = { readonly victim: string; readonly names: readonly string[]; readonly beganAtMs: number }
@@ -82,6 +105,8 @@ function silenceWithin(random: SeededRandom, { victim: host, beganAtMs }: Aim): 
     { atMs: lastPetAtMs, do: 'fault', fault: parse({ kind: 'watchdog-stands-still', host, forMs }) },
   ]
 }
+
+const conspiracies = [silenceWithin, storageLostAround, answerComesLate, slotIsReadSlowly, agentsFailInTurn]
 
 /**
  * Machines with HA, as many as hosts and one more: whoever is hit has something to lose, and somebody has room for it. A power fence is

@@ -34,7 +34,7 @@ export function makeBusyEpisode(seed: number): EpisodePlan {
   }
   const spanMs = random.whole(2_000, 12_000)
   const at = () => random.whole(0, spanMs)
-  const goesBack = random.chance(0.25)
+  const goesBack = random.chance(0.4)
   const requests = Array.from({ length: random.whole(4, 12) }, (_one, number) => drawRequest(random, targets, number))
     .filter((item) => item !== undefined)
     // A state that went back knows nothing of machines that were made or deleted since.

@@ -22,13 +22,24 @@ export function drawHunt(number: number, kind: HuntKind): EpisodePlan {
   // What large clusters add is time.
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     plan = (make ?? makeQuietEpisode)(number * attempts + attempt)
-    if (plan.world.hosts.length <= mostHosts) return plan
+    if (plan.world.hosts.length <= mostHosts) return number % 2 === 0 ? plan : withoutClaims(plan)
   }
   return plan
 }
 
+/** Claims would hide that something else is missing. */
+function withoutClaims(plan: EpisodePlan): EpisodePlan {
+  return { ...plan, world: { ...plan.world, hasClaims: false } }
+}
+
 const calm: readonly Make[] = [makeQuietEpisode, makeLeaderlessEpisode, makeMovingEpisode]
-const faulty: readonly Make[] = [(seed) => makeEpisode({ seed }), makeAimedEpisode, makeBusyEpisode, makeAimedEpisode]
+const faulty: readonly Make[] = [
+  makeAimedEpisode,
+  makeBusyEpisode,
+  (seed) => makeEpisode({ seed }),
+  makeAimedEpisode,
+  makeBusyEpisode,
+]
 type Make = (seed: number) => EpisodePlan
 const mostHosts = 4
 const attempts = 32

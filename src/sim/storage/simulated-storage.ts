@@ -66,6 +66,8 @@ export type SimulatedStorageOptions = {
   readonly disks: StampedDisks
   /** D: whatever has left its host lands within this time. */
   readonly drainMs: number
+  /** Without them no volume is refused to anybody: claims detect mistakes, and nothing may rest on them. */
+  readonly hasClaims: boolean
 }
 
 type Request = {
@@ -162,7 +164,7 @@ export function createSimulatedStorage(options: SimulatedStorageOptions): Simula
 
 /** Each call goes there, takes effect, and its answer comes back into the agent that asked. */
 function viewFrom(
-  { spec, time, random, disks }: SimulatedStorageOptions,
+  { spec, time, random, disks, hasClaims }: SimulatedStorageOptions,
   { contents, travel }: { readonly contents: FakeStorageWorld; travel(request: Request): void },
   { hostName, life }: { readonly hostName: string; readonly life: ProcessLife },
 ): Storage {
@@ -179,7 +181,8 @@ function viewFrom(
       go(slowMs) {
         const backLater = (settle: () => void) => void time.after(slowMs, () => back(settle))
         if (name === 'layerMerged') carryUp(contents, disks, given)
-        void effect().then(
+        const claimed = name === 'claimVolume' && !hasClaims ? Promise.resolve() : effect()
+        void claimed.then(
           (value) => backLater(() => resolve(value)),
           (error: unknown) => backLater(() => reject(error instanceof Error ? error : new Error(String(error)))),
         )

@@ -73,6 +73,7 @@ function buildStorages(
         disks,
         stuckWrites: (spec.shared ? wishes.get(spec.name)?.stuckWrites : undefined) ?? 'go-with-it',
         drainMs: cluster.timings.drainMs,
+        hasClaims: configuration.hasClaims,
       }),
     ),
   )

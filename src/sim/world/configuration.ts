@@ -34,6 +34,8 @@ export const worldConfigurationSchema = z.object({
   network: z
     .object({ lost: z.number(), doubled: z.number(), slow: z.number() })
     .default({ lost: 0, doubled: 0, slow: 0 }),
+  /** Storages refuse a volume to an older life. Without that, only what the protocol rests on is left. */
+  hasClaims: z.boolean().default(true),
   /** Each heartbeat and its answer are checked by their schemas; orders always are. */
   checksHeartbeats: z.boolean().default(false),
 })

@@ -160,23 +160,6 @@ export const agentMutants: readonly Mutant[] = [
     caughtBy: safety,
   },
   {
-    id: 'runs-without-a-licence',
-    says: 'A machine is let run without a look at the licence.',
-    patches: [
-      {
-        file: launch,
-        find: '  if (!machine.leased) return\n  if (ports.licences.isLicensed',
-        put: '  if (machine.vmId !== null) return\n  if (ports.licences.isLicensed',
-      },
-      {
-        file: 'src/agent/machines/machine-starts.ts',
-        find: 'return !machine.leased || ports',
-        put: 'return machine.vmId !== null || ports',
-      },
-    ],
-    caughtBy: safety,
-  },
-  {
     id: 'runs-unconfirmed',
     says: 'A machine that was ordered runs without the leader’s word that it is still the owner’s.',
     patches: [{ file: launch, find: confirmation, put: 'if (request.machine.vmId === null) {' }],
@@ -190,8 +173,8 @@ export const agentMutants: readonly Mutant[] = [
     patches: [
       {
         file: room,
-        find: 'if (keeper !== undefined) await forget(vmId, keeper, detail)',
-        put: 'if (keeper !== undefined) void forget(vmId, keeper, detail).catch(() => undefined)',
+        find: '    await keeper.release(detail)\n    if (keepers.get(vmId) === keeper && keeper.isReleased()) keepers.delete(vmId)\n',
+        put: '    void keeper.release(detail).catch(() => undefined)\n    if (keepers.get(vmId) === keeper) keepers.delete(vmId)\n',
       },
     ],
     caughtBy: safety,
@@ -201,9 +184,9 @@ export const agentMutants: readonly Mutant[] = [
     says: 'The watchdog stops guarding a machine before its processes are gone.',
     patches: [
       {
-        file: keeping,
-        find: '  keeping.running = undefined\n  await ports.cgroups.kill(vmId, reapWithinMs)\n',
-        put: '  keeping.running = undefined\n  ports.licences.unguard(vmId)\n  await ports.cgroups.kill(vmId, reapWithinMs)\n',
+        file: life,
+        find: 'const releasing = enqueue(keeping, async () => {\n',
+        put: 'const releasing = enqueue(keeping, async () => {\n    keeping.ports.licences.unguard(keeping.vmId)\n',
       },
     ],
     caughtBy: safety,
@@ -224,7 +207,7 @@ export const agentMutants: readonly Mutant[] = [
         put: 'const result = work()',
       },
     ],
-    caughtBy: [...safety, ...liveness],
+    caughtBy: [...safety, ...liveness, 'no-orphan-taps'],
   },
   {
     id: 'incarnation-stays',

@@ -221,7 +221,5 @@ export const controlMutants: readonly Mutant[] = [
       },
     ],
     caughtBy: [...safety, ...liveness],
-    survives:
-      'The claim beside the disk refuses an epoch that was given before: it costs an order, and the next one is above it.',
   },
 ]
