@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { chooseCpuModel } from './choose-cpu-model.ts'
 
-const level2 = 'ssse3 sse4_1 sse4_2 popcnt aes'.split(' ')
+const level2 = 'ssse3 sse4_1 sse4_2 popcnt aes pclmulqdq'.split(' ')
 const level3 = [...level2, ...'avx avx2 bmi1 bmi2 f16c fma abm movbe xsave rdrand'.split(' ')]
 
 test('under KVM the best level that the host has whole is chosen, and never a model of one vendor or of this host', () => {
@@ -14,4 +14,12 @@ test('under KVM the best level that the host has whole is chosen, and never a mo
 
 test('under TCG the model does not depend on the host', () => {
   assert.equal(chooseCpuModel('tcg', new Set(level3)), chooseCpuModel('tcg', new Set()))
+})
+
+test('a processor with AES has PCLMULQDQ, too, as Linux takes for granted', () => {
+  const models = [
+    chooseCpuModel('tcg', new Set()),
+    ...[level2, level3].map((flags) => chooseCpuModel('kvm', new Set(flags))),
+  ]
+  for (const model of models) assert.match(model, /\+aes,\+pclmulqdq/)
 })
