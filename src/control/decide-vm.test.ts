@@ -14,6 +14,7 @@ import {
   type VmChanges,
 } from '../model/cluster-state.fixture.ts'
 import { hostStateSchema } from '../model/host.ts'
+import { taskIdSchema } from '../model/ids.ts'
 import type { Proof } from '../model/proof.ts'
 import { type MachineReport, machinePhaseSchema, vmStateSchema } from '../model/vm.ts'
 import { decideVm } from './decide-vm.ts'
@@ -92,6 +93,25 @@ describe('a VM on a host that answers', () => {
       'boot',
     ])
   })
+
+  test('that stands still while one of its disks changes over is let alone', () => {
+    const vm = makeVm('web', { on: 'ada' })
+    const cluster = makeCluster({ hosts: [makeHost('ada')], vms: [vm] })
+    const move = {
+      taskId: taskIdSchema.parse('task-aaaaaaaa'),
+      fromStorageId: storageIdOf('shared'),
+      toStorageId: storageIdOf('other'),
+      hostId: hostIdOf('ada'),
+      epoch: 5,
+      baseVersion: null,
+      phase: 'copying' as const,
+      startedAt: someTime,
+    }
+    const volumes = new Map([...cluster.volumes].map(([id, volume]) => [id, { ...volume, move }]))
+    const question = { ...calm, ...report({ phase: 'frozen', isHandedOver: true }) }
+    assert.deepEqual(decideVm({ ...cluster, volumes }, vm, question), { kind: 'settled' })
+  })
+
   test('is settled while it runs, starts, restarts or is frozen', () => {
     for (const phase of ['running', 'starting', 'restarting', 'frozen'] as const)
       assert.deepEqual(decide({ question: report({ phase }) }), { kind: 'settled' })

@@ -37,6 +37,11 @@ function isBeingCopied({ volumes }: ClusterState, { spec }: VmRecord): boolean {
   return spec.disks.some(({ volumeId }) => volumes.get(volumeId)?.move?.epoch === null)
 }
 
+/** It stands still for a moment while one of its disks changes over. */
+function hasMovingVolume({ volumes }: ClusterState, { spec }: VmRecord): boolean {
+  return spec.disks.some(({ volumeId }) => (volumes.get(volumeId)?.move ?? null) !== null)
+}
+
 function decideOnOwner(cluster: ClusterState, vm: VmRecord, question: VmQuestion): VmDecision {
   const { placement } = vm
   if (placement === undefined) {
@@ -139,7 +144,7 @@ function decideByReport(
       return { kind: 'settled' }
     case 'frozen':
       // Of a move that nobody remembers. What it was sent to may have run since: only its disk is still true.
-      return current.isHandedOver && vm.migration === undefined
+      return current.isHandedOver && vm.migration === undefined && !hasMovingVolume(cluster, vm)
         ? placeAnew(cluster, vm, { question, stayOn: placement.hostId })
         : { kind: 'settled' }
     case 'running':
