@@ -100,7 +100,7 @@ describe('a snapshot of a machine that runs', () => {
     const { guests } = host.world
     host.world.guests = { ...guests, fileSystems: (_machine, what) => Math.min(1, orders.push(what)) }
     assert.equal((await take(host, { kind: 'disk' })).consistency, 'guest-frozen')
-    assert.deepEqual(orders, ['freeze', 'thaw'])
+    assert.deepEqual(orders, ['thaw', 'freeze', 'thaw'])
     host.world.guests = { ...guests, fileSystems: () => 'silent' }
     assert.equal((await take(host, { kind: 'disk', id: snap('b') })).consistency, 'crash')
     const required = keeperOf(host).takeSnapshot(wish({ kind: 'disk', id: snap('c'), freeze: 'required' }), 60_000)
@@ -114,7 +114,12 @@ describe('a snapshot of a machine that runs', () => {
   test('whose guest never lets its file systems go on fails within bounds and says what to do', async () => {
     const host = await startReady(plain)
     const { guests } = host.world
-    host.world.guests = { ...guests, fileSystems: (_machine, what) => (what === 'freeze' ? 1 : 'silent') }
+    let isFrozen = false
+    const fileSystems = (_machine: unknown, what: 'freeze' | 'thaw') => {
+      if (what === 'freeze') isFrozen = true
+      return what === 'thaw' && isFrozen ? 'silent' : 1
+    }
+    host.world.guests = { ...guests, fileSystems }
     const taking = keeperOf(host).takeSnapshot(wish({ kind: 'disk' }), 60_000)
     taking.catch(() => undefined)
     await host.clock.advance(30_000)

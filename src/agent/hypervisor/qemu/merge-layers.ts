@@ -12,6 +12,7 @@ type MergeJob = { readonly jobId: string; readonly topPath: string }
 export type LayerRange = { readonly volumeId: string; readonly topPath: string; readonly basePath: string }
 
 const commandTimeoutMs = 5000
+const jobPrefix = 'merge-'
 /** Nothing was copied for so long: the storage is gone, and somebody has to look. */
 const stalledMs = 5 * 60_000
 const askAgainMs = 500
@@ -26,7 +27,7 @@ export async function mergeLayers(
   { volumeId, topPath, basePath }: LayerRange,
   options: MergeOptions = {},
 ): Promise<void> {
-  const jobId = `merge-${volumeId}-${createHash('sha256').update(topPath).digest('hex').slice(0, 12)}`
+  const jobId = `${jobPrefix}${volumeId}-${createHash('sha256').update(topPath).digest('hex').slice(0, 12)}`
   // One that an earlier agent began, or one that it did not see the end of.
   await finishJob(line, { jobId, topPath }, options).catch((error: unknown) => {
     if (options.signal?.aborted === true) throw error
@@ -57,6 +58,15 @@ export async function mergeLayers(
   )
   await finishJob(line, { jobId, topPath }, options)
   await closeLeftLayers(line, volumeId)
+}
+
+/** Ends those that an earlier agent began and nobody has gone on with: while one is open, QEMU lets nothing else be done to its disk. */
+export async function callOffMerges(line: QmpLine): Promise<void> {
+  const jobs = await line.execute('query-jobs', {}, commandTimeoutMs)
+  for (const { id } of jobs.filter((job) => job.id.startsWith(jobPrefix)))
+    await finishJob(line, { jobId: id, topPath: '' }, { signal: AbortSignal.abort() }).catch((error: unknown) => {
+      if (!(error instanceof DialtoneError) || error.code !== 'cancelled') throw error
+    })
 }
 
 /**
