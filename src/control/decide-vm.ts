@@ -2,6 +2,7 @@
 import { type ClusterState, type HostRecord, isAnswering, type VmRecord } from '../model/cluster-state.ts'
 import type { Proof } from '../model/proof.ts'
 import { proofReaches } from '../model/proof-reaches.ts'
+import { describeOperation } from '../model/snapshots/vm-operation.ts'
 import { configurationOf, type MachineReport, type VmPlacement } from '../model/vm.ts'
 import { placeAnew } from './place-anew.ts'
 import type { VmDecision, VmQuestion } from './vm-decision.ts'
@@ -22,8 +23,10 @@ export function decideVm(cluster: ClusterState, vm: VmRecord, question: VmQuesti
   if (isBeingCopied(cluster, vm))
     return { kind: 'wait', reason: 'a volume of it is being moved to another storage', isForItsTurn: true }
   const decision = decideOnOwner(cluster, vm, question)
+  const isStart = decision.kind === 'place' || decision.kind === 'start'
+  if (vm.operation?.needsClosed === true && isStart) return { kind: 'wait', reason: describeOperation(vm.operation) }
   // It goes on at its new host as it came; nothing of it is started before the old one has let go.
-  if (vm.migration !== undefined && (decision.kind === 'place' || decision.kind === 'start'))
+  if (vm.migration !== undefined && isStart)
     return { kind: 'wait', reason: 'waits until the host that it was moved from has let go of it', isForItsTurn: true }
   return decision
 }

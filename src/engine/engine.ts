@@ -13,6 +13,8 @@ import type { Logger } from '../model/logger.ts'
 import type { Proof } from '../model/proof.ts'
 import type { Store } from '../store/store.ts'
 import type { AgentPort, FencePort, RandomBytes } from './agent-port.ts'
+import { changeSagas } from './changes/change-sagas.ts'
+import { type ChangeKeeper, createChangeKeeper } from './changes/keep-changes.ts'
 import { drillSaga } from './drills/drill-saga.ts'
 import { createHeartbeatDesk } from './hosts/admit-heartbeat.ts'
 import { createAgentConfigurations } from './hosts/agent-configurations.ts'
@@ -25,6 +27,12 @@ import { evacuateHostSaga } from './maintenance/evacuate-host.ts'
 import type { MigrateVm } from './maintenance/migrate-vm.ts'
 import { restartElsewhereSaga } from './maintenance/restart-elsewhere.ts'
 import { updateSagas } from './maintenance/update-host.ts'
+import { deleteSnapshotSaga } from './snapshots/delete-snapshot-saga.ts'
+import { createScheduleKeeper, type ScheduleKeeper } from './snapshots/keep-schedules.ts'
+import { revertSaga } from './snapshots/revert-saga.ts'
+import { snapshotSetSaga } from './snapshots/snapshot-set-saga.ts'
+import { createSnapshotTasks, type SnapshotTasks } from './snapshots/snapshot-tasks.ts'
+import { type SnapshotSagaOptions, takeSnapshotSaga } from './snapshots/take-snapshot-saga.ts'
 import { openClusterIndex } from './state/cluster-index.ts'
 import { createEventLedger } from './state/ledger-of-events.ts'
 import { createStoreCheck } from './state/store-check.ts'
@@ -44,6 +52,8 @@ import { waitOrAbort } from './wait-or-abort.ts'
 
 /** How often silence is counted and hosts are looked at. */
 const lookEveryMs = 50
+/** How often it is looked whether a snapshot is due. */
+const scheduleLookEveryMs = 2_000
 
 export type Engine = {
   readonly leader: Leader
@@ -61,6 +71,8 @@ export type Engine = {
   /** What is known of each machine at this moment, for plans. */
   questions: VmReconciler['questions']
   readonly migrate: MigrateVm
+  readonly snapshots: SnapshotTasks
+  readonly changes: ChangeKeeper
 }
 
 export type EngineOptions = {
@@ -118,11 +130,12 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     ...sagasOf(leader, options, ledger),
     ...options.moreSagas(leader, () => tasks),
     ...movingSagas({ leader, tasks: () => tasks, migrate, agents }),
+    ...snapshotSagas(leader, { agents, epochFloor }, () => tasks),
   ])
-  const standbys = createStandbyKeeper({ leader, table, agents })
-  const discards = createDiscardKeeper({ leader, agents })
+  const { schedules, ...keepers } = snapshotKeepers(leader, agents, tasks)
   noteTransitions({ leader, ledger, table })
-  follow({ leader, tasks, table, fencer, reconciler, standbys, discards, bell: wakeUp })
+  const loops = { ...diskKeepers(leader, table, agents), schedules, ...keepers }
+  follow({ leader, tasks, table, fencer, reconciler, ...loops, bell: wakeUp })
   logger.info('leader.began', { term: leader.term })
 
   return {
@@ -145,6 +158,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     configurationFor,
     questions: reconciler.questions,
     migrate,
+    ...keepers,
   }
 }
 
@@ -187,6 +201,29 @@ function sagasOf(leader: Leader, { agents, fences }: EngineOptions, ledger: Ledg
   ]
 }
 
+function diskKeepers(leader: Leader, table: HostTable, agents: AgentPort) {
+  return {
+    standbys: createStandbyKeeper({ leader, table, agents }),
+    discards: createDiscardKeeper({ leader, agents }),
+  }
+}
+
+function snapshotKeepers(leader: Leader, agents: AgentPort, tasks: TaskRunner) {
+  const snapshots = createSnapshotTasks(leader, () => tasks)
+  const changes = createChangeKeeper(leader, { agents, snapshotTasks: snapshots, tasks: () => tasks })
+  return { snapshots, changes, schedules: createScheduleKeeper(leader, snapshots) }
+}
+
+function snapshotSagas(leader: Leader, options: SnapshotSagaOptions, tasks: () => TaskRunner): readonly RunnableSaga[] {
+  return [
+    takeSnapshotSaga(leader, options),
+    deleteSnapshotSaga(leader, options),
+    revertSaga(leader, options, tasks),
+    snapshotSetSaga(leader, options, tasks),
+    ...changeSagas(leader, options.agents, tasks),
+  ]
+}
+
 function movingSagas(parts: Parameters<typeof updateSagas>[0]): readonly RunnableSaga[] {
   return [...parts.migrate.sagas, evacuateHostSaga(parts), restartElsewhereSaga(parts.leader), ...updateSagas(parts)]
 }
@@ -198,12 +235,15 @@ type Followed = {
   readonly fencer: HostFencer
   readonly reconciler: VmReconciler
   readonly standbys: StandbyKeeper
+  readonly changes: ChangeKeeper
+  readonly schedules: ScheduleKeeper
   readonly discards: DiscardKeeper
   readonly bell: Bell
 }
 
 /** Sets everything in motion: what changed is looked at, silence is counted, what waits is looked at again, tasks go on. */
-function follow({ leader, tasks, table, fencer, reconciler, standbys, discards, bell }: Followed): void {
+function follow(followed: Followed): void {
+  const { leader, tasks, table, fencer, reconciler, standbys, changes, schedules, discards, bell } = followed
   const { index } = leader
   index.onChange((touched) => {
     for (const { noun, id } of touched) {
@@ -222,8 +262,10 @@ function follow({ leader, tasks, table, fencer, reconciler, standbys, discards, 
     reconciler.touchWaiting()
     bell.ring()
     await standbys.look()
+    await changes.look()
     await discards.look()
   })
+  void every(scheduleLookEveryMs, leader, () => schedules.look())
   void runWhenRung(leader, bell, () => reconciler.run())
 }
 
