@@ -2,8 +2,10 @@
  * One agent: its machines, its licence, its heartbeats and the orders it takes, put together from the drivers that `main.ts` chose. Needs
  * no memory of its own to be right: what runs is found again before the first heartbeat.
  */
+import { z } from 'zod'
 import type { AgentContract } from '../model/agent-protocol/agent-contract.ts'
 import type { Acknowledgement, Heartbeat } from '../model/agent-protocol/heartbeat.ts'
+import { DialtoneError } from '../model/dialtone-error.ts'
 import { defaultTimings } from '../model/timings.ts'
 import type { Handlers } from '../transport/mount-contract.ts'
 import type { AgentPorts } from './agent-ports.ts'
@@ -92,7 +94,7 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
     signal: ports.signal,
     timings: licences.timings,
     compose: (sequence) => composeHeartbeat(parts, sequence),
-    post: ports.post,
+    post: (heartbeat, timeoutMs) => postOrEnd(ports, heartbeat, timeoutMs),
     received: (acknowledgement, sent) => takeIn(parts, acknowledgement, sent),
   })
   void repeat(ports, licenceEveryMs, () => room.applyLicences())
@@ -108,6 +110,21 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
   return { room, handlers: handleOrders({ hostId: ports.hostId, room, ports, storages, licences }) }
 }
 
+const replacedSchema = z.object({ agentLife: z.number().int() })
+
+/** One that the leader counts among the dead can do nothing here any more: orders and acknowledgements are for another. */
+async function postOrEnd(ports: AgentPorts, heartbeat: Heartbeat, timeoutMs: number): Promise<Acknowledgement> {
+  try {
+    return await ports.post(heartbeat, timeoutMs)
+  } catch (error) {
+    if (error instanceof DialtoneError && error.code === 'session-replaced') {
+      ports.logger.error('agent.replaced', { error })
+      ports.replaced(replacedSchema.safeParse(error.detail).data?.agentLife ?? ports.agentLife)
+    }
+    throw error
+  }
+}
+
 function composeHeartbeat(
   { ports, state, room, storages, licences, journal, pendingStarts }: Parts,
   sequence: number,
@@ -115,6 +132,7 @@ function composeHeartbeat(
   const configuration = storages.configuration()
   return {
     session: ports.session,
+    agentLife: ports.agentLife,
     bootId: ports.bootId,
     sequence,
     armed: ports.watchdog.armed(),

@@ -129,6 +129,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     restartAgent(name, { losesFirstHeartbeat = false } = {}) {
       const host = fakes.host(name)
       host.session = newSession()
+      host.agentLife += 1
       host.released.clear()
       host.records = []
       host.recordsMade = 0
@@ -217,6 +218,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     const machines = [...host.machines].map(([vmId, machine]) => reportOf(vmId, machine))
     return {
       session: host.session,
+      agentLife: host.agentLife,
       bootId: host.bootId,
       sequence,
       armed: host.armed,

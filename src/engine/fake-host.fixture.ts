@@ -41,6 +41,7 @@ export type Machine = {
 export type FakeHost = {
   readonly spec: HostSpec
   session: SessionId
+  agentLife: number
   bootId: string
   armed: Armed
   memoryMiB: number
@@ -79,6 +80,7 @@ export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): 
   return {
     spec,
     session,
+    agentLife: 1,
     bootId: `boot-${spec.name}-1`,
     armed,
     memoryMiB: 4096,

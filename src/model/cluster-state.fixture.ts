@@ -63,6 +63,7 @@ export function makeHost(name: string, changes: HostChanges = {}): HostRecord {
       since: someTime,
       detail: 'reports',
       session: sessionIdOf(name),
+      agentLife: 1,
       bootId: `boot-of-${name}`,
       armed: 'soft',
       cpus: 4,

@@ -45,7 +45,7 @@ export type HostObservation = {
   readonly silentMs: number
   /** The same, but only the time in which the leader itself was attentive: what suspicion is counted from. */
   readonly attentiveSilentMs: number
-  /** Since a question was sent that its kernel answered; Infinity when none was since it fell silent. */
+  /** Attentive time since a question was sent that its kernel answered; Infinity when none was since it fell silent. */
   readonly kernelAnsweredAgoMs: number
   readonly reports: ReadonlyMap<VmId, MachineReport>
   /** Storages whose slot it has read lately. */

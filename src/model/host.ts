@@ -63,6 +63,8 @@ export const hostStatusSchema = z.object({
   since: z.iso.datetime(),
   detail: z.string(),
   session: sessionIdSchema.nullable(),
+  /** The number of the newest agent that was heard. */
+  agentLife: z.number().int().default(0),
   bootId: z.string().nullable(),
   armed: armedSchema,
   cpus: z.number().int(),

@@ -6,6 +6,7 @@ import { hostIdOf, sessionIdOf } from '../../model/cluster-state.fixture.ts'
 export function makeHeartbeat(changes: Partial<Heartbeat> = {}): Heartbeat {
   return {
     session: sessionIdOf('first'),
+    agentLife: 1,
     bootId: 'boot-1',
     sequence: 0,
     armed: 'hard',

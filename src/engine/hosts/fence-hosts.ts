@@ -42,7 +42,7 @@ export type HostFencerOptions = {
 type Fencer = {
   readonly tools: FencingTools
   readonly table: HostTable
-  /** When each host's kernel was last asked. */
+  /** When each host's kernel was last asked, in attentive time. */
   readonly knockedAtMs: Map<HostId, number>
   /** Why a host isn't fenced, as it was last told. */
   readonly holds: Map<HostId, string>
@@ -68,6 +68,8 @@ export function createHostFencer(options: HostFencerOptions): HostFencer {
       const state = leader.index.state()
       // Every host is counted from the first look on: one that this leader never hears is as silent as the others.
       for (const hostId of state.hosts.keys()) table.observation(hostId, nowMs)
+      // Also while a new leader judges nobody yet, so that its first judgement knows the answers.
+      askSilentKernels(fencer)
       if (nowMs - leader.startedAtMs < newLeaderWaitsMs(state.cluster.timings)) return
       for (const hostId of state.hosts.keys()) {
         // A host whose status can't be written at the moment doesn't keep the others from being looked at.
@@ -98,7 +100,6 @@ async function lookAt(fencer: Fencer, hostId: HostId): Promise<void> {
   const observation = observations.get(hostId)
   const host = state.hosts.get(hostId)
   if (observation === undefined || host === undefined) return
-  if (missesBeats(state, observation)) askKernel(fencer, host)
   const mass = judgeMassSilence(state, observations)
   if (mass.isMass) fencer.lastMassAtMs = nowMs
   const mayGoOffline = !mass.isMass && machinesAtStake(state, hostId).length === 0
@@ -119,10 +120,25 @@ async function lookAt(fencer: Fencer, hostId: HostId): Promise<void> {
   if (!decisions.some((decision) => decision.kind === 'hold')) fencer.holds.delete(hostId)
 }
 
-/** Asked from the first missing beat on, so that an answer is there when it counts. */
+/**
+ * From the first missing beat on, so that an answer is there when it counts, and for as long as one would change anything. While most are
+ * silent nobody is fenced, and nobody is asked.
+ */
+function askSilentKernels(fencer: Fencer): void {
+  const { leader } = fencer.tools
+  const state = leader.index.state()
+  const observations = fencer.table.observations(leader.clock.bootTimeMs())
+  if (judgeMassSilence(state, observations).isMass) return
+  const { leaseMs } = state.cluster.timings
+  for (const host of state.hosts.values()) {
+    const observation = observations.get(host.spec.id)
+    if (missesBeats(state, observation) && (observation?.attentiveSilentMs ?? 0) < leaseMs) askKernel(fencer, host)
+  }
+}
+
 function askKernel({ tools, table, knockedAtMs }: Fencer, { spec, status }: HostRecord): void {
-  const askedAtMs = tools.leader.clock.bootTimeMs()
-  if (spec.fence === null || askedAtMs - (knockedAtMs.get(spec.id) ?? -Infinity) < knockEveryMs) return
+  const askedAtMs = table.attentiveMs()
+  if (askedAtMs - (knockedAtMs.get(spec.id) ?? -Infinity) < knockEveryMs) return
   if (status.state !== 'online' && status.state !== 'suspect') return
   knockedAtMs.set(spec.id, askedAtMs)
   void tools.agents.knock(spec, knockTimeoutMs).then((isAnswered) => {

@@ -16,7 +16,9 @@ export type HostTable = {
   tick(nowMs: number, maximumMs: number): void
   /** Something of the host arrived: it is not silent, whatever becomes of what it said. */
   speaks(hostId: HostId): void
-  /** Its kernel answered a question that was sent then, while its agent was silent. */
+  /** All that the ticks have counted: time that passes only while the leader looks. */
+  attentiveMs(): number
+  /** Its kernel answered a question that was sent then, in attentive time, while its agent was silent. */
   kernelAnswered(hostId: HostId, askedAtMs: number): void
   /** What the host said is taken up, whatever it is answered. */
   heard(hostId: HostId, heartbeat: Heartbeat): void
@@ -33,6 +35,7 @@ export type HostTable = {
 export function createHostTable(startedAtMs: number): HostTable {
   const rows = new Map<HostId, Row>()
   let lastTickAtMs = startedAtMs
+  let attentiveMs = 0
   const row = (hostId: HostId): Row => {
     const existing = rows.get(hostId)
     if (existing !== undefined) return existing
@@ -54,7 +57,7 @@ export function createHostTable(startedAtMs: number): HostTable {
     return {
       silentMs: nowMs - entry.lastAcknowledgedAtMs,
       attentiveSilentMs: entry.attentiveSilentMs,
-      kernelAnsweredAgoMs: nowMs - entry.kernelAnsweredAtMs,
+      kernelAnsweredAgoMs: attentiveMs - entry.kernelAnsweredAtMs,
       reports: new Map(heartbeat?.machines.map((report) => [report.vmId, report]) ?? []),
       reachableStorages: new Set(reachable.map((storage) => storage.storageId)),
     }
@@ -64,6 +67,7 @@ export function createHostTable(startedAtMs: number): HostTable {
     tick(nowMs, maximumMs) {
       const countedMs = Math.min(Math.max(0, nowMs - lastTickAtMs), maximumMs)
       lastTickAtMs = nowMs
+      attentiveMs += countedMs
       for (const entry of rows.values()) entry.attentiveSilentMs += countedMs
     },
     speaks(hostId) {
@@ -71,6 +75,7 @@ export function createHostTable(startedAtMs: number): HostTable {
       entry.attentiveSilentMs = 0
       entry.kernelAnsweredAtMs = -Infinity
     },
+    attentiveMs: () => attentiveMs,
     kernelAnswered(hostId, askedAtMs) {
       const entry = row(hostId)
       entry.kernelAnsweredAtMs = Math.max(entry.kernelAnsweredAtMs, askedAtMs)
