@@ -93,7 +93,7 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
     logger: ports.logger,
     signal: ports.signal,
     timings: licences.timings,
-    compose: (sequence) => composeHeartbeat(parts, sequence),
+    compose: (sequence, unanswered) => composeHeartbeat(parts, { sequence, unanswered }),
     post: (heartbeat, timeoutMs) => postOrEnd(ports, heartbeat, timeoutMs),
     received: (acknowledgement, sent) => takeIn(parts, acknowledgement, sent),
   })
@@ -127,7 +127,7 @@ async function postOrEnd(ports: AgentPorts, heartbeat: Heartbeat, timeoutMs: num
 
 function composeHeartbeat(
   { ports, state, room, storages, licences, journal, pendingStarts }: Parts,
-  sequence: number,
+  { sequence, unanswered }: Pick<Heartbeat, 'sequence' | 'unanswered'>,
 ): Heartbeat {
   const configuration = storages.configuration()
   return {
@@ -135,6 +135,7 @@ function composeHeartbeat(
     agentLife: ports.agentLife,
     bootId: ports.bootId,
     sequence,
+    unanswered,
     armed: ports.watchdog.armed(),
     facts: ports.facts,
     machines: [...room.reports()],

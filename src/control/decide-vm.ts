@@ -1,5 +1,5 @@
 /** What to do next for one VM, from what its owner wants, where it is, and what its host says. Pure; carried out by the engine. */
-import { type ClusterState, type HostRecord, isAnswering, type VmRecord } from '../model/cluster-state.ts'
+import { type ClusterState, type HostRecord, isAnswering, isDeaf, type VmRecord } from '../model/cluster-state.ts'
 import type { Proof } from '../model/proof.ts'
 import { proofReaches } from '../model/proof-reaches.ts'
 import { configurationOf, type MachineReport, type VmPlacement } from '../model/vm.ts'
@@ -185,6 +185,8 @@ function decideOnSilentHost(
   const hostProof = host?.status.proof ?? undefined
   const reaching = hostProof !== undefined && proofReaches(vm, hostProof) ? hostProof : undefined
   const proof = question.released ?? proofOfStop(vm, host) ?? reaching
+  if (proof === undefined && host !== undefined && isDeaf(host))
+    return { kind: 'wait', reason: `${name} hears nothing at the moment: what is ordered there waits until it does` }
   if (proof === undefined)
     return {
       kind: 'wait',

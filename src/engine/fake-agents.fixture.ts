@@ -193,7 +193,9 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     await clock.sleep(1)
     if (host.isCut || host.isOff || host.isStalled || fakes.receive === undefined) return undefined
     const answer = await fakes.receive(host.spec.id, heartbeat).catch(() => undefined)
-    if (answer === undefined || host.isCut || host.session !== heartbeat.session) return undefined
+    if (host.isDeaf) host.unanswered += 1
+    if (answer === undefined || host.isCut || host.isDeaf || host.session !== heartbeat.session) return undefined
+    host.unanswered = 0
     host.highestKnownRevision = answer.storeRevision
     host.storeIncarnation = answer.storeIncarnation
     host.configurationRevision = answer.configuration?.revision ?? host.configurationRevision
@@ -221,6 +223,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
       agentLife: host.agentLife,
       bootId: host.bootId,
       sequence,
+      unanswered: host.unanswered,
       armed: host.armed,
       facts: {
         cpus: 4,
@@ -285,7 +288,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
   ): Promise<T> {
     const host = hosts.get(spec.id)
     await clock.sleep(fakes.takesMs.get(call) ?? orderTakesMs)
-    if (host === undefined || host.isCut || host.isOff)
+    if (host === undefined || host.isCut || host.isDeaf || host.isOff)
       throw new DialtoneError('host-unreachable', `${spec.name} does not answer`)
     if (authority !== undefined && authority.session !== host.session)
       throw new DialtoneError('session-void', `the session of ${spec.name} is ${host.session}`)

@@ -49,6 +49,10 @@ export type FakeHost = {
   freeMiB: number
   /** No packet passes between it and the controller. */
   isCut: boolean
+  /** What it says arrives; nothing reaches it. */
+  isDeaf: boolean
+  /** Heartbeats in a row without an answer. */
+  unanswered: number
   /** Its agent makes no progress, while its kernel and its machines do. */
   isStalled: boolean
   /** Its storage can't be reached. */
@@ -86,6 +90,8 @@ export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): 
     memoryMiB: 4096,
     freeMiB: 10_000,
     isCut: false,
+    isDeaf: false,
+    unanswered: 0,
     isStalled: false,
     isWithoutStorage: false,
     isOff: false,

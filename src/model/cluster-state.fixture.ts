@@ -285,6 +285,7 @@ export function makeObservation(changes: Partial<HostObservation> = {}): HostObs
     silentMs: 10,
     attentiveSilentMs: 10,
     kernelAnsweredAgoMs: Infinity,
+    unheardAnswers: 0,
     reports: new Map(),
     reachableStorages: new Set([sharedId]),
     ...changes,

@@ -43,7 +43,8 @@ export type HostSpec = z.infer<typeof hostSpecSchema>
 export const armedSchema = z.enum(['hard', 'soft', 'none'])
 export type Armed = z.infer<typeof armedSchema>
 
-export const hostStateSchema = z.enum(['online', 'suspect', 'fenced', 'maintenance', 'offline'])
+/** `deaf`: it is heard, but no answer and no order reaches it. */
+export const hostStateSchema = z.enum(['online', 'deaf', 'suspect', 'fenced', 'maintenance', 'offline'])
 export type HostState = z.infer<typeof hostStateSchema>
 
 /** A fencing that has begun: from then on the host gets no acknowledgement until it has let go of what it held. */

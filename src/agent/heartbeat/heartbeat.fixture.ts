@@ -9,6 +9,7 @@ export function makeHeartbeat(changes: Partial<Heartbeat> = {}): Heartbeat {
     agentLife: 1,
     bootId: 'boot-1',
     sequence: 0,
+    unanswered: 0,
     armed: 'hard',
     facts: {
       cpus: 4,

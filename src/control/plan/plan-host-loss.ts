@@ -117,6 +117,7 @@ const silent: HostObservation = {
   silentMs: muteMs,
   attentiveSilentMs: muteMs,
   kernelAnsweredAgoMs: Infinity,
+  unheardAnswers: 0,
   reports: new Map(),
   reachableStorages: new Set(),
 }

@@ -139,7 +139,7 @@ function askSilentKernels(fencer: Fencer): void {
 function askKernel({ tools, table, knockedAtMs }: Fencer, { spec, status }: HostRecord): void {
   const askedAtMs = table.attentiveMs()
   if (askedAtMs - (knockedAtMs.get(spec.id) ?? -Infinity) < knockEveryMs) return
-  if (status.state !== 'online' && status.state !== 'suspect') return
+  if (status.state === 'fenced' || status.state === 'offline') return
   knockedAtMs.set(spec.id, askedAtMs)
   void tools.agents.knock(spec, knockTimeoutMs).then((isAnswered) => {
     if (isAnswered) table.kernelAnswered(spec.id, askedAtMs)

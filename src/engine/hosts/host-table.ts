@@ -8,6 +8,7 @@ type Row = {
   lastAcknowledgedAtMs: number
   attentiveSilentMs: number
   kernelAnsweredAtMs: number
+  unheardAnswers: number
   heartbeat: Heartbeat | undefined
 }
 
@@ -44,6 +45,7 @@ export function createHostTable(startedAtMs: number): HostTable {
       lastAcknowledgedAtMs: startedAtMs,
       attentiveSilentMs: 0,
       kernelAnsweredAtMs: -Infinity,
+      unheardAnswers: 0,
       heartbeat: undefined,
     }
     rows.set(hostId, created)
@@ -58,6 +60,7 @@ export function createHostTable(startedAtMs: number): HostTable {
       silentMs: nowMs - entry.lastAcknowledgedAtMs,
       attentiveSilentMs: entry.attentiveSilentMs,
       kernelAnsweredAgoMs: attentiveMs - entry.kernelAnsweredAtMs,
+      unheardAnswers: entry.unheardAnswers,
       reports: new Map(heartbeat?.machines.map((report) => [report.vmId, report]) ?? []),
       reachableStorages: new Set(reachable.map((storage) => storage.storageId)),
     }
@@ -83,7 +86,10 @@ export function createHostTable(startedAtMs: number): HostTable {
     heard(hostId, heartbeat) {
       const entry = row(hostId)
       const isOlder = entry.heartbeat?.session === heartbeat.session && entry.heartbeat.sequence > heartbeat.sequence
-      if (!isOlder) entry.heartbeat = heartbeat
+      if (isOlder) return
+      entry.heartbeat = heartbeat
+      // Counted here, not there: those that never arrived were not answered either.
+      entry.unheardAnswers = heartbeat.unanswered === 0 ? 0 : entry.unheardAnswers + 1
     },
     acknowledged(hostId, nowMs) {
       row(hostId).lastAcknowledgedAtMs = nowMs

@@ -42,6 +42,8 @@ export const heartbeatSchema = z.object({
   bootId: z.string(),
   /** Grows by one with each heartbeat of a session. */
   sequence: z.number().int().min(0),
+  /** How many before this one had no answer in time, in a row. */
+  unanswered: z.number().int().min(0).default(0),
   armed: armedSchema,
   facts: hostFactsSchema,
   /** Every machine this agent holds, in whatever phase. */
