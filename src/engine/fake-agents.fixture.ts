@@ -363,8 +363,12 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
           held(host, vmId, epoch)
           become(host, vmId, change === 'pause' ? 'paused' : 'running')
         }),
-      releaseMachine: (spec, { vmId, authority, upToEpoch }) =>
-        reach({ spec, call: 'releaseMachine', authority }, (host) => release(host, vmId, upToEpoch)),
+      releaseMachine: (spec, { vmId, authority, upToEpoch, onlyIfStill = false }) =>
+        reach({ spec, call: 'releaseMachine', authority }, (host) => {
+          if (onlyIfStill && host.machines.get(vmId)?.phase !== 'frozen')
+            throw new DialtoneError('wrong-state', `${vmId} may have a write on its way`)
+          return release(host, vmId, upToEpoch)
+        }),
       createVolume: (spec, { authority, ...place }) =>
         reach({ spec, call: 'createVolume', authority }, (host) => {
           requireStorage(host, place.storageId)

@@ -286,6 +286,7 @@ export function makeObservation(changes: Partial<HostObservation> = {}): HostObs
     attentiveSilentMs: 10,
     kernelAnsweredAgoMs: Infinity,
     unheardAnswers: 0,
+    unreadMs: new Map([[sharedId, 100]]),
     reports: new Map(),
     reachableStorages: new Set([sharedId]),
     ...changes,

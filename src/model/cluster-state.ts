@@ -50,6 +50,8 @@ export type HostObservation = {
   /** Heartbeats in a row that came from it and said that the one before them had no answer. */
   readonly unheardAnswers: number
   readonly reports: ReadonlyMap<VmId, MachineReport>
+  /** How long ago it last read its slot on each storage that it has told of. */
+  readonly unreadMs: ReadonlyMap<StorageId, number>
   /** Storages whose slot it has read lately. */
   readonly reachableStorages: ReadonlySet<StorageId>
 }

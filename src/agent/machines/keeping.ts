@@ -44,6 +44,8 @@ export type StorageTrouble = {
   waitMs: number
   /** By the clock that counts from boot. */
   retryAtMs: number
+  /** QEMU has confirmed that it stands still, and it has not been tried again since: no write of it is on its way. */
+  isStill: boolean
 }
 
 export type Keeping = {
@@ -128,6 +130,11 @@ export function beginKeeping(
     departure: undefined,
     arrival: undefined,
   }
+}
+
+/** True when nothing of it is on its way to a disk: it is frozen, and is not just being tried again. */
+export function isStill({ phase, storageTrouble }: Keeping): boolean {
+  return phase === 'frozen' && storageTrouble?.isStill !== false
 }
 
 /** Does the work after everything that was queued before it, whether that went well or not. */

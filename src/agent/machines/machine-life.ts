@@ -9,7 +9,7 @@ import { forgetUnusedLayers } from '../recovery/note-layers.ts'
 import { afterAdoption, afterStart, reconfigured } from '../recovery/serve-after-start.ts'
 import { keepWhileItLives } from '../recovery/spare-keeper.ts'
 import { endWatch, hurryWatch } from '../recovery/watch-service.ts'
-import { become, enqueue, type Keeping, nowIso, reapWithinMs, tidyAfterDeath, writeRecord } from './keeping.ts'
+import { become, enqueue, isStill, type Keeping, nowIso, reapWithinMs, tidyAfterDeath, writeRecord } from './keeping.ts'
 import { noteWriterDied, untilLanded } from './last-writes.ts'
 import { boot, clone, isWanted, resume, type Start, type StartOutcome, tidyEarlierProcess } from './machine-starts.ts'
 import { noteStorageError } from './stand-still-on-storage-error.ts'
@@ -112,13 +112,19 @@ export async function recoverDead(keeping: Keeping, detail: string): Promise<voi
 
 /**
  * Kills it and forgets it durably; when this resolves, it is reaped, its last writes have landed, and no agent of this host starts it by
- * itself. One that is asked for
- * while another is under way is the same one: nothing of it may come after the first has answered and touch a later life.
+ * itself. One that is asked for while another is under way is the same one: nothing of it may come after the first has answered and touch a
+ * later life.
+ *
+ * `onlyIfStill`: throws `wrong-state`, and nothing is done, when a write of it may be on its way. On a storage that this host does not reach
+ * such a write may wait for longer than the drain time, and land when the way is back.
  */
-export function release(keeping: Keeping, why: string): Promise<void> {
-  keeping.isReleased = true
+export function release(keeping: Keeping, why: string, { onlyIfStill = false } = {}): Promise<void> {
+  if (!onlyIfStill) keeping.isReleased = true
   if (keeping.releasing !== undefined) return keeping.releasing
   const releasing = enqueue(keeping, async () => {
+    if (onlyIfStill && !isStill(keeping))
+      throw new DialtoneError('wrong-state', `${keeping.record.machine.name} may have a write on its way`)
+    keeping.isReleased = true
     endWatch(keeping)
     if (keeping.running !== undefined) {
       await keeping.running.kill(reapWithinMs)

@@ -39,10 +39,18 @@ export type MachineRoom = {
   /** The machine whose order this is for; throws `session-void`, `stale-epoch` or `not-found`. */
   keeperFor(vmId: VmId, order: { readonly authority: OrderAuthority; readonly epoch: number }): MachineKeeper
   keeper(vmId: VmId): MachineKeeper | undefined
-  /** Resolves when the machine is reaped and nothing up to this epoch will start here: the caller may take it as a proof. */
+  /**
+   * Resolves when the machine is reaped and nothing up to this epoch will start here: the caller may take it as a proof. `onlyIfStill`: throws
+   * `wrong-state` when a write of it may be on its way, or it is not held here.
+   */
   release(
     vmId: VmId,
-    order: { readonly authority: OrderAuthority; readonly upToEpoch: number; readonly detail: string },
+    order: {
+      readonly authority: OrderAuthority
+      readonly upToEpoch: number
+      readonly detail: string
+      readonly onlyIfStill?: boolean | undefined
+    },
   ): Promise<void>
   /** The leader has fenced this host: every leased machine ends. Resolves when all are reaped. */
   releaseLeased(detail: string): Promise<void>
@@ -58,8 +66,8 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
   const clearing = createClearing(ports)
   const standbys = createStandbyRoom(ports)
 
-  const forget = async (vmId: VmId, keeper: MachineKeeper, detail: string) => {
-    await keeper.release(detail)
+  const forget = async (vmId: VmId, keeper: MachineKeeper, detail: string, onlyIfStill = false) => {
+    await keeper.release(detail, { onlyIfStill })
     if (keepers.get(vmId) === keeper && keeper.isReleased()) keepers.delete(vmId)
     ports.reportSoon()
   }
@@ -93,8 +101,12 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
       return keeper
     },
     keeper: (vmId) => keepers.get(vmId),
-    async release(vmId, { authority, upToEpoch, detail }) {
+    async release(vmId, { authority, upToEpoch, detail, onlyIfStill = false }) {
       checkAuthority(authority)
+      const held = keepers.get(vmId)
+      if (onlyIfStill && held?.epoch() !== upToEpoch)
+        throw new DialtoneError('wrong-state', `${vmId} is not held here under epoch ${upToEpoch}`)
+      if (onlyIfStill && held !== undefined) await forget(vmId, held, detail, true)
       releasedUpTo.set(vmId, Math.max(upToEpoch, releasedUpTo.get(vmId) ?? 0))
       const keeper = keepers.get(vmId)
       if (keeper !== undefined && keeper.epoch() > upToEpoch) {

@@ -17,7 +17,12 @@ export async function noteStorageError(keeping: Keeping, machine: RunningMachine
   const { storageTrouble, ports } = keeping
   if (storageTrouble !== undefined) storageTrouble.errors += 1
   else {
-    keeping.storageTrouble = { errors: 1, waitMs: firstWaitMs, retryAtMs: ports.clock.bootTimeMs() + firstWaitMs }
+    keeping.storageTrouble = {
+      errors: 1,
+      waitMs: firstWaitMs,
+      retryAtMs: ports.clock.bootTimeMs() + firstWaitMs,
+      isStill: false,
+    }
     await enqueue(keeping, async () => {
       const isAtWork = keeping.phase === 'running' || keeping.phase === 'stopping'
       if (machine !== keeping.running || keeping.isReleased || !isAtWork) return
@@ -42,6 +47,7 @@ export async function tryStorageAgain(
   if (trouble === undefined) return
   const before = trouble.errors
   trouble.retryAtMs = ports.clock.bootTimeMs() + settledAfterMs + trouble.waitMs
+  trouble.isStill = false
   await guardMachine(keeping, false)
   await machine.resume()
   // Nobody waits for it: what is ordered meanwhile is done.
@@ -68,6 +74,7 @@ export async function tryStorageAgain(
 async function standStill(keeping: Keeping, machine: RunningMachine): Promise<void> {
   try {
     await machine.pause()
+    if (keeping.storageTrouble !== undefined) keeping.storageTrouble.isStill = true
     await guardMachine(keeping, true)
   } catch (error) {
     keeping.ports.logger.warn('machine.not-drained', { vmId: keeping.vmId, error })

@@ -118,6 +118,7 @@ const silent: HostObservation = {
   attentiveSilentMs: muteMs,
   kernelAnsweredAgoMs: Infinity,
   unheardAnswers: 0,
+  unreadMs: new Map(),
   reports: new Map(),
   reachableStorages: new Set(),
 }

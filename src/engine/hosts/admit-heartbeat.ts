@@ -39,7 +39,7 @@ export function createHeartbeatDesk(options: HeartbeatDeskOptions): HeartbeatDes
     const host = hostOf(options, hostId)
     order.check(host, heartbeat, table.heartbeat(hostId))
     const isStored = await storeHeartbeat(leader, host, heartbeat)
-    table.heard(hostId, heartbeat)
+    table.heard(hostId, heartbeat, leader.clock.bootTimeMs())
     const machines = JSON.stringify([heartbeat.session, heartbeat.machines])
     if (isStored !== 'known' || machinesBefore.get(hostId) !== machines) options.wake(hostId)
     machinesBefore.set(hostId, machines)

@@ -1,7 +1,7 @@
 /** What this leader has heard from each host. In memory only: a new leader begins with nothing and waits before it judges. */
 import type { Heartbeat } from '../../model/agent-protocol/heartbeat.ts'
 import type { HostObservation } from '../../model/cluster-state.ts'
-import type { HostId, VmId } from '../../model/ids.ts'
+import type { HostId, StorageId, VmId } from '../../model/ids.ts'
 import type { MachineReport } from '../../model/vm.ts'
 
 type Row = {
@@ -9,6 +9,8 @@ type Row = {
   attentiveSilentMs: number
   kernelAnsweredAtMs: number
   unheardAnswers: number
+  /** Since when it has not read its slot there, by the leader's clock. */
+  readonly unreadSinceMs: Map<StorageId, number>
   heartbeat: Heartbeat | undefined
 }
 
@@ -22,7 +24,7 @@ export type HostTable = {
   /** Its kernel answered a question that was sent then, in attentive time, while its agent was silent. */
   kernelAnswered(hostId: HostId, askedAtMs: number): void
   /** What the host said is taken up, whatever it is answered. */
-  heard(hostId: HostId, heartbeat: Heartbeat): void
+  heard(hostId: HostId, heartbeat: Heartbeat, nowMs: number): void
   /** An acknowledgement that extends its lease is about to be given. */
   acknowledged(hostId: HostId, nowMs: number): void
   observations(nowMs: number): ReadonlyMap<HostId, HostObservation>
@@ -46,6 +48,7 @@ export function createHostTable(startedAtMs: number): HostTable {
       attentiveSilentMs: 0,
       kernelAnsweredAtMs: -Infinity,
       unheardAnswers: 0,
+      unreadSinceMs: new Map(),
       heartbeat: undefined,
     }
     rows.set(hostId, created)
@@ -61,6 +64,7 @@ export function createHostTable(startedAtMs: number): HostTable {
       attentiveSilentMs: entry.attentiveSilentMs,
       kernelAnsweredAgoMs: attentiveMs - entry.kernelAnsweredAtMs,
       unheardAnswers: entry.unheardAnswers,
+      unreadMs: new Map([...entry.unreadSinceMs].map(([storageId, sinceMs]) => [storageId, nowMs - sinceMs])),
       reports: new Map(heartbeat?.machines.map((report) => [report.vmId, report]) ?? []),
       reachableStorages: new Set(reachable.map((storage) => storage.storageId)),
     }
@@ -83,12 +87,16 @@ export function createHostTable(startedAtMs: number): HostTable {
       const entry = row(hostId)
       entry.kernelAnsweredAtMs = Math.max(entry.kernelAnsweredAtMs, askedAtMs)
     },
-    heard(hostId, heartbeat) {
+    heard(hostId, heartbeat, nowMs) {
       const entry = row(hostId)
       const isOlder = entry.heartbeat?.session === heartbeat.session && entry.heartbeat.sequence > heartbeat.sequence
       if (isOlder) return
       entry.heartbeat = heartbeat
       // Counted here, not there: those that never arrived were not answered either.
+      for (const { storageId, probeAgeMs } of heartbeat.storages) {
+        const sinceMs = probeAgeMs === null ? (entry.unreadSinceMs.get(storageId) ?? nowMs) : nowMs - probeAgeMs
+        entry.unreadSinceMs.set(storageId, sinceMs)
+      }
       entry.unheardAnswers = heartbeat.unanswered === 0 ? 0 : entry.unheardAnswers + 1
     },
     acknowledged(hostId, nowMs) {
