@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import type { AgentContract } from '../model/agent-protocol/agent-contract.ts'
-import type { Acknowledgement, Heartbeat } from '../model/agent-protocol/heartbeat.ts'
+import type { Acknowledgement, AgentConfiguration, Heartbeat } from '../model/agent-protocol/heartbeat.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
 import { defaultTimings } from '../model/timings.ts'
 import type { Handlers } from '../transport/mount-contract.ts'
@@ -36,6 +36,8 @@ const roomEveryMs = 3_000
 /** What changes while the agent lives. */
 type AgentState = {
   beats: HeartbeatSender | undefined
+  /** What the agent that follows this one would know, too, and the watchdog process knows. */
+  keptRevision: number
   /** The newest state of the store that was heard of: a store that knows less went back in time. */
   newest: { readonly incarnation: string | null; readonly revision: number }
 }
@@ -52,7 +54,11 @@ type Parts = {
 
 /** Finds its machines again, then begins to report. */
 export async function startAgent(ports: AgentPorts): Promise<Agent> {
-  const state: AgentState = { beats: undefined, newest: { incarnation: null, revision: 0 } }
+  const state: AgentState = {
+    beats: undefined,
+    keptRevision: ports.lastConfiguration?.revision ?? 0,
+    newest: { incarnation: null, revision: 0 },
+  }
   const pendingStarts = createPendingStarts(ports.clock)
   const timings = ports.lastConfiguration?.timings ?? defaultTimings
   const licences = createLicenceKeeper({
@@ -148,12 +154,23 @@ function composeHeartbeat(
     })),
     standbys: [...room.standbys.reports()],
     records: [...journal.pending()],
-    configurationRevision: configuration?.revision ?? 0,
+    configurationRevision: state.keptRevision,
     highestKnownRevision: state.newest.revision,
     highestKnownEpoch: room.highestEpoch(),
     highestKnownTerm: room.highestTerm(),
     storeIncarnation: state.newest.incarnation,
   }
+}
+
+/** The leader counts on what it is told to be in force here: with these times, in this agent, the next one and the watchdog process. */
+async function keep(
+  { ports, state, licences }: Pick<Parts, 'ports' | 'state' | 'licences'>,
+  configuration: AgentConfiguration,
+): Promise<void> {
+  await ports.keepConfiguration(configuration)
+  await licences.tellWatchdog()
+  state.keptRevision = configuration.revision
+  state.beats?.beatSoon()
 }
 
 type Sent = { readonly heartbeat: Heartbeat; readonly sentAtMs: number }
@@ -170,10 +187,9 @@ function takeIn(
       .setPolicy(configuration.firewall)
       .catch((error: unknown) => ports.logger.error('firewall.not-in-force', { error }))
     void ports.network.configure(configuration.networks)
-    state.beats?.beatSoon()
-    ports
-      .keepConfiguration(configuration)
-      .catch((error: unknown) => ports.logger.error('configuration.not-kept', { error }))
+    keep({ ports, state, licences }, configuration).catch((error: unknown) =>
+      ports.logger.error('configuration.not-kept', { error }),
+    )
   }
   const isSameHistory = incarnation === state.newest.incarnation
   state.newest = { incarnation, revision: isSameHistory ? Math.max(revision, state.newest.revision) : revision }

@@ -14,6 +14,7 @@ import type { HostId, StorageId } from '../model/ids.ts'
 import { ownersOf } from '../model/migration/owners-of.ts'
 import type { Proof } from '../model/proof.ts'
 import { leaseProofAfterMs, pillProofAfterMs } from '../model/protection/bounds.ts'
+import { countedTimings } from '../model/protection/counted-timings.ts'
 import type { MassSilence, Observations } from './judge-hosts.ts'
 import { placeVm } from './place-vm.ts'
 
@@ -131,7 +132,7 @@ function proofSoFar(host: HostRecord, stake: readonly VmRecord[], context: Conte
     return { kind: 'power', ...base, fenceAgent: baseName(host.spec.fence.agent), tookMs: progress.power.tookMs }
   }
   if (progress === undefined || host.status.armed === 'none') return undefined
-  const { timings } = context.cluster.cluster
+  const timings = countedTimings(context.cluster.cluster)
   const leaseBoundMs = leaseProofAfterMs(timings)
   if (context.observation.silentMs < leaseBoundMs) return undefined
   const pills: { storageId: StorageId; generation: number; stoodMs: number }[] = []

@@ -18,6 +18,7 @@ import { createHeartbeatDesk } from './hosts/admit-heartbeat.ts'
 import { createHostFencer, type HostFencer } from './hosts/fence-hosts.ts'
 import { createFirewallViews, type FirewallViews } from './hosts/firewall-views.ts'
 import { createHostTable, type HostTable } from './hosts/host-table.ts'
+import { settleTimings } from './hosts/settle-timings.ts'
 import { type Leader, takeTerm } from './leader.ts'
 import { createLedgerKeeper, type LedgerKeeper } from './ledger/keep-ledger.ts'
 import { noteTransitions } from './ledger/note-transitions.ts'
@@ -124,7 +125,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const standbys = createStandbyKeeper({ leader, table, agents })
   const discards = createDiscardKeeper({ leader, agents })
   noteTransitions({ leader, ledger, table })
-  follow({ leader, tasks, table, fencer, reconciler, standbys, discards, bell: wakeUp })
+  follow({ leader, tasks, table, fencer, reconciler, standbys, discards, configurationFor, bell: wakeUp })
   logger.info('leader.began', { term: leader.term })
 
   return {
@@ -212,11 +213,13 @@ type Followed = {
   readonly reconciler: VmReconciler
   readonly standbys: StandbyKeeper
   readonly discards: DiscardKeeper
+  configurationFor(hostId: HostId): AgentConfiguration
   readonly bell: Bell
 }
 
 /** Sets everything in motion: what changed is looked at, silence is counted, what waits is looked at again, tasks go on. */
-function follow({ leader, tasks, table, fencer, reconciler, standbys, discards, bell }: Followed): void {
+function follow(followed: Followed): void {
+  const { leader, tasks, table, fencer, reconciler, standbys, discards, configurationFor, bell } = followed
   const { index } = leader
   index.onChange((touched) => {
     for (const { noun, id } of touched) {
@@ -236,6 +239,7 @@ function follow({ leader, tasks, table, fencer, reconciler, standbys, discards, 
     bell.ring()
     await standbys.look()
     await discards.look()
+    await settleTimings({ leader, table, configurationFor })
   })
   void runWhenRung(leader, bell, () => reconciler.run())
 }

@@ -242,6 +242,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
       name: 'test',
       createdAt: someTime,
       timings: { ...defaultTimings, ...parts.timings },
+      formerTimings: null,
       hostFailuresToTolerate: parts.hostFailuresToTolerate ?? 0,
     },
     network: parts.network === null ? undefined : (parts.network ?? network),

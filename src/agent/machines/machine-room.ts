@@ -58,6 +58,8 @@ export type MachineRoom = {
   checkAuthority(authority: OrderAuthority): void
 }
 
+type Forgetting = { readonly detail: string; readonly onlyIfStill?: boolean }
+
 export function createMachineRoom(session: SessionId, ports: MachinePorts): MachineRoom {
   const keepers = new Map<VmId, MachineKeeper>()
   /** Starts up to this epoch are void here, whatever order may still be under way. */
@@ -66,7 +68,7 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
   const clearing = createClearing(ports)
   const standbys = createStandbyRoom(ports)
 
-  const forget = async (vmId: VmId, keeper: MachineKeeper, detail: string, onlyIfStill = false) => {
+  const forget = async (vmId: VmId, keeper: MachineKeeper, { detail, onlyIfStill = false }: Forgetting) => {
     await keeper.release(detail, { onlyIfStill })
     if (keepers.get(vmId) === keeper && keeper.isReleased()) keepers.delete(vmId)
     ports.reportSoon()
@@ -106,20 +108,20 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
       const held = keepers.get(vmId)
       if (onlyIfStill && held?.epoch() !== upToEpoch)
         throw new DialtoneError('wrong-state', `${vmId} is not held here under epoch ${upToEpoch}`)
-      if (onlyIfStill && held !== undefined) await forget(vmId, held, detail, true)
+      if (onlyIfStill && held !== undefined) await forget(vmId, held, { detail, onlyIfStill })
       releasedUpTo.set(vmId, Math.max(upToEpoch, releasedUpTo.get(vmId) ?? 0))
       const keeper = keepers.get(vmId)
       if (keeper !== undefined && keeper.epoch() > upToEpoch) {
         throw new DialtoneError('stale-epoch', `${vmId} is held here under the newer epoch ${keeper.epoch()}`)
       }
-      if (keeper !== undefined) await forget(vmId, keeper, detail)
+      if (keeper !== undefined) await forget(vmId, keeper, { detail })
       else await clearing.clear(vmId)
     },
     async releaseLeased(detail) {
       const leased = [...keepers].filter(([, keeper]) => keeper.record().machine.leased)
       // The leader takes it as a proof: an order up to these epochs that arrives late is void.
       for (const [vmId, keeper] of leased) releasedUpTo.set(vmId, Math.max(keeper.epoch(), releasedUpTo.get(vmId) ?? 0))
-      await Promise.all(leased.map(([vmId, keeper]) => forget(vmId, keeper, detail)))
+      await Promise.all(leased.map(([vmId, keeper]) => forget(vmId, keeper, { detail })))
     },
     async applyLicences() {
       // Nobody waits for it: a machine that takes long to stand still keeps no other one from being frozen in time.

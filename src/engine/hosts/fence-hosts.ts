@@ -6,6 +6,7 @@ import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId } from '../../model/ids.ts'
 import type { Proof } from '../../model/proof.ts'
 import { newLeaderWaitsMs } from '../../model/protection/bounds.ts'
+import { countedTimings } from '../../model/protection/counted-timings.ts'
 import type { AgentPort, FencePort } from '../agent-port.ts'
 import type { Leader } from '../leader.ts'
 import {
@@ -70,7 +71,7 @@ export function createHostFencer(options: HostFencerOptions): HostFencer {
       for (const hostId of state.hosts.keys()) table.observation(hostId, nowMs)
       // Also while a new leader judges nobody yet, so that its first judgement knows the answers.
       askSilentKernels(fencer)
-      if (nowMs - leader.startedAtMs < newLeaderWaitsMs(state.cluster.timings)) return
+      if (nowMs - leader.startedAtMs < newLeaderWaitsMs(countedTimings(state.cluster))) return
       for (const hostId of state.hosts.keys()) {
         // A host whose status can't be written at the moment doesn't keep the others from being looked at.
         await lookAt(fencer, hostId).catch((error: unknown) => {
