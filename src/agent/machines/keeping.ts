@@ -46,6 +46,8 @@ export type StorageTrouble = {
   retryAtMs: number
   /** QEMU has confirmed that it stands still, and it has not been tried again since: no write of it is on its way. */
   isStill: boolean
+  /** It failed while it was tried again: begins its recovery, once it goes on. */
+  failure: (() => Promise<void>) | undefined
 }
 
 export type Keeping = {
@@ -158,6 +160,8 @@ export function become(keeping: Keeping, phase: MachinePhase, detail: string): v
     to: phase,
     detail,
   })
+  // The next error that its disks return is a new one.
+  if (phase === 'running') keeping.storageTrouble = undefined
   keeping.phase = phase
   keeping.detail = detail
   ports.reportSoon()

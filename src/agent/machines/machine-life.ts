@@ -115,8 +115,7 @@ export async function recoverDead(keeping: Keeping, detail: string): Promise<voi
  * itself. One that is asked for while another is under way is the same one: nothing of it may come after the first has answered and touch a
  * later life.
  *
- * `onlyIfStill`: throws `wrong-state`, and nothing is done, when a write of it may be on its way. On a storage that this host does not reach
- * such a write may wait for longer than the drain time, and land when the way is back.
+ * `onlyIfStill`: throws `wrong-state`, and nothing is done, when a write of it may be on its way, for however long (decision 37).
  */
 export function release(keeping: Keeping, why: string, { onlyIfStill = false } = {}): Promise<void> {
   if (!onlyIfStill) keeping.isReleased = true
@@ -211,7 +210,10 @@ async function failNow(keeping: Keeping, machine: RunningMachine, why: Why): Pro
   const isToBeDown = keeping.record.wanted === 'stopped' && keeping.phase === 'stopping'
   if (isToBeDown && machine === keeping.running && !keeping.isReleased) return machine.kill(reapWithinMs)
   const isOver = machine !== keeping.running || keeping.isReleased || keeping.record.wanted === 'stopped'
-  if (isOver || keeping.phase !== 'running') return
+  if (isOver) return
+  // While its storage is tried again it runs, though it is told as frozen.
+  if (keeping.storageTrouble !== undefined) keeping.storageTrouble.failure = () => failNow(keeping, machine, why)
+  if (keeping.phase !== 'running') return
   beginFailure(keeping, why)
   await recover(keeping)
 }

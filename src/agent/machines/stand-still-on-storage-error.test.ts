@@ -49,6 +49,21 @@ describe('a machine whose disk returned an error', () => {
     })
   }
 
+  test('and whose guest hangs while it is tried again is recovered as ever', async () => {
+    const opened = await startOn(true)
+    const { host, diskFails, pass } = opened
+    diskFails()
+    await pass(400)
+    while (host.living()?.state !== 'running') await pass(100)
+    assert.equal(host.report()?.phase, 'frozen')
+    host.world.hang(host.living()?.definition.runDirectory ?? '')
+    await pass(3_000)
+    assert.deepEqual(
+      [host.report()?.phase, host.report()?.incarnation, host.living()?.state],
+      ['running', 1, 'running'],
+    )
+  })
+
   test('is let go for another host only while nothing of it can be on its way to a disk', async () => {
     const opened = await startOn(true)
     const { host, diskFails, pass } = opened

@@ -22,6 +22,7 @@ export async function noteStorageError(keeping: Keeping, machine: RunningMachine
       waitMs: firstWaitMs,
       retryAtMs: ports.clock.bootTimeMs() + firstWaitMs,
       isStill: false,
+      failure: undefined,
     }
     await enqueue(keeping, async () => {
       const isAtWork = keeping.phase === 'running' || keeping.phase === 'stopping'
@@ -44,7 +45,8 @@ export async function tryStorageAgain(
   goesOn: () => Promise<void>,
 ): Promise<void> {
   const { storageTrouble: trouble, ports } = keeping
-  if (trouble === undefined) return
+  // It may have been tried since this was queued.
+  if (trouble === undefined || awaitsStorage(keeping)) return
   const before = trouble.errors
   trouble.retryAtMs = ports.clock.bootTimeMs() + settledAfterMs + trouble.waitMs
   trouble.isStill = false
@@ -64,6 +66,7 @@ export async function tryStorageAgain(
         }
         keeping.storageTrouble = undefined
         await goesOn()
+        await trouble.failure?.()
       }),
     )
   }
