@@ -44,10 +44,10 @@ export function judgeSilence(
 
 /**
  * True when no answer has reached a host for as long as a lease lasts, while its heartbeats arrived: by its own count its lease has run out,
- * though it is acknowledged. A heartbeat without an answer lasts two beats.
+ * though it is acknowledged. A heartbeat without an answer lasts half a second or two beats.
  */
 export function hearsNothing({ cluster }: ClusterState, { unheardAnswers }: HostObservation): boolean {
-  return unheardAnswers * 2 * cluster.timings.heartbeatMs >= cluster.timings.leaseMs
+  return unheardAnswers * Math.max(500, 2 * cluster.timings.heartbeatMs) >= cluster.timings.leaseMs
 }
 
 export type MassSilence = { readonly isMass: boolean; readonly silent: number; readonly total: number }

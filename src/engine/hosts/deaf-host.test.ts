@@ -41,6 +41,26 @@ test('a host that was cut off and is back is not taken for deaf: what it said me
   assert.equal((await cloud.events()).includes('host.deaf ada'), false)
 })
 
+test('heartbeats that have waited and come all at once are no sign of deafness', async () => {
+  await using cloud = await startCloud({ hosts: [{ name: 'ada' }, { name: 'bob' }] })
+  const { receive } = cloud.agents
+  const caught: (() => void)[] = []
+  cloud.agents.receive = async (hostId, heartbeat) => {
+    if (hostId === cloud.agents.host('ada').spec.id)
+      caught.push(() => void receive?.(hostId, heartbeat).catch(() => undefined))
+    else return receive?.(hostId, heartbeat) ?? Promise.reject(new Error('no engine'))
+    cloud.agents.host('ada').unanswered += 1
+    return new Promise(() => undefined)
+  }
+  await cloud.clock.advance(6_000)
+  cloud.agents.receive = receive
+  for (const arrive of caught) arrive()
+  cloud.agents.host('ada').unanswered = 0
+  await cloud.clock.advance(3_000)
+  assert.equal(cloud.host('ada').status.state, 'online')
+  assert.equal((await cloud.events()).includes('host.deaf ada'), false)
+})
+
 test('a deaf host that falls silent is suspect, as any other', async () => {
   await using cloud = await startCloud({ hosts: [{ name: 'ada' }, { name: 'bob' }] })
   const host = cloud.agents.host('ada')

@@ -9,6 +9,8 @@ type Row = {
   attentiveSilentMs: number
   kernelAnsweredAtMs: number
   unheardAnswers: number
+  /** When one was last counted, in attentive time. */
+  unheardCountedAtMs: number
   /** Since when it has not read its slot there, by the leader's clock. */
   readonly unreadSinceMs: Map<StorageId, number>
   heartbeat: Heartbeat | undefined
@@ -35,6 +37,9 @@ export type HostTable = {
   heartbeat(hostId: HostId): Heartbeat | undefined
 }
 
+/** Less than lies between two heartbeats of which the first was not answered in time. */
+const burstMs = 300
+
 export function createHostTable(startedAtMs: number): HostTable {
   const rows = new Map<HostId, Row>()
   let lastTickAtMs = startedAtMs
@@ -48,6 +53,7 @@ export function createHostTable(startedAtMs: number): HostTable {
       attentiveSilentMs: 0,
       kernelAnsweredAtMs: -Infinity,
       unheardAnswers: 0,
+      unheardCountedAtMs: -Infinity,
       unreadSinceMs: new Map(),
       heartbeat: undefined,
     }
@@ -92,12 +98,16 @@ export function createHostTable(startedAtMs: number): HostTable {
       const isOlder = entry.heartbeat?.session === heartbeat.session && entry.heartbeat.sequence > heartbeat.sequence
       if (isOlder) return
       entry.heartbeat = heartbeat
-      // Counted here, not there: those that never arrived were not answered either.
       for (const { storageId, probeAgeMs } of heartbeat.storages) {
         const sinceMs = probeAgeMs === null ? (entry.unreadSinceMs.get(storageId) ?? nowMs) : nowMs - probeAgeMs
         entry.unreadSinceMs.set(storageId, sinceMs)
       }
-      entry.unheardAnswers = heartbeat.unanswered === 0 ? 0 : entry.unheardAnswers + 1
+      // Counted here, not there: those that never arrived were not answered either. What comes in a burst has waited somewhere, and counts once.
+      if (heartbeat.unanswered === 0) entry.unheardAnswers = 0
+      else if (attentiveMs - entry.unheardCountedAtMs >= burstMs) {
+        entry.unheardAnswers += 1
+        entry.unheardCountedAtMs = attentiveMs
+      }
     },
     acknowledged(hostId, nowMs) {
       row(hostId).lastAcknowledgedAtMs = nowMs
