@@ -98,16 +98,8 @@ export function createHostTable(startedAtMs: number): HostTable {
       const isOlder = entry.heartbeat?.session === heartbeat.session && entry.heartbeat.sequence > heartbeat.sequence
       if (isOlder) return
       entry.heartbeat = heartbeat
-      for (const { storageId, probeAgeMs } of heartbeat.storages) {
-        const sinceMs = probeAgeMs === null ? (entry.unreadSinceMs.get(storageId) ?? nowMs) : nowMs - probeAgeMs
-        entry.unreadSinceMs.set(storageId, sinceMs)
-      }
-      // Counted here, not there: those that never arrived were not answered either. What comes in a burst has waited somewhere, and counts once.
-      if (heartbeat.unanswered === 0) entry.unheardAnswers = 0
-      else if (attentiveMs - entry.unheardCountedAtMs >= burstMs) {
-        entry.unheardAnswers += 1
-        entry.unheardCountedAtMs = attentiveMs
-      }
+      noteUnread(entry, heartbeat, nowMs)
+      noteUnheard(entry, heartbeat, attentiveMs)
     },
     acknowledged(hostId, nowMs) {
       row(hostId).lastAcknowledgedAtMs = nowMs
@@ -117,5 +109,19 @@ export function createHostTable(startedAtMs: number): HostTable {
     report: (hostId, vmId) => rows.get(hostId)?.heartbeat?.machines.find((report) => report.vmId === vmId),
     hasReported: (hostId) => rows.get(hostId)?.heartbeat !== undefined,
     heartbeat: (hostId) => rows.get(hostId)?.heartbeat,
+  }
+}
+
+function noteUnread({ unreadSinceMs }: Row, { storages }: Heartbeat, nowMs: number): void {
+  for (const { storageId, probeAgeMs } of storages)
+    unreadSinceMs.set(storageId, probeAgeMs === null ? (unreadSinceMs.get(storageId) ?? nowMs) : nowMs - probeAgeMs)
+}
+
+/** Counted here, not there: those that never arrived were not answered either. What comes in a burst has waited somewhere, and counts once. */
+function noteUnheard(entry: Row, { unanswered }: Heartbeat, attentiveMs: number): void {
+  if (unanswered === 0) entry.unheardAnswers = 0
+  else if (attentiveMs - entry.unheardCountedAtMs >= burstMs) {
+    entry.unheardAnswers += 1
+    entry.unheardCountedAtMs = attentiveMs
   }
 }
