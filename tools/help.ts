@@ -22,6 +22,8 @@ const sentences: Readonly<Record<string, string>> = {
   soak: 'drills of mixed kind in a row, hundreds of them, and a look at what they left: npm run soak -- --drills 500',
   'soak:load': 'every processor busy for an hour, and no host may be fenced: npm run soak:load -- --minutes 60',
   'soak:moves': 'a machine at work moves a hundred times under one connection: npm run soak:moves -- --moves 100',
+  'soak:snapshots':
+    'a tree of snapshots is grown, cut and climbed at random, and every byte is checked: npm run soak:snapshots -- --rounds 200',
   format: 'puts sources into the form that check asks for',
   help: 'this list',
 }

@@ -9,6 +9,7 @@ import {
 } from '../model/cluster-state.ts'
 import type { Proof } from '../model/proof.ts'
 import { proofReaches } from '../model/proof-reaches.ts'
+import { describeOperation } from '../model/snapshots/vm-operation.ts'
 import { configurationOf, type MachineReport, type VmPlacement } from '../model/vm.ts'
 import type { LostStorage } from './find-lost-storage.ts'
 import { placeAnew } from './place-anew.ts'
@@ -30,8 +31,10 @@ export function decideVm(cluster: ClusterState, vm: VmRecord, question: VmQuesti
   if (isBeingCopied(cluster, vm))
     return { kind: 'wait', reason: 'a volume of it is being moved to another storage', isForItsTurn: true }
   const decision = decideOnOwner(cluster, vm, question)
+  const isStart = decision.kind === 'place' || decision.kind === 'start'
+  if (vm.operation?.needsClosed === true && isStart) return { kind: 'wait', reason: describeOperation(vm.operation) }
   // It goes on at its new host as it came; nothing of it is started before the old one has let go.
-  if (vm.migration !== undefined && (decision.kind === 'place' || decision.kind === 'start'))
+  if (vm.migration !== undefined && isStart)
     return { kind: 'wait', reason: 'waits until the host that it was moved from has let go of it', isForItsTurn: true }
   return decision
 }

@@ -79,6 +79,7 @@ const resumesTried = 2
 /** A recovery resumes; what its owner starts by hand boots from its disk as it is; a clone has to become a machine of its own first. */
 function startOf({ spec }: VmRecord, { isRecovery, question }: PlaceAnewOptions): StartKind {
   if (spec.clonedFrom !== null) return 'clone'
+  if (spec.resumesFrom !== null && question.failures.count < resumesTried) return 'resume'
   const isDeclared = spec.recovery.mode !== 'boot'
   return isRecovery === true && isDeclared && question.failures.count < resumesTried ? 'resume' : 'boot'
 }

@@ -13,6 +13,8 @@ import type { Logger } from '../model/logger.ts'
 import type { Proof } from '../model/proof.ts'
 import type { Store } from '../store/store.ts'
 import type { AgentPort, FencePort, RandomBytes } from './agent-port.ts'
+import { changeSagas } from './changes/change-sagas.ts'
+import { type ChangeKeeper, createChangeKeeper } from './changes/keep-changes.ts'
 import { drillSaga } from './drills/drill-saga.ts'
 import { createHeartbeatDesk } from './hosts/admit-heartbeat.ts'
 import { createHostFencer, type HostFencer } from './hosts/fence-hosts.ts'
@@ -27,6 +29,12 @@ import type { MigrateVm } from './maintenance/migrate-vm.ts'
 import { restartElsewhereSaga } from './maintenance/restart-elsewhere.ts'
 import { updateSagas } from './maintenance/update-host.ts'
 import { createNetworkPlanner, type NetworkPlanner } from './networks/network-planner.ts'
+import { deleteSnapshotSaga } from './snapshots/delete-snapshot-saga.ts'
+import { createScheduleKeeper, type ScheduleKeeper } from './snapshots/keep-schedules.ts'
+import { revertSaga } from './snapshots/revert-saga.ts'
+import { snapshotSetSaga } from './snapshots/snapshot-set-saga.ts'
+import { createSnapshotTasks, type SnapshotTasks } from './snapshots/snapshot-tasks.ts'
+import { type SnapshotSagaOptions, takeSnapshotSaga } from './snapshots/take-snapshot-saga.ts'
 import { openClusterIndex } from './state/cluster-index.ts'
 import { digestOf } from './state/digest-of.ts'
 import { createEventLedger } from './state/ledger-of-events.ts'
@@ -47,6 +55,8 @@ import { waitOrAbort } from './wait-or-abort.ts'
 
 /** How often silence is counted and hosts are looked at. */
 const lookEveryMs = 50
+/** How often it is looked whether a snapshot is due. */
+const scheduleLookEveryMs = 2_000
 
 export type Engine = {
   readonly leader: Leader
@@ -64,6 +74,8 @@ export type Engine = {
   /** What is known of each machine at this moment, for plans. */
   questions: VmReconciler['questions']
   readonly migrate: MigrateVm
+  readonly snapshots: SnapshotTasks
+  readonly changes: ChangeKeeper
 }
 
 export type EngineOptions = {
@@ -121,11 +133,12 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     ...sagasOf(leader, options, ledger),
     ...options.moreSagas(leader, () => tasks),
     ...movingSagas({ leader, tasks: () => tasks, migrate, agents }),
+    ...snapshotSagas(leader, { agents, epochFloor }, () => tasks),
   ])
-  const standbys = createStandbyKeeper({ leader, table, agents })
-  const discards = createDiscardKeeper({ leader, agents })
+  const { schedules, ...keepers } = snapshotKeepers(leader, agents, tasks)
   noteTransitions({ leader, ledger, table })
-  follow({ leader, tasks, table, fencer, reconciler, standbys, discards, configurationFor, bell: wakeUp })
+  const loops = { ...diskKeepers(leader, table, agents), schedules, ...keepers }
+  follow({ leader, tasks, table, fencer, reconciler, ...loops, configurationFor, bell: wakeUp })
   logger.info('leader.began', { term: leader.term })
 
   return {
@@ -148,6 +161,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     configurationFor,
     questions: reconciler.questions,
     migrate,
+    ...keepers,
   }
 }
 
@@ -190,6 +204,29 @@ function sagasOf(leader: Leader, { agents, fences }: EngineOptions, ledger: Ledg
   ]
 }
 
+function diskKeepers(leader: Leader, table: HostTable, agents: AgentPort) {
+  return {
+    standbys: createStandbyKeeper({ leader, table, agents }),
+    discards: createDiscardKeeper({ leader, agents }),
+  }
+}
+
+function snapshotKeepers(leader: Leader, agents: AgentPort, tasks: TaskRunner) {
+  const snapshots = createSnapshotTasks(leader, () => tasks)
+  const changes = createChangeKeeper(leader, { agents, snapshotTasks: snapshots, tasks: () => tasks })
+  return { snapshots, changes, schedules: createScheduleKeeper(leader, snapshots) }
+}
+
+function snapshotSagas(leader: Leader, options: SnapshotSagaOptions, tasks: () => TaskRunner): readonly RunnableSaga[] {
+  return [
+    takeSnapshotSaga(leader, options),
+    deleteSnapshotSaga(leader, options),
+    revertSaga(leader, options, tasks),
+    snapshotSetSaga(leader, options, tasks),
+    ...changeSagas(leader, options.agents, tasks),
+  ]
+}
+
 /** What each host is told, and whether it has heard of it. */
 function createConfigurations(leader: Leader, table: HostTable) {
   const firewalls = createFirewallViews(leader.index)
@@ -212,6 +249,8 @@ type Followed = {
   readonly fencer: HostFencer
   readonly reconciler: VmReconciler
   readonly standbys: StandbyKeeper
+  readonly changes: ChangeKeeper
+  readonly schedules: ScheduleKeeper
   readonly discards: DiscardKeeper
   configurationFor(hostId: HostId): AgentConfiguration
   readonly bell: Bell
@@ -219,7 +258,7 @@ type Followed = {
 
 /** Sets everything in motion: what changed is looked at, silence is counted, what waits is looked at again, tasks go on. */
 function follow(followed: Followed): void {
-  const { leader, tasks, table, fencer, reconciler, standbys, discards, configurationFor, bell } = followed
+  const { leader, tasks, table, fencer, reconciler, standbys, changes, schedules, discards, bell } = followed
   const { index } = leader
   index.onChange((touched) => {
     for (const { noun, id } of touched) {
@@ -238,9 +277,11 @@ function follow(followed: Followed): void {
     reconciler.touchWaiting()
     bell.ring()
     await standbys.look()
+    await changes.look()
     await discards.look()
-    await settleTimings({ leader, table, configurationFor })
+    await settleTimings({ leader, table, configurationFor: followed.configurationFor })
   })
+  void every(scheduleLookEveryMs, leader, () => schedules.look())
   void runWhenRung(leader, bell, () => reconciler.run())
 }
 

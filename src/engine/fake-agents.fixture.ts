@@ -19,6 +19,7 @@ import type { AgentPort, FencePort } from './agent-port.ts'
 import { createFakeDisks, type FakeDisks } from './fake-disks.fixture.ts'
 import { type FakeHost, isWriting, type Machine, makeFakeHost, makeMachine, reportOf } from './fake-host.fixture.ts'
 import { fakeMoves } from './fake-moves.fixture.ts'
+import { createFakeLayers, type FakeLayers, fakeSnapshots } from './fake-snapshots.fixture.ts'
 import { fakeVolumeMoves } from './fake-volume-moves.fixture.ts'
 
 export type Call = keyof AgentPort
@@ -30,6 +31,8 @@ export type FakeAgents = {
   /** What is on which storage. */
   readonly disks: FakeDisks
   readonly pills: Map<string, Pill>
+  /** The layers of volumes, and the snapshots beside them. */
+  readonly layers: FakeLayers
   /** VMs that ever ran on two hosts at once, in sentences. Has to stay empty. */
   readonly twoWriters: string[]
   /** Every order that reached a host and was carried out. */
@@ -68,6 +71,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
   const storagesOf = (host: FakeHost) =>
     storages.filter(({ hostId }) => hostId === null || hostId === host.spec.id).map(({ id }) => id)
   const pills = new Map<string, Pill>()
+  const layers = createFakeLayers()
   const twoWriters: string[] = []
   const orders: string[] = []
   let sessions = 0
@@ -113,6 +117,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     },
     disks,
     pills,
+    layers,
     twoWriters,
     orders,
     intercept: () => undefined,
@@ -404,6 +409,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
           { spec, call: 'injectFailure', authority },
           (host) => void (held(host, vmId, epoch).phase = 'restarting'),
         ),
+      ...fakeSnapshots({ reach, held, layers, clock }),
       ...fakeMoves({ hosts, disks, reach, held, become }),
       ...fakeVolumeMoves({ hosts, disks, reach, held, become }),
       runHostCommand: (spec, { authority, runId, command }) =>

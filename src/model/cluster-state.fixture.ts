@@ -21,6 +21,7 @@ import {
 import type { IsoSpec } from './iso.ts'
 import type { VirtualNetwork } from './network.ts'
 import { noPlacementRules } from './placement-rules.ts'
+import type { Snapshot } from './snapshots/snapshot.ts'
 import type { StorageSpec } from './storage.ts'
 import { defaultTimings } from './timings.ts'
 import { configurationOf, type ImageReport, type MachineReport, type VmPlacement, type VmStatus } from './vm.ts'
@@ -135,6 +136,8 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
     probe: null,
     drillable: false,
     clonedFrom: null,
+    basedOnSnapshotId: null,
+    resumesFrom: null,
     securityGroupIds: [],
     boundToHostId: null,
     firstHostId: null,
@@ -220,6 +223,7 @@ export type ClusterParts = {
   readonly networks?: readonly VirtualNetwork[]
   readonly isos?: readonly IsoSpec[]
   readonly templates?: readonly TemplateSpec[]
+  readonly snapshots?: readonly Snapshot[]
 }
 
 /** Every VM has its volumes; the template `tiny` is built; the network assigns 10.0.0.10 to 10.0.0.20. */
@@ -253,6 +257,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
     templates: new Map([tinyTemplate, ...(parts.templates ?? [])].map((template) => [template.id, template])),
     tasks: new Map(),
     securityGroups: new Map((parts.securityGroups ?? []).map((group) => [group.id, group])),
+    snapshots: new Map((parts.snapshots ?? []).map((snapshot) => [snapshot.id, snapshot])),
     networks: new Map((parts.networks ?? []).map((virtual) => [virtual.id, virtual])),
     isos: new Map((parts.isos ?? []).map((iso) => [iso.id, iso])),
     discards: new Map(),

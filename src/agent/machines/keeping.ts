@@ -9,6 +9,8 @@ import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { Arrival, Departure } from '../migration/moving.ts'
 import type { ProbeChange, Prober } from '../probes/prober.ts'
 import type { SpareKeeper } from '../recovery/spare-keeper.ts'
+import type { Tidying } from '../recovery/tidying.ts'
+import type { Hold, SnapshotWork } from '../snapshots/snapshot-work.ts'
 import { disconnectCards } from './machine-cards.ts'
 import type { MachinePorts } from './machine-ports.ts'
 import type { MachineRecord } from './machine-record.ts'
@@ -94,6 +96,11 @@ export type Keeping = {
   departure: Departure | undefined
   /** It comes to this host while it runs. */
   arrival: Arrival | undefined
+  /** The layers of its disks are being merged or removed. */
+  tidying: Tidying | undefined
+  snapshotWork: SnapshotWork | undefined
+  /** It stands still with others, for their snapshots. */
+  hold: Hold | undefined
 }
 
 /** Its first change waits until `after` is settled. */
@@ -131,6 +138,9 @@ export function beginKeeping(
     volumeMirror: undefined,
     departure: undefined,
     arrival: undefined,
+    tidying: undefined,
+    snapshotWork: undefined,
+    hold: undefined,
   }
 }
 

@@ -315,5 +315,6 @@ function newRecord(machine: MachineOrder, epoch: number, bootId: string): Machin
     layers: [],
     unneededLayers: [],
     handedOverTo: null,
+    lastRevert: null,
   }
 }

@@ -20,6 +20,7 @@ import { probeSchema } from '../recovery/probe.ts'
 import { recoverySchema, rungSchema } from '../recovery/recovery-policy.ts'
 import { machineReportSchema } from '../vm.ts'
 import { migrationOrders } from './migration-orders.ts'
+import { snapshotOrders } from './snapshot-orders.ts'
 import { volumeOrders } from './volume-orders.ts'
 
 const vmParams = z.object({ vmId: vmIdSchema })
@@ -226,6 +227,7 @@ export const agentContract = {
     response: inventorySchema,
   },
   ...migrationOrders,
+  ...snapshotOrders,
   ...volumeOrders,
 } as const satisfies Contract
 
