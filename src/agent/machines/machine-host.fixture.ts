@@ -135,7 +135,7 @@ const licenceEveryMs = 80
 
 export async function createMachineHost(
   timings: Timings = defaultTimings,
-  guests: Pick<FakeWorldOptions, 'isOutrunning' | 'followMs'> = {},
+  guests: Pick<FakeWorldOptions, 'isOutrunning' | 'followMs' | 'drained'> = {},
 ): Promise<MachineHost> {
   const clock = createVirtualClock(undefined, areFilesRead)
   const sleepOn = (delayMs: number) => clock.sleep(delayMs)

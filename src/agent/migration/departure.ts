@@ -67,6 +67,7 @@ export function prepareDeparture(keeping: Keeping): Promise<Departing> {
       stoppedAtMs: null,
       wasServing: false,
       isCalledOff: false,
+      isEnding: false,
       mayRunThere: Promise.withResolvers(),
       over: Promise.resolve(),
     }
@@ -226,6 +227,8 @@ async function sendLive(
     const elapsedMs = nowMs - beganAtMs
     const speed = { stalledMs: nowMs - movedAtMs, bytesPerSecond: (transferredBytes * 1000) / Math.max(1, elapsedMs) }
     const step = nextStep({ elapsedMs, ...speed, passes, ...pass, isStopped: isAsked }, { memoryMiB, canPostCopy })
+    // Its move may have ended while this was found out: it goes on then, and nothing is to stop it any more.
+    if (isOver(departure)) throw calledOff()
     if (step === 'give-up')
       throw new DialtoneError('deadline-exceeded', 'nothing more of it reached the other host in time')
     if (step === 'go-on') continue
@@ -235,6 +238,10 @@ async function sendLive(
     const postCopy = () => outgoing.postCopy(followingBytesPerSecond(speed.bytesPerSecond))
     await (step === 'stop' ? outgoing.stop() : postCopy())
   }
+}
+
+function isOver({ isCalledOff, isEnding }: Departure): boolean {
+  return isCalledOff || isEnding
 }
 
 const noProgress = { transferredBytes: 0, remainingBytes: 0, passes: 0 } as const
@@ -282,6 +289,7 @@ async function inTime({ ports }: Keeping, work: Promise<void>, memoryMiB: number
 
 async function fail(keeping: Keeping, departure: Departure, error: unknown): Promise<void> {
   const { ports, vmId } = keeping
+  departure.isEnding = true
   departure.detail = error instanceof Error ? error.message : String(error)
   ports.logger.warn('departure.failed', { vmId, error })
   await departure.mirrors?.cancel()

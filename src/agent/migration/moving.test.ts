@@ -135,6 +135,26 @@ describe('a machine that leaves', () => {
     assert.equal((await depart(host, 'loaded')).state, 'sent')
   })
 
+  test('that takes long to stand still, and is called off meanwhile, goes on and is not stopped any more', async () => {
+    const storage = Promise.withResolvers<void>()
+    const host = await startRunning({ drained: () => storage.promise })
+    host.openStream = async () => otherEnd('loaded')
+    await keeperOf(host, 1).prepareDeparture()
+    keeperOf(host, 1).depart(leaving)
+    await host.clock.advance(500)
+    assert.equal(host.living()?.state, 'paused')
+    host.renewLease()
+    const over = keeperOf(host, 1).abandonDeparture(true)
+    await host.pass(1_000)
+    await over
+    assert.equal(host.living()?.state, 'running')
+    host.renewLease()
+    await host.clock.advance(2_500)
+    storage.resolve()
+    await host.clock.advance(100)
+    assert.deepEqual([host.living()?.state, host.report()?.phase], ['running', 'running'])
+  })
+
   test('whose last words got lost stands still: the other host may have them', async () => {
     const host = await startRunning()
     assert.equal((await depart(host, 'nothing')).state, 'failed')

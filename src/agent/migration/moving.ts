@@ -32,6 +32,8 @@ export type Departure = {
   stoppedAtMs: number | null
   wasServing: boolean
   isCalledOff: boolean
+  /** It has failed, and is being undone. */
+  isEnding: boolean
   /** Resolves when the other end has what it needs to run it. */
   readonly mayRunThere: PromiseWithResolvers<void>
   /** Resolves when nothing of it goes on any more. */
