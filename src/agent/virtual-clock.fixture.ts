@@ -4,6 +4,8 @@ import type { Clock } from '../model/clock.ts'
 export type VirtualClock = Clock & {
   /** Lets that much time pass; what wakes on the way has run when it resolves. */
   advance(milliseconds: number): Promise<void>
+  /** Lets that much time pass as for a process that is stopped: who should have woken meanwhile wakes when time goes on. */
+  skip(milliseconds: number): void
   /** Runs everything that is ready, without letting time pass. */
   settle(): Promise<void>
 }
@@ -42,6 +44,9 @@ export function createVirtualClock(startMs = 1_000_000, isBusy: () => boolean = 
       })
     },
     settle,
+    skip(milliseconds) {
+      nowMs += milliseconds
+    },
     async advance(milliseconds) {
       const untilMs = nowMs + milliseconds
       await settle()

@@ -46,6 +46,8 @@ export type StorageTrouble = {
   waitMs: number
   /** By the clock that counts from boot. */
   retryAtMs: number
+  /** It runs, and what comes of that is not known yet. */
+  isBeingTried: boolean
   /** QEMU has confirmed that it stands still, and it has not been tried again since: no write of it is on its way. */
   isStill: boolean
   /** It failed while it was tried again: begins its recovery, once it goes on. */

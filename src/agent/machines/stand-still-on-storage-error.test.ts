@@ -111,6 +111,18 @@ describe('a machine whose disk returned an error', () => {
     assert.equal(host.report()?.phase, 'running')
   })
 
+  test('and whose agent was stopped while it was tried again is tried once more, and not stopped by what came of the first', async () => {
+    const opened = await startOn(false)
+    const { host, diskFails, pass } = opened
+    const works = keepFailing(opened)
+    diskFails()
+    await pass(1_200)
+    works()
+    host.clock.skip(3_000)
+    await pass(6_000)
+    assert.deepEqual([host.report()?.phase, host.living()?.state], ['running', 'running'])
+  })
+
   test('needs no licence while it stands still, and does not go on without one', async () => {
     const { host, diskFails, pass } = await startOn(true)
     diskFails()

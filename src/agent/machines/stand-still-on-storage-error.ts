@@ -21,6 +21,7 @@ export async function noteStorageError(keeping: Keeping, machine: RunningMachine
       errors: 1,
       waitMs: firstWaitMs,
       retryAtMs: ports.clock.bootTimeMs() + firstWaitMs,
+      isBeingTried: false,
       isStill: false,
       failure: undefined,
     }
@@ -33,9 +34,10 @@ export async function noteStorageError(keeping: Keeping, machine: RunningMachine
   }
 }
 
-/** True while it is not due to be tried again. */
+/** True while it is not due to be tried again. However late an agent finds out what came of a try, no other one begins before that. */
 export function awaitsStorage({ storageTrouble, ports }: Keeping): boolean {
-  return storageTrouble !== undefined && ports.clock.bootTimeMs() < storageTrouble.retryAtMs
+  if (storageTrouble === undefined) return false
+  return storageTrouble.isBeingTried || ports.clock.bootTimeMs() < storageTrouble.retryAtMs
 }
 
 /** Lets it run; what runs well for a moment is well. To be called in its queue, while it stands still and has a licence if it needs one. */
@@ -52,11 +54,13 @@ export async function tryStorageAgain(
   trouble.isStill = false
   await guardMachine(keeping, false)
   await machine.resume()
+  trouble.isBeingTried = true
   // Nobody waits for it: what is ordered meanwhile is done.
   const settle = async () => {
     await ports.clock.sleep(settledAfterMs)
-    await enqueue(keeping, () =>
-      whenStill(keeping, 'frozen', async (present) => {
+    await enqueue(keeping, () => {
+      trouble.isBeingTried = false
+      return whenStill(keeping, 'frozen', async (present) => {
         if (present !== machine || keeping.storageTrouble !== trouble) return
         if (trouble.errors > before) {
           await standStill(keeping, machine)
@@ -67,8 +71,8 @@ export async function tryStorageAgain(
         keeping.storageTrouble = undefined
         await goesOn()
         await trouble.failure?.()
-      }),
-    )
+      })
+    })
   }
   settle().catch((error: unknown) => ports.logger.warn('machine.storage-not-tried', { vmId: keeping.vmId, error }))
 }
