@@ -125,17 +125,23 @@ const signsOfFailure: readonly LedgerEntry['record']['kind'][] = [
   'host-proven-dead',
 ]
 
-/** A failure was detected and its rung cured it; or, on another host, it was started and answered there. */
+/**
+ * A failure was detected and its rung cured it; or, on another host, it was started and answered there; or the agent that detected it ended
+ * over its cure, and the next one found it answering.
+ */
 function isServingAgain(entries: readonly LedgerEntry[]): boolean {
   const startedAt = entries.findLast(({ record }) => record.kind === 'machine-started')?.at
   const isCured = entries.some(({ record }) => record.kind === 'rung-ended' && record.isCured)
-  const answersThere =
-    startedAt !== undefined &&
-    entries.some(({ at, record }) => {
-      const isAnswer = record.kind === 'answer-back' || (record.kind === 'probing-began' && record.isCorrect)
-      return isAnswer && at >= startedAt && record.prober === 'own'
-    })
-  return isCured || answersThere
+  const answers = entries.filter(
+    ({ record }) =>
+      (record.kind === 'answer-back' || (record.kind === 'probing-began' && record.isCorrect)) &&
+      record.prober === 'own',
+  )
+  const answersThere = startedAt !== undefined && answers.some(({ at }) => at >= startedAt)
+  const failed = entries.findLast(({ record }) => record.kind === 'failure-detected')
+  const answersToTheNext =
+    failed !== undefined && answers.some(({ at, session }) => at >= failed.at && session !== failed.session)
+  return isCured || answersThere || answersToTheNext
 }
 
 /** What people want to read of it in the list of events. */
