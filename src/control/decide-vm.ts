@@ -11,12 +11,15 @@ import type { Proof } from '../model/proof.ts'
 import { proofReaches } from '../model/proof-reaches.ts'
 import { describeOperation } from '../model/snapshots/vm-operation.ts'
 import { configurationOf, type MachineReport, type VmPlacement } from '../model/vm.ts'
+import { decideOnForgotten } from './find-forgotten-life.ts'
 import type { LostStorage } from './find-lost-storage.ts'
 import { placeAnew } from './place-anew.ts'
 import type { VmDecision, VmQuestion } from './vm-decision.ts'
 
 export function decideVm(cluster: ClusterState, vm: VmRecord, question: VmQuestion): VmDecision {
   if (vm.spec.lifecycle !== 'live') return { kind: 'settled' }
+  const forgotten = decideOnForgotten(cluster, vm, question)
+  if (forgotten !== undefined) return forgotten
   const [stray] = question.strays
   if (stray !== undefined) {
     return {
@@ -24,6 +27,7 @@ export function decideVm(cluster: ClusterState, vm: VmRecord, question: VmQuesti
       hostId: stray.hostId,
       upToEpoch: stray.epoch,
       reason: `a life of it under epoch ${stray.epoch} is not the placed one`,
+      ...(stray.elsewhere?.areItsOwn === false ? { leaves: stray.elsewhere.disks } : {}),
     }
   }
   if (vm.migration?.phase === 'moving')

@@ -1,5 +1,5 @@
 /** The decisions that can fall for one VM, and what they are made from beside the stored state. */
-import type { HostId } from '../model/ids.ts'
+import type { HostId, StorageId, VolumeId } from '../model/ids.ts'
 import type { StartKind } from '../model/machine-order.ts'
 import type { Proof } from '../model/proof.ts'
 import type { MachineReport } from '../model/vm.ts'
@@ -39,12 +39,40 @@ export type VmDecision =
       readonly reason: string
       /** Only when nothing of it is on its way to a disk. */
       readonly onlyIfStill?: true
+      /** Copies that were made there for it, and are nothing's disks. */
+      readonly leaves?: readonly DiskPlace[]
+    }
+  /**
+   * The store went back to before this life began, and its disks have moved there since: what the host says of them is true. It is written
+   * down as the placement, and nothing is ordered.
+   */
+  | {
+      readonly kind: 'adopt'
+      readonly hostId: HostId
+      readonly epoch: number
+      readonly leased: boolean
+      readonly disks: readonly DiskPlace[]
+      readonly reason: string
     }
   /** It is down, and that is now what its owner wants: its guest switched itself off, or it has no autostart. */
   | { readonly kind: 'accept-stop'; readonly reason: string }
 
 /** A life of the machine that isn't the placed one: on another host, or under another epoch. */
-export type StrayLife = { readonly hostId: HostId; readonly epoch: number }
+export type StrayLife = {
+  readonly hostId: HostId
+  readonly epoch: number
+  /** Its own disks, where they are not where the store says. */
+  readonly elsewhere?: StrayDisks | undefined
+}
+
+export type DiskPlace = { readonly volumeId: VolumeId; readonly storageId: StorageId }
+
+export type StrayDisks = {
+  readonly disks: readonly DiskPlace[]
+  readonly leased: boolean
+  /** False of copies that were to be filled: it never ran there. */
+  readonly areItsOwn: boolean
+}
 
 export type VmQuestion = {
   /** From the newest heartbeat of the placed host's present session; undefined when it holds nothing of this VM. */

@@ -56,6 +56,14 @@ export type Cloud = AsyncDisposable & {
   startEngine(): Promise<Engine>
 }
 
+/** A copy of what the store holds now, as a backup would have it. */
+export async function copyOf(store: Store, incarnation: string): Promise<Store> {
+  const copy = openMemoryStore({ createId: () => incarnation })
+  const { entries } = await store.range('')
+  for (const { key, value } of entries) await copy.commit({ conditions: [], writes: [{ kind: 'put', key, value }] })
+  return copy
+}
+
 export const powerFence: FenceConfiguration = { agent: 'fence_virsh', parameters: {} }
 
 /** All hosts are online, and the leader may judge them, when it resolves. */

@@ -1,5 +1,6 @@
 /** One host as the fake agents keep it: what it holds, and how a test has it misbehave. */
 import type { DepartureReport } from '../model/agent-protocol/migration-orders.ts'
+import { sharedId } from '../model/cluster-state.fixture.ts'
 import { type HostFirewall, openFirewall } from '../model/firewall.ts'
 import type { Armed, HostSpec } from '../model/host.ts'
 import type { HostCommandReport } from '../model/host-command.ts'
@@ -147,7 +148,10 @@ export function observe(host: FakeHost, ...records: readonly RecoveryRecord[]): 
 }
 
 export function reportOf(vmId: VmId, machine: Machine): MachineReport {
-  const { epoch, phase, guestShutdown, wantsOtherHost, order } = machine
+  const { epoch, phase, guestShutdown, wantsOtherHost, order, isArriving } = machine
+  const localDisks = order.disks
+    .filter(({ storageId }) => storageId !== sharedId)
+    .map(({ volumeId, storageId }) => ({ volumeId, storageId }))
   return {
     vmId,
     epoch,
@@ -160,6 +164,8 @@ export function reportOf(vmId: VmId, machine: Machine): MachineReport {
     crashes: 0,
     wantsOtherHost,
     isHandedOver: machine.isHandedOver,
+    ...(localDisks.length > 0 ? { localDisks } : {}),
+    ...(isArriving ? { isArriving } : {}),
     recovery: {
       configuration: configurationOf(order),
       service: phase === 'running' ? machine.service : 'unprobed',

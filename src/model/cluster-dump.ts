@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { clusterSpecSchema, networkSpecSchema, templateSpecSchema } from './cluster.ts'
 import { securityGroupSchema } from './firewall.ts'
 import { hostSpecSchema, hostStatusSchema } from './host.ts'
-import { hostIdSchema } from './ids.ts'
+import { hostIdSchema, storageIdSchema, volumeIdSchema } from './ids.ts'
 import { isoSpecSchema } from './iso.ts'
 import { vmMigrationSchema } from './migration/vm-migration.ts'
 import { virtualNetworkSchema } from './network.ts'
@@ -18,7 +18,19 @@ const vmKnowledgeSchema = z.object({
   report: machineReportSchema.nullable(),
   hostHasReported: z.boolean(),
   startOrder: z.enum(['not-given', 'accepted', 'spent']),
-  strays: z.array(z.object({ hostId: hostIdSchema, epoch: z.number().int() })),
+  strays: z.array(
+    z.object({
+      hostId: hostIdSchema,
+      epoch: z.number().int(),
+      elsewhere: z
+        .object({
+          disks: z.array(z.object({ volumeId: volumeIdSchema, storageId: storageIdSchema })).readonly(),
+          leased: z.boolean(),
+          areItsOwn: z.boolean(),
+        })
+        .optional(),
+    }),
+  ),
   released: proofSchema.nullable(),
   startsOnHold: z.string().nullable(),
   failures: z.object({ count: z.number().int(), lastAgoMs: z.number().nullable() }),

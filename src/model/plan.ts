@@ -8,7 +8,18 @@ export const vmPlanSchema = z.object({
   hostName: z.string().nullable(),
   state: z.string(),
   /** The next thing that is done for it; `settled`: nothing. */
-  decision: z.enum(['settled', 'wait', 'place', 'start', 'stop', 'change', 'configure', 'release', 'accept-stop']),
+  decision: z.enum([
+    'settled',
+    'wait',
+    'place',
+    'start',
+    'stop',
+    'change',
+    'configure',
+    'release',
+    'adopt',
+    'accept-stop',
+  ]),
   /** Where it is done, or where it would be placed. */
   toHostName: z.string().nullable(),
   /** Why, or what it waits for: a sentence. */

@@ -180,6 +180,10 @@ export const machineReportSchema = z.object({
   crashes: z.number().int(),
   /** It was sent to another host as a whole, and stands still here until the leader says that it is alone. */
   isHandedOver: z.boolean().default(false),
+  /** Those of its disks that no other host has, where they are as far as this host knows; left out when there are none. */
+  localDisks: z.array(z.object({ volumeId: volumeIdSchema, storageId: storageIdSchema })).optional(),
+  /** It was to be filled from another host, and never ran here. */
+  isArriving: z.boolean().optional(),
   /** It failed here, and its ladder's next rung is another host. */
   wantsOtherHost: z.boolean(),
   recovery: readinessReportSchema,

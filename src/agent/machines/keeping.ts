@@ -216,6 +216,10 @@ export async function whenStill(
 export function reportOf(keeping: Keeping): MachineReport {
   const { record, image, spare } = keeping
   const { manifest } = image
+  const localDisks = record.machine.disks
+    .filter(({ storageId }) => !keeping.ports.isShared(storageId))
+    .map(({ volumeId, storageId }) => ({ volumeId, storageId }))
+  const isArriving = keeping.arrival?.epoch === record.epoch && !record.confirmed
   return {
     vmId: keeping.vmId,
     epoch: keeping.orderedEpoch,
@@ -227,6 +231,8 @@ export function reportOf(keeping: Keeping): MachineReport {
     leased: record.machine.leased,
     crashes: keeping.crashes,
     isHandedOver: record.handedOverTo !== null,
+    ...(localDisks.length > 0 ? { localDisks } : {}),
+    ...(isArriving ? { isArriving } : {}),
     wantsOtherHost: keeping.wantsOtherHost,
     recovery: {
       configuration: configurationOf(record.machine),

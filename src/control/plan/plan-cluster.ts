@@ -55,6 +55,7 @@ function reasonOf(decision: VmDecision, { spec, placement }: VmRecord): string {
     case 'wait':
     case 'place':
     case 'release':
+    case 'adopt':
     case 'accept-stop':
       return decision.reason
     case 'start':

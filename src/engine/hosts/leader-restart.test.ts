@@ -4,19 +4,9 @@ import { describe, test } from 'node:test'
 import { vmIdOf } from '../../model/cluster-state.fixture.ts'
 import { newLeaderWaitsMs } from '../../model/protection/bounds.ts'
 import { defaultTimings } from '../../model/timings.ts'
-import { openMemoryStore } from '../../store/memory/memory-store.ts'
-import type { Store } from '../../store/store.ts'
-import { type Cloud, startCloud } from '../cloud.fixture.ts'
+import { type Cloud, copyOf, startCloud } from '../cloud.fixture.ts'
 
 const waitsMs = newLeaderWaitsMs(defaultTimings)
-
-/** A copy of what the store holds now, as a backup would have it. */
-async function copyOf(store: Store, incarnation: string): Promise<Store> {
-  const copy = openMemoryStore({ createId: () => incarnation })
-  const { entries } = await store.range('')
-  for (const { key, value } of entries) await copy.commit({ conditions: [], writes: [{ kind: 'put', key, value }] })
-  return copy
-}
 
 const homeOf = (cloud: Cloud, name: string) => cloud.agents.runningOn(vmIdOf(name))[0] ?? ''
 

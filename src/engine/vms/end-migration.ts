@@ -16,6 +16,8 @@ import { accountOf } from './migration-account.ts'
 import { headFor, hostName } from './migration-facts.ts'
 import type { MigrationJournal } from './migration-journal.ts'
 import { discardCopies } from './mirror-disks.ts'
+import { switchOwner } from './switch-owner.ts'
+import { hostHasReported } from './vm-facts.ts'
 
 export type MoveTools = { readonly leader: Leader; readonly agents: AgentPort; readonly table: HostTable }
 type MoveOf = { readonly vmId: VmId; readonly signal: AbortSignal }
@@ -42,6 +44,8 @@ export async function goBack(
   const { leader, agents } = tools
   const isOurs = () => leader.index.state().vms.get(vmId)?.migration?.taskId === taskId
   if (!isOurs()) return
+  if (await hasRunThere(tools, { vmId, signal }))
+    await switchOwner(leader, { vmId, signal, startsOnHold: () => undefined })
   if (leader.index.state().vms.get(vmId)?.migration?.phase === 'switched') {
     await completeMove(tools, { vmId, signal })
     await letSourceGo(tools, { journal: { vmId, wishedHostId: null, reason: '' }, user: null, signal })
@@ -68,6 +72,25 @@ export async function goBack(
   const why = leader.index.state().tasks.get(taskId)?.error?.message
   const message = why === undefined ? end : `${end}: ${why}`
   await close(leader, vmId, { kind: 'vm.migration-undone', subject: spec.name, message, vmId }, migration.epoch)
+}
+
+/**
+ * The store may have gone back to before the owner changed. Then the copies are its disks, and what lies at the source may be gone: its
+ * destination is asked before anything there is ended.
+ */
+async function hasRunThere({ leader, table }: MoveTools, { vmId, signal }: MoveOf): Promise<boolean> {
+  for (;;) {
+    const vm = leader.index.state().vms.get(vmId)
+    const { migration } = vm ?? {}
+    if (migration?.phase !== 'moving' || migration.disks.length === 0) return false
+    if (isDeadOn(leader, vmId, 'destination')) return false
+    if (hostHasReported({ leader, table }, migration.destinationHostId)) {
+      const report = table.report(migration.destinationHostId, vmId)
+      return report?.epoch === migration.epoch && report.isArriving !== true
+    }
+    await leader.clock.sleep(askAgainMs, signal)
+    signal.throwIfAborted()
+  }
 }
 
 /** Any other answer of its agent means that there is nothing there to be continued: that is the ordinary loops' business. */

@@ -12,6 +12,7 @@ import type { Condition } from '../../store/store.ts'
 import type { AgentPort } from '../agent-port.ts'
 import type { HostTable } from '../hosts/host-table.ts'
 import type { Leader } from '../leader.ts'
+import { commitAdoption, noteLeftCopies } from './adopt-life.ts'
 import { commitAcceptedStop, commitPlacement, conditionsOf } from './commit-decision.ts'
 import { createOrderGiver, type OrderGiver } from './give-orders.ts'
 import { createStartMemory } from './start-memory.ts'
@@ -120,7 +121,8 @@ async function reconcile(desk: Desk, vmId: VmId): Promise<void> {
   if (decision.kind === 'wait' || isStartAwaited(facts, vm, decision)) waiting.add(vmId)
   else waiting.delete(vmId)
   // What is about to be placed, or accepted as stopped, changes its state in a moment: people are told of that, and not of the instant before.
-  if (decision.kind !== 'place' && decision.kind !== 'accept-stop') await writeStatus(facts, vmId, decision)
+  const isWrite = decision.kind === 'place' || decision.kind === 'adopt' || decision.kind === 'accept-stop'
+  if (!isWrite) await writeStatus(facts, vmId, decision)
   await carryOut(desk, vm, { decision, conditions })
 }
 
@@ -150,11 +152,18 @@ async function carryOut(
       await commitAcceptedStop(facts.leader, vm, { decision, conditions })
       touched.add(vm.spec.id)
       return
+    case 'adopt':
+      if (!hostHasReported(facts, decision.hostId)) return void desk.waiting.add(vm.spec.id)
+      if (!(await commitAdoption(facts.leader, vm, { decision, conditions }))) await facts.leader.clock.sleep(2)
+      touched.add(vm.spec.id)
+      return
+    case 'release':
+      await noteLeftCopies(facts.leader, decision.leaves ?? [])
+      return orders.give(vm, decision)
     case 'start':
     case 'stop':
     case 'change':
     case 'configure':
-    case 'release':
       return orders.give(vm, decision)
   }
 }

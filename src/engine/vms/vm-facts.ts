@@ -1,4 +1,5 @@
 /** What is known about one VM at the moment of a decision, gathered from the index, the heartbeats and this leader's memory. */
+import { disksElsewhere } from '../../control/find-forgotten-life.ts'
 import { findLostStorage } from '../../control/find-lost-storage.ts'
 import type { StrayLife, VmQuestion } from '../../control/vm-decision.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
@@ -61,22 +62,22 @@ export function questionOf(facts: VmFacts, vm: VmRecord): VmQuestion {
 }
 
 /** Lives that answering hosts report and that are not the placed one: on other hosts, or under another epoch. */
-export function straysOf(
-  { leader, table }: Pick<VmFacts, 'table' | 'leader'>,
-  { spec, placement, migration }: VmRecord,
-): readonly StrayLife[] {
+export function straysOf({ leader, table }: Pick<VmFacts, 'table' | 'leader'>, vm: VmRecord): readonly StrayLife[] {
+  const { spec, placement, migration } = vm
   const strays: StrayLife[] = []
   for (const { spec: host, status } of leader.index.state().hosts.values()) {
     if (status.state !== 'online' && status.state !== 'maintenance') continue
     const report = table.report(host.id, spec.id)
-    if (report === undefined || !livePhases.includes(report.phase)) continue
+    if (report === undefined) continue
+    const elsewhere = disksElsewhere(vm, report)
+    if (!livePhases.includes(report.phase) && elsewhere === undefined) continue
     if (placement?.hostId === host.id && placement.epoch === report.epoch) continue
     // Both ends of a move are the business of its task.
     if (migration?.sourceHostId === host.id && migration.sourceEpoch === report.epoch) continue
     if (migration?.destinationHostId === host.id && migration.epoch === report.epoch) continue
     // An order of a new epoch is under way to the host that still reports the old one: the agent itself ends the old life first.
     if (placement?.hostId === host.id && report.epoch < placement.epoch) continue
-    strays.push({ hostId: host.id, epoch: report.epoch })
+    strays.push({ hostId: host.id, epoch: report.epoch, ...(elsewhere === undefined ? {} : { elsewhere }) })
   }
   return strays
 }
