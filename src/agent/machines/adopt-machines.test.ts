@@ -31,6 +31,27 @@ describe('after a restart of the agent a machine', () => {
     assert.equal(host.living(), undefined)
   })
 
+  for (const leased of [true, false]) {
+    for (const state of ['paused', 'io-error'] as const) {
+      test(`that does not answer goes on when it answers again, ${leased ? 'with' : 'without'} a lease, though it was ${state}`, async () => {
+        const host = await createMachineHost()
+        await host.start(1, { leased })
+        const machine = host.living()
+        assert.ok(machine)
+        host.world.setState(machine.definition.runDirectory, state)
+        machine.isDeaf = true
+        await host.restartAgent()
+        await host.pass(2_000)
+        machine.isDeaf = false
+        for (let passed = 0; passed < 5_000; passed += 500) {
+          host.renewLease()
+          await host.pass(500)
+        }
+        assert.deepEqual([host.report()?.phase, machine.state], ['running', 'running'])
+      })
+    }
+  }
+
   test('that died meanwhile restarts on the spot, once there is a licence', async () => {
     const host = await createMachineHost()
     await host.start(1)

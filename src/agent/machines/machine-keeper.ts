@@ -71,6 +71,9 @@ import type { MachinePorts } from './machine-ports.ts'
 import type { MachineRecord } from './machine-record.ts'
 import { noteStorageError } from './stand-still-on-storage-error.ts'
 
+/** One that didn't answer when it was taken over is asked again so often. */
+const askAgainMs = 1_000
+
 export type MachineKeeper = {
   report(): MachineReport
   record(): MachineRecord
@@ -214,7 +217,8 @@ async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
   keeping.running = running
   await guardMachine(keeping, false)
   // One that doesn't answer at the moment is there all the same: it is guarded, followed and can be killed.
-  const state = await running.state().catch(() => 'running' as const)
+  const told = await running.state().catch(() => undefined)
+  const state = told ?? 'running'
   const phase = phaseOf(keeping, state)
   // It was being started, or waited for a licence. Before anything lets it run, its disks are looked at.
   const isHandedOver = keeping.record.handedOverTo !== null
@@ -225,7 +229,32 @@ async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
   inBackground(keeping, async () => {
     await goOnWith(keeping, running)
     if (state === 'io-error') await noteStorageError(keeping, running)
+    if (told === undefined) await believeWhenItAnswers(keeping, running)
   })
+}
+
+/** Nothing is known of one that did not answer when it was taken over: it may have stood still all the time. */
+async function believeWhenItAnswers(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  const isDoubtful = () => machine === keeping.running && !keeping.isReleased && keeping.phase === 'running'
+  for (;;) {
+    await keeping.ports.clock.sleep(askAgainMs)
+    if (!isDoubtful()) return
+    // Whatever makes it stand still for a moment on purpose lets it go on.
+    if (isHeldUp(keeping)) continue
+    const state = await machine.state().catch(() => undefined)
+    if (state === undefined) continue
+    if (state === 'io-error') return noteStorageError(keeping, machine)
+    return enqueue(keeping, async () => {
+      // What was done in its turn since it answered is newer.
+      if (!isDoubtful() || isHeldUp(keeping) || (await machine.state()) !== 'paused') return
+      become(keeping, phaseOf(keeping, 'paused'), 'it stood still when it answered again')
+      if (keeping.record.handedOverTo === null) await settleStart(keeping, machine)
+    })
+  }
+}
+
+function isHeldUp({ image, hold, snapshotWork }: Keeping): boolean {
+  return image.isCapturing || hold !== undefined || snapshotWork !== undefined
 }
 
 function phaseOf({ record }: Keeping, state: MachineState): MachinePhase {
