@@ -21,7 +21,8 @@ export async function letGo(
     const left = vm === undefined ? [] : ownersOf(vm).filter((hostId) => !letGoBy.has(hostId))
     if (vm === undefined || left.length === 0) return
     for (const hostId of left) if (await hasLetGo(leader, agents, { vm, hostId })) letGoBy.add(hostId)
-    if (letGoBy.size < ownersOf(vm).length) await leader.clock.sleep(300, signal)
+    // Who has let go may be no owner any more: a move of it has ended meanwhile.
+    if (left.some((hostId) => !letGoBy.has(hostId))) await leader.clock.sleep(300, signal)
   }
 }
 
