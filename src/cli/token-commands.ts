@@ -1,9 +1,9 @@
 /** `dialtone token …` */
 import type { Command } from 'commander'
 import { type UserRole, userRoleSchema } from '../model/access.ts'
-import { formatInstant } from './age.ts'
+import { formatInstant } from '../model/age.ts'
+import { printableText } from '../model/printable-text.ts'
 import { choiceOption, secondsOption } from './option-parsers.ts'
-import { printableText } from './printable-text.ts'
 import { writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

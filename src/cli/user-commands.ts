@@ -1,10 +1,10 @@
 /** `dialtone user …` */
 import type { Command } from 'commander'
 import { type UserRole, userRoleSchema } from '../model/access.ts'
-import { formatInstant } from './age.ts'
+import { formatInstant } from '../model/age.ts'
+import { printableText } from '../model/printable-text.ts'
 import { confirmByName } from './confirm.ts'
 import { choiceOption } from './option-parsers.ts'
-import { printableText } from './printable-text.ts'
 import { readPassword } from './read-password.ts'
 import { writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'

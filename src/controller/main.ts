@@ -18,6 +18,7 @@ import { createSignInBrake } from './access/sign-in-brake.ts'
 import { connectToAgents } from './agent-connections.ts'
 import { cloneVmSaga } from './clones/clone-vm-saga.ts'
 import { warmTemplateSaga } from './clones/warm-template-saga.ts'
+import { serveConsole } from './console/serve-console.ts'
 import { readControllerConfig } from './controller-config.ts'
 import { ensureAdministrator, ensureAuthority, ensureCluster, issueControllerTls } from './first-start.ts'
 import { agentHandlers } from './handlers/agent-handlers.ts'
@@ -29,6 +30,9 @@ import { clearUploads } from './images/uploads.ts'
 import { fenceAgents } from './run-fence-agent.ts'
 import { ensureBlankTemplate } from './templates/blank-template.ts'
 import { buildTemplateSaga, enterTemplate } from './templates/build-template-saga.ts'
+
+/** Where `npm run build:web` puts it. */
+const consoleDirectory = join(import.meta.dirname, '../../dist/web')
 
 const { values } = parseArgs({ options: { config: { type: 'string' } } })
 const config = await readControllerConfig(values.config ?? '')
@@ -83,6 +87,7 @@ mountContract(
     identify: identifyCaller({ store, clock: systemClock, clusterId: cluster.id }),
   },
 )
+serveConsole(apiServer, consoleDirectory)
 const port = await listen(apiServer, config.apiListen)
 // Written now: a process that always ends by SIGKILL would compile everything anew each time, and keep the compiler in memory.
 flushCompileCache()
