@@ -10,8 +10,21 @@ import { footprint } from './footprint.ts'
 import { migrate } from './migrate.ts'
 import { migrateDisk } from './migrate-disk.ts'
 import { recover } from './recover.ts'
+import { revert } from './revert.ts'
+import { snapshot } from './snapshot.ts'
 
-const benches: readonly Bench[] = [recover, failover, clone, checkpoint, footprint, migrate, migrateDisk, evacuate]
+const benches: readonly Bench[] = [
+  recover,
+  failover,
+  clone,
+  checkpoint,
+  footprint,
+  migrate,
+  migrateDisk,
+  evacuate,
+  snapshot,
+  revert,
+]
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {

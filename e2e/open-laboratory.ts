@@ -1,9 +1,10 @@
 /** A laboratory for one test or bench: brought up, asked over the API, and taken down whatever happens. */
 import { spawn } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
+import { runInGuest } from '../src/agent/hypervisor/qemu/guest-agent.ts'
 import { waitForAnswer } from '../src/cli/demo/http-probe.ts'
 import { apiContract } from '../src/model/api/contract.ts'
 import type { VmView } from '../src/model/api/views.ts'
@@ -27,6 +28,8 @@ export type OpenLaboratory = AsyncDisposable & {
   /** Throws when it failed. */
   untilTaskEnds(taskId: string, withinMs?: number): Promise<void>
   untilHostIs(host: string, state: string): Promise<void>
+  /** Runs a script in the guest of a machine and gives what it says; its agent comes up after its service. Throws when it fails. */
+  inGuest(vm: string, script: string): Promise<string>
   /** What `status --json` tells: processes and their ids. */
   status(): Promise<z.infer<typeof statusSchema>>
 }
@@ -80,12 +83,46 @@ export async function openLaboratory(name: string, options: readonly string[]): 
         await delay(100)
       }
     },
+    inGuest: (vm, script) => inGuest({ api, folder: join(home, 'labs', name) }, vm, script),
     status: async () => statusSchema.parse(JSON.parse(await laboratory(['status', '--name', name, '--json']))),
     async [Symbol.asyncDispose]() {
       await api.close()
       await laboratory(['down', '--name', name])
     },
   }
+}
+
+const guestAnswersWithinMs = 30_000
+
+async function inGuest(
+  laboratory: Pick<OpenLaboratory, 'api' | 'folder'>,
+  vmName: string,
+  script: string,
+): Promise<string> {
+  const givesUpAtMs = performance.now() + guestAnswersWithinMs
+  const run = async (command: string, timeoutMs: number) =>
+    runInGuest(await guestAgentOf(laboratory, vmName), ['/bin/sh', '-c', command], timeoutMs)
+  // What may be asked again comes first: the script itself is run once, however long it takes.
+  for (;;) {
+    const isThere = await run('true', 2_000).catch(() => undefined)
+    if (isThere?.exitCode === 0) break
+    if (performance.now() > givesUpAtMs) throw new Error(`the agent in ${vmName} does not answer`)
+    await delay(100)
+  }
+  const { exitCode, output } = await run(script, 120_000)
+  if (exitCode !== 0) throw new Error(`${script} ended with ${exitCode}: ${output}`)
+  return output.trimEnd()
+}
+
+/** The socket of the machine's present process. */
+async function guestAgentOf({ api, folder }: Pick<OpenLaboratory, 'api' | 'folder'>, vmName: string): Promise<string> {
+  const { id, hostName, status } = await api.call('getVm', { params: { vm: vmName } })
+  const processes = join(folder, 'hosts', hostName ?? 'none', 'run/processes')
+  for (const process of await readdir(processes)) {
+    const ownPid = await readFile(join(processes, process, 'pid'), 'utf8').catch(() => '')
+    if (process.startsWith(id) && Number(ownPid) === status.pid) return join(processes, process, 'agent')
+  }
+  throw new Error(`${vmName} has no process`)
 }
 
 /** Waits for what the API tells. Each gives up after two minutes and says how it was then. */

@@ -20,13 +20,15 @@ const sentences: Readonly<Record<string, string>> = {
   model:
     'checks the formal model of docs/model in every state, and shows how each broken variant of the protocol fails',
   sim: 'one episode of a simulated cluster with faults, and all that happens in it: npm run sim -- --seed 7',
-  'sim:many': 'episodes on all cores, and what they come to: npm run sim:many -- --minutes 10',
+  'sim:many': 'episodes on all cores, and what they come to: npm run sim:many -- --minutes 10, or --episodes 200000',
   'sim:mutants':
     'puts seeded bugs into the simulated cluster, one at a time, and looks whether it notices: npm run sim:mutants -- --only ID',
   bench: 'measures: npm run bench -- --list',
   soak: 'drills of mixed kind in a row, hundreds of them, and a look at what they left: npm run soak -- --drills 500',
   'soak:load': 'every processor busy for an hour, and no host may be fenced: npm run soak:load -- --minutes 60',
   'soak:moves': 'a machine at work moves a hundred times under one connection: npm run soak:moves -- --moves 100',
+  'soak:snapshots':
+    'a tree of snapshots is grown, cut and climbed at random, and every byte is checked: npm run soak:snapshots -- --rounds 200',
   format: 'puts sources into the form that check asks for',
   help: 'this list',
 }

@@ -12,6 +12,7 @@ import { migrationOrders } from './migration/migration-orders.ts'
 import { volumeOrders } from './migration/volume-orders.ts'
 import type { LicenceKeeper } from './protection/licence-keeper.ts'
 import { recoveryOrders } from './recovery/recovery-orders.ts'
+import { snapshotOrders } from './snapshots/snapshot-orders.ts'
 import type { VolumeRequest } from './storage/storage.ts'
 
 export type OrderContext = {
@@ -84,6 +85,7 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
       return {}
     },
     ...recoveryOrders(room),
+    ...snapshotOrders(room, { ...ports, storage: storages.storage }),
     ...migrationOrders(room),
     ...volumeOrders(context),
     runHostCommand({ params, body }) {

@@ -5,6 +5,7 @@ import { flushCompileCache } from 'node:module'
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
 import { createJsonLogger } from '../linux/json-logger.ts'
 import { systemClock } from '../linux/system-clock.ts'
 import { agentContract } from '../model/agent-protocol/agent-contract.ts'
@@ -21,6 +22,7 @@ import { listen, makeServer } from '../transport/serve.ts'
 import { identifyByCertificate } from '../transport/tls-identity.ts'
 import { startAgent } from './agent.ts'
 import { type AgentConfig, readAgentConfig } from './agent-config.ts'
+import { beginLife, raiseLives } from './agent-lives.ts'
 import { createNftFirewall } from './firewall/nft/nft-firewall.ts'
 import { probeFirewall } from './firewall/nft/probe-firewall.ts'
 import { answerFor } from './guest-data/answer-metadata.ts'
@@ -46,6 +48,8 @@ import { createDirectoryStorage } from './storage/directory/directory-storage.ts
 import { rememberedUuid } from './storage/directory/remembered-uuid.ts'
 import { createWatchdogLink } from './watchdog/watchdog-link.ts'
 
+// The memory and disks of machines that move pass through here: without it V8 marks its whole heap for every 64 MiB of them.
+setFlagsFromString('--external-memory-accounted-in-global-limit')
 const { values } = parseArgs({ options: { config: { type: 'string' } } })
 const config = await readAgentConfig(values.config ?? '')
 const logger = createJsonLogger(process.stderr, { host: config.hostName, process: 'agent' })
@@ -90,12 +94,14 @@ const discs = createImageCache({
   directory: join(config.dataDirectory, 'discs'),
   fetchFile: fetchImageFile,
 })
+const livesFile = join(config.dataDirectory, 'agent-lives')
 const configurationFile = join(config.dataDirectory, 'configuration.json')
 
 const agent = await startAgent({
   hostName: config.hostName,
   hostId: identity.hostId,
   session: makeId('ses', sessionIdSchema, randomBytes(8)),
+  agentLife: await beginLife(livesFile),
   bootId: (await readFile(config.bootIdFile, 'utf8')).trim(),
   pid: process.pid,
   facts,
@@ -157,6 +163,8 @@ const agent = await startAgent({
   rootDisk: async (version) => (await images.ensure(version)).rootDisk,
   lastConfiguration: await readLastConfiguration(),
   keepConfiguration,
+  // Machines outlive their agent.
+  replaced: (knownLife) => void raiseLives(livesFile, knownLife).finally(() => process.exit(1)),
   post: (heartbeat, timeoutMs) => controller.call('heartbeat', { body: heartbeat }, { timeoutMs }),
   signal: stopping.signal,
 })

@@ -27,7 +27,9 @@ async function candidatesFor(words: readonly string[]): Promise<readonly string[
   const current = words.at(-1) ?? ''
   const { noun, after } = splitCommandLine(earlier)
   if (noun === 'lab')
-    return after.length === 0 ? Object.keys(laboratoryVerbs) : namesOf('host', undefined, globalsOf(earlier))
+    return after.length === 0
+      ? Object.keys(laboratoryVerbs)
+      : namesOf({ argument: 'host' }, undefined, globalsOf(earlier))
   const program = await makeProgram(noun)
   const place = findPlace(program, earlier)
   const awaited = awaitedValue(place.command, earlier.at(-1))
@@ -36,7 +38,8 @@ async function candidatesFor(words: readonly string[]): Promise<readonly string[
   if (place.command === program) return [...Object.keys(nouns), ...Object.keys(passedOn), 'help']
   if (place.command.commands.length > 0) return place.command.commands.map((command) => command.name())
   const argument = place.command.registeredArguments[place.positionals.length]?.name()
-  return argument === undefined ? [] : namesOf(argument, place.command.name(), place.options)
+  if (argument === undefined) return []
+  return namesOf({ argument, of: place.positionals[0] }, place.command.name(), place.options)
 }
 
 /** The command that the words have led to, and what was given to it. */
@@ -68,7 +71,7 @@ async function valuesOf(option: Option, globals: GlobalOptions): Promise<readonl
     case '--host':
     case '--network':
     case '--iso':
-      return namesOf(option.long.slice(2), undefined, globals)
+      return namesOf({ argument: option.long.slice(2) }, undefined, globals)
     default:
       return []
   }
@@ -78,18 +81,24 @@ function optionsOf(command: Command, program: Command): string[] {
   return [...new Set([...command.options, ...program.options].flatMap((option) => option.long ?? [])), '--help']
 }
 
+/** What an argument stands for; `of`: what was named before it. */
+type Wanted = { readonly argument: string; readonly of?: string | undefined }
+
 /** Names of what an argument stands for. Of VMs only those whose state allows the verb. */
-async function namesOf(argument: string, verb: string | undefined, globals: GlobalOptions): Promise<readonly string[]> {
+async function namesOf(wanted: Wanted, verb: string | undefined, globals: GlobalOptions): Promise<readonly string[]> {
   const api = openApi(await findServer(choiceOf(globals)), answerWithinMs)
   try {
-    return await namesFrom(api, argument, verb)
+    return await namesFrom(api, wanted, verb)
   } finally {
     await api.close()
   }
 }
 
-async function namesFrom(api: Api, argument: string, verb: string | undefined): Promise<readonly string[]> {
+async function namesFrom(api: Api, { argument, of }: Wanted, verb: string | undefined): Promise<readonly string[]> {
   switch (argument) {
+    case 'snapshot':
+      if (of === undefined) return []
+      return (await api.call('listSnapshots', { params: { vm: of } })).snapshots.map(({ name }) => name)
     case 'vm': {
       const { vms } = await api.call('listVms', {})
       const action = vmActionSchema.safeParse(verb)

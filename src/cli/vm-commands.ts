@@ -5,6 +5,7 @@ import type { TaskView, VmView } from '../model/api/views.ts'
 import { formatSize } from '../model/byte-size.ts'
 import { printableText } from '../model/printable-text.ts'
 import { addCdromCommands } from './cdrom-commands.ts'
+import { addChangeCommands } from './change-commands.ts'
 import { addCloneCommand, createFromMemory } from './clone-commands.ts'
 import { CommandFailure, exitCodes } from './command-failure.ts'
 import { confirmByName } from './confirm.ts'
@@ -27,6 +28,7 @@ import { addRecoverCommand } from './recover-commands.ts'
 import { addRecoveryOptions, probeOf, type RecoveryOptions, recoveryOf } from './recovery-options.ts'
 import { type Listing, writeDetails, writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
+import { addSnapshotCommands } from './snapshot-commands.ts'
 import { vmStateCell } from './state-cells.ts'
 import { describeVm } from './vm-details.ts'
 import { addVmRecoveryCommands } from './vm-recovery-commands.ts'
@@ -53,7 +55,11 @@ type CreateOptions = RecoveryOptions &
     readonly detach?: boolean
   }
 type DetachOption = { readonly detach?: boolean }
-type DeleteOptions = DetachOption & { readonly force?: boolean; readonly yes?: boolean }
+type DeleteOptions = DetachOption & {
+  readonly force?: boolean
+  readonly protectedToo?: boolean
+  readonly yes?: boolean
+}
 type ConsoleOptions = { readonly linger: number }
 type FinishOptions = DetachOption & { readonly isDeleted?: boolean }
 type VmAndTask = { readonly vm: VmView; readonly task: TaskView }
@@ -77,6 +83,8 @@ export function addVmCommands(vm: Command): void {
   addCloneCommand(vm)
   addRecoverCommand(vm)
   addMigrateCommand(vm)
+  addSnapshotCommands(vm)
+  addChangeCommands(vm)
   addPlacementCommand(vm)
   addCdromCommands(vm)
   vm.command('reset')
@@ -93,6 +101,7 @@ export function addVmCommands(vm: Command): void {
     .description('delete a VM with its disks')
     .argument('<vm>')
     .option('--force', 'kill it first if it runs')
+    .option('--protected-too', 'also when it has protected snapshots')
     .option('--yes', 'do not ask')
     .option(...detachOption)
     .action((name: string, options: DeleteOptions, command: Command) =>
@@ -314,13 +323,18 @@ async function deleteVm(session: Session, name: string, options: DeleteOptions):
   const disks = vm.disks.map(
     (disk, index) => `  ${index === 0 ? 'root disk' : `disk ${index}`}, ${formatSize(disk.sizeMiB)}`,
   )
+  const { snapshots } = await api.call('listSnapshots', { params: { vm: vm.id } })
+  const points = snapshots.map(({ name: each, isProtected }) => `  snapshot ${each}${isProtected ? ', protected' : ''}`)
   await confirmByName(screen, {
-    warning: [`This deletes the VM ${vm.name} (${vm.status.state}) and all that is on its disks:`, ...disks],
+    warning: [`This deletes the VM ${vm.name} (${vm.status.state}) and all that is on its disks:`, ...disks, ...points],
     name: vm.name,
     isGiven: options.yes === true,
   })
   // By its id: what was confirmed is deleted, not another machine that has the name by now.
-  const query = options.force === true ? { force: 'true' } : {}
+  const query = {
+    ...(options.force === true ? { force: 'true' } : {}),
+    ...(options.protectedToo === true ? { protectedToo: 'true' } : {}),
+  }
   await finish(session, await api.call('deleteVm', { params: { vm: vm.id }, query }), { ...options, isDeleted: true })
 }
 

@@ -3,6 +3,7 @@ import { type ClusterState, isAnswering, type VmRecord } from '../model/cluster-
 import type { ErrorCode } from '../model/dialtone-error.ts'
 import { refuseMove, refuseRootCopy } from '../model/guest.ts'
 import type { HostId } from '../model/ids.ts'
+import { describeOperation } from '../model/snapshots/vm-operation.ts'
 import { vmActionTable } from '../model/vm.ts'
 import { describeVerdicts, type HostVerdict, placeVm } from './place-vm.ts'
 import { type CopyWish, type PlannedCopy, planDiskCopies } from './placement/plan-disk-copies.ts'
@@ -29,12 +30,14 @@ export type MigrationWish = CopyWish & {
 /** Disks that only its host has go with it. */
 export function admitMigration(cluster: ClusterState, vm: VmRecord, wish: MigrationWish = {}): MigrationVerdict {
   const { hostId: wished } = wish
-  const { spec, placement, status, migration } = vm
+  const { spec, placement, status, migration, operation } = vm
   const refused = (code: ErrorCode, message: string) => ({ kind: 'refused', code, message }) as const
   if (migration !== undefined) {
     const to = cluster.hosts.get(migration.destinationHostId)?.spec.name ?? migration.destinationHostId
     return refused('in-use', `${spec.name} is being moved to ${to} already`)
   }
+  if (operation !== undefined)
+    return refused('in-use', `${spec.name} is not moved at the moment: ${describeOperation(operation)}`)
   const busy = spec.disks.find(({ volumeId }) => (cluster.volumes.get(volumeId)?.move ?? null) !== null)
   if (busy !== undefined) return refused('in-use', `a volume of ${spec.name} is being moved to another storage`)
   const state = spec.lifecycle === 'live' ? (status?.state ?? 'stopped') : spec.lifecycle

@@ -120,6 +120,8 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     probe: probeOf(wish, template),
     drillable: wish.drillable,
     clonedFrom: wish.origin?.clonedFrom ?? null,
+    basedOnSnapshotId: null,
+    resumesFrom: null,
     securityGroupIds: [...(wish.securityGroupIds ?? [])],
     lifecycle: 'creating',
     createdAt: identity.createdAt,

@@ -4,7 +4,9 @@ import type { ErrorCode } from '../model/dialtone-error.ts'
 import { refuseRootCopy } from '../model/guest.ts'
 import type { HostId } from '../model/ids.ts'
 import { withCopies } from '../model/migration/disk-copy.ts'
+import { describeOperation } from '../model/snapshots/vm-operation.ts'
 import type { StorageSpec, VolumeSpec } from '../model/storage.ts'
+import { describeRootedness } from './snapshots/snapshot-tree.ts'
 
 export type VolumeMoveVerdict =
   | {
@@ -18,7 +20,7 @@ export type VolumeMoveVerdict =
 type Question = { readonly vm: VmRecord; readonly volume: VolumeSpec; readonly to: StorageSpec }
 
 export function admitVolumeMove(cluster: ClusterState, { vm, volume, to }: Question): VolumeMoveVerdict {
-  const { spec, placement, migration } = vm
+  const { spec, placement, migration, operation } = vm
   const refused = (code: ErrorCode, message: string) => ({ kind: 'refused', code, message }) as const
   if (volume.storageId === to.id) return refused('wrong-state', `${volume.id} is on ${to.name} already`)
   if (migration !== undefined) return refused('in-use', `${spec.name} is being moved to another host`)
@@ -26,6 +28,9 @@ export function admitVolumeMove(cluster: ClusterState, { vm, volume, to }: Quest
   if (busy !== undefined) return refused('in-use', `a volume of ${spec.name} is being moved already`)
   const bound = volume.id === spec.disks[0]?.volumeId ? refuseRootCopy(spec.guest) : undefined
   if (bound !== undefined) return refused('wrong-state', `the root disk of ${spec.name} can't be moved: ${bound}`)
+  if (operation !== undefined) return refused('in-use', `${spec.name}: ${describeOperation(operation)}`)
+  const rooted = describeRootedness(cluster, spec.id)
+  if (rooted !== undefined) return refused('in-use', `the disks of ${spec.name} stay where they are: ${rooted}`)
   const forbidden = refuseStorage(cluster, { vm, volume, to })
   if (forbidden !== undefined) return refused('invalid-input', forbidden)
   const state = spec.lifecycle === 'live' ? (vm.status?.state ?? 'stopped') : spec.lifecycle

@@ -2,6 +2,7 @@
 import type { AgentPort } from '../engine/agent-port.ts'
 import type { AgentContract } from '../model/agent-protocol/agent-contract.ts'
 import type { migrationOrders } from '../model/agent-protocol/migration-orders.ts'
+import type { snapshotOrders } from '../model/agent-protocol/snapshot-orders.ts'
 import type { volumeOrders } from '../model/agent-protocol/volume-orders.ts'
 import type { HostSpec } from '../model/host.ts'
 import type { ContractClient } from '../transport/contract-client.ts'
@@ -64,6 +65,7 @@ export function callAgents(client: AgentLine): Omit<AgentPort, 'knock'> {
       await client(host).call('injectFailure', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
     },
     ...moveOrders(client),
+    ...snapshotCalls(client),
     ...volumeMoveOrders(client),
     ...hostCalls(client),
   }
@@ -100,6 +102,43 @@ function moveOrders(client: AgentLine): MoveOrders {
     async abandonArrival(host, { vmId, ...order }) {
       await client(host).call('abandonArrival', { params: { vmId }, body: order }, { timeoutMs: slowOrderTimeoutMs })
     },
+  }
+}
+
+type SnapshotCalls = Pick<AgentPort, keyof typeof snapshotOrders>
+
+function snapshotCalls(client: AgentLine): SnapshotCalls {
+  const slow = { timeoutMs: slowOrderTimeoutMs }
+  const disks = { timeoutMs: diskTimeoutMs }
+  return {
+    snapshotMachine: (host, { vmId, ...order }) =>
+      client(host).call('snapshotMachine', { params: { vmId, snapshotId: order.wish.id }, body: order }, slow),
+    holdMachine: (host, { vmId, ...body }) => client(host).call('holdMachine', { params: { vmId }, body }, slow),
+    async snapshotDisks(host, { overlays, ...order }) {
+      const body = { ...order, overlays: [...overlays] }
+      const params = { snapshotId: order.wish.id }
+      return (await client(host).call('snapshotDisks', { params, body }, disks)).snapshot
+    },
+    async removeSnapshot(host, body) {
+      await client(host).call('removeSnapshot', { params: { snapshotId: body.snapshot.id }, body }, disks)
+    },
+    tidyMachine: (host, { vmId, ...body }) => client(host).call('tidyMachine', { params: { vmId }, body }, slow),
+    async tidyDisks(host, body) {
+      await client(host).call('tidyDisks', { params: { vmId: body.machine.vmId }, body }, disks)
+    },
+    revertMachine: (host, { vmId, taskId, ...body }) =>
+      client(host).call('revertMachine', { params: { vmId, taskId }, body }, disks),
+    async revertDisks(host, { overlays, ...order }) {
+      const body = { ...order, overlays: [...overlays] }
+      await client(host).call('revertDisks', { params: { vmId: order.machine.vmId }, body }, disks)
+    },
+    runInGuest: (host, { vmId, command, ...order }) =>
+      client(host).call(
+        'runInGuest',
+        { params: { vmId }, body: { ...order, command: [...command] } },
+        { timeoutMs: order.timeoutMs + orderTimeoutMs },
+      ),
+    measureMachine: (host, { vmId, ...body }) => client(host).call('measureMachine', { params: { vmId }, body }, slow),
   }
 }
 

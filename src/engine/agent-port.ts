@@ -7,14 +7,22 @@ import type {
   DepartureReport,
   DepartureTarget,
 } from '../model/agent-protocol/migration-orders.ts'
+import type {
+  GuestOutput,
+  Reverted,
+  SnapshotPlace,
+  SnapshotReport,
+  TidyReport,
+} from '../model/agent-protocol/snapshot-orders.ts'
 import type { VolumeMirror } from '../model/agent-protocol/volume-orders.ts'
 import type { HostSpec } from '../model/host.ts'
 import type { HostCommandReport } from '../model/host-command.ts'
-import type { HostId, ImageId, SessionId, StorageId, TaskId, VmId, VolumeId } from '../model/ids.ts'
-import type { DiskFormat, MachineOrder, OrderAuthority } from '../model/machine-order.ts'
+import type { HostId, ImageId, LayerId, SessionId, StorageId, TaskId, VmId, VolumeId } from '../model/ids.ts'
+import type { DiskFormat, MachineLife, MachineOrder, OrderAuthority } from '../model/machine-order.ts'
 import type { Pill } from '../model/protection/pill.ts'
 import type { InjectedFailure } from '../model/recovery/drill.ts'
 import type { Rung } from '../model/recovery/recovery-policy.ts'
+import type { Snapshot, SnapshotWish } from '../model/snapshots/snapshot.ts'
 
 /** Every call has a deadline and throws DialtoneError: `host-unreachable`, `deadline-exceeded`, or what the agent refused with. */
 export type AgentPort = {
@@ -30,7 +38,13 @@ export type AgentPort = {
   /** Answers only when it is true; the answer is a proof. */
   releaseMachine(
     host: HostSpec,
-    order: { readonly vmId: VmId; readonly authority: OrderAuthority; readonly upToEpoch: number },
+    order: {
+      readonly vmId: VmId
+      readonly authority: OrderAuthority
+      readonly upToEpoch: number
+      /** Refused with `wrong-state` when a write of it may be on its way. */
+      readonly onlyIfStill?: boolean
+    },
   ): Promise<{ readonly session: SessionId; readonly upToEpoch: number }>
   createVolume(host: HostSpec, order: VolumeOrder): Promise<void>
   deleteVolume(
@@ -100,12 +114,52 @@ export type AgentPort = {
     host: HostSpec,
     order: { readonly authority: OrderAuthority; readonly runId: TaskId; readonly command: string },
   ): Promise<HostCommandReport>
+  /** The orders of snapshots: see `model/agent-protocol/snapshot-orders.ts`. */
+  snapshotMachine(
+    host: HostSpec,
+    order: MachineOrderHead & { readonly wish: SnapshotWish; readonly waitMs: number },
+  ): Promise<SnapshotReport>
+  /** `forMs` 0: it goes on. */
+  holdMachine(
+    host: HostSpec,
+    order: MachineOrderHead & { readonly forMs: number },
+  ): Promise<{ readonly isHeld: boolean }>
+  snapshotDisks(host: HostSpec, order: ClosedDisks & { readonly wish: SnapshotWish }): Promise<Snapshot>
+  removeSnapshot(
+    host: HostSpec,
+    order: { readonly authority: OrderAuthority; readonly snapshot: SnapshotPlace },
+  ): Promise<void>
+  tidyMachine(
+    host: HostSpec,
+    order: MachineOrderHead & { readonly waitMs: number; readonly isCalledOff: boolean },
+  ): Promise<TidyReport>
+  /** Answers when nothing is left to merge. */
+  tidyDisks(host: HostSpec, order: Omit<ClosedDisks, 'overlays'>): Promise<void>
+  /** Answers when it runs. */
+  revertMachine(
+    host: HostSpec,
+    order: MachineOrderHead & { readonly taskId: TaskId; readonly snapshot: Snapshot; readonly isPlanned: boolean },
+  ): Promise<Reverted>
+  revertDisks(host: HostSpec, order: ClosedDisks & { readonly snapshot: Snapshot }): Promise<void>
+  runInGuest(
+    host: HostSpec,
+    order: MachineOrderHead & { readonly command: readonly string[]; readonly timeoutMs: number },
+  ): Promise<GuestOutput>
+  measureMachine(host: HostSpec, order: MachineOrderHead): Promise<{ readonly writtenMiB: number }>
   inventory(host: HostSpec): Promise<Inventory>
   /** True when the host's kernel answers a connection, even by refusing it: the machine and the way to it are alive. Never throws. */
   knock(host: HostSpec, timeoutMs: number): Promise<boolean>
 }
 
 export type MachineOrderHead = { readonly vmId: VmId; readonly authority: OrderAuthority; readonly epoch: number }
+
+/** The disks of a machine that runs nowhere, and the new layer of each. */
+export type ClosedDisks = {
+  readonly authority: OrderAuthority
+  readonly machine: MachineOrder
+  readonly life: MachineLife | null
+  readonly overlays: readonly { readonly volumeId: VolumeId; readonly layerId: LayerId }[]
+}
 
 export type VolumeSwitch = MachineOrderHead & { readonly volumeId: VolumeId; readonly toStorageId: StorageId }
 

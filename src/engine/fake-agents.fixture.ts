@@ -19,6 +19,7 @@ import type { AgentPort, FencePort } from './agent-port.ts'
 import { createFakeDisks, type FakeDisks } from './fake-disks.fixture.ts'
 import { type FakeHost, isWriting, type Machine, makeFakeHost, makeMachine, reportOf } from './fake-host.fixture.ts'
 import { fakeMoves } from './fake-moves.fixture.ts'
+import { createFakeLayers, type FakeLayers, fakeSnapshots } from './fake-snapshots.fixture.ts'
 import { fakeVolumeMoves } from './fake-volume-moves.fixture.ts'
 
 export type Call = keyof AgentPort
@@ -30,6 +31,8 @@ export type FakeAgents = {
   /** What is on which storage. */
   readonly disks: FakeDisks
   readonly pills: Map<string, Pill>
+  /** The layers of volumes, and the snapshots beside them. */
+  readonly layers: FakeLayers
   /** VMs that ever ran on two hosts at once, in sentences. Has to stay empty. */
   readonly twoWriters: string[]
   /** Every order that reached a host and was carried out. */
@@ -68,6 +71,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
   const storagesOf = (host: FakeHost) =>
     storages.filter(({ hostId }) => hostId === null || hostId === host.spec.id).map(({ id }) => id)
   const pills = new Map<string, Pill>()
+  const layers = createFakeLayers()
   const twoWriters: string[] = []
   const orders: string[] = []
   let sessions = 0
@@ -113,6 +117,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     },
     disks,
     pills,
+    layers,
     twoWriters,
     orders,
     intercept: () => undefined,
@@ -129,6 +134,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     restartAgent(name, { losesFirstHeartbeat = false } = {}) {
       const host = fakes.host(name)
       host.session = newSession()
+      host.agentLife += 1
       host.released.clear()
       host.records = []
       host.recordsMade = 0
@@ -192,7 +198,9 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     await clock.sleep(1)
     if (host.isCut || host.isOff || host.isStalled || fakes.receive === undefined) return undefined
     const answer = await fakes.receive(host.spec.id, heartbeat).catch(() => undefined)
-    if (answer === undefined || host.isCut || host.session !== heartbeat.session) return undefined
+    if (host.isDeaf) host.unanswered += 1
+    if (answer === undefined || host.isCut || host.isDeaf || host.session !== heartbeat.session) return undefined
+    host.unanswered = 0
     host.highestKnownRevision = answer.storeRevision
     host.storeIncarnation = answer.storeIncarnation
     host.configurationRevision = answer.configuration?.revision ?? host.configurationRevision
@@ -217,8 +225,10 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     const machines = [...host.machines].map(([vmId, machine]) => reportOf(vmId, machine))
     return {
       session: host.session,
+      agentLife: host.agentLife,
       bootId: host.bootId,
       sequence,
+      unanswered: host.unanswered,
       armed: host.armed,
       facts: {
         cpus: 4,
@@ -283,7 +293,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
   ): Promise<T> {
     const host = hosts.get(spec.id)
     await clock.sleep(fakes.takesMs.get(call) ?? orderTakesMs)
-    if (host === undefined || host.isCut || host.isOff)
+    if (host === undefined || host.isCut || host.isDeaf || host.isOff)
       throw new DialtoneError('host-unreachable', `${spec.name} does not answer`)
     if (authority !== undefined && authority.session !== host.session)
       throw new DialtoneError('session-void', `the session of ${spec.name} is ${host.session}`)
@@ -358,8 +368,12 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
           held(host, vmId, epoch)
           become(host, vmId, change === 'pause' ? 'paused' : 'running')
         }),
-      releaseMachine: (spec, { vmId, authority, upToEpoch }) =>
-        reach({ spec, call: 'releaseMachine', authority }, (host) => release(host, vmId, upToEpoch)),
+      releaseMachine: (spec, { vmId, authority, upToEpoch, onlyIfStill = false }) =>
+        reach({ spec, call: 'releaseMachine', authority }, (host) => {
+          if (onlyIfStill && host.machines.get(vmId)?.phase !== 'frozen')
+            throw new DialtoneError('wrong-state', `${vmId} may have a write on its way`)
+          return release(host, vmId, upToEpoch)
+        }),
       createVolume: (spec, { authority, ...place }) =>
         reach({ spec, call: 'createVolume', authority }, (host) => {
           requireStorage(host, place.storageId)
@@ -395,6 +409,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
           { spec, call: 'injectFailure', authority },
           (host) => void (held(host, vmId, epoch).phase = 'restarting'),
         ),
+      ...fakeSnapshots({ reach, held, layers, clock }),
       ...fakeMoves({ hosts, disks, reach, held, become }),
       ...fakeVolumeMoves({ hosts, disks, reach, held, become }),
       runHostCommand: (spec, { authority, runId, command }) =>

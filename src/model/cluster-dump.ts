@@ -9,6 +9,7 @@ import { vmMigrationSchema } from './migration/vm-migration.ts'
 import { virtualNetworkSchema } from './network.ts'
 import { proofSchema } from './proof.ts'
 import { ladderStatisticsSchema } from './recovery/ladder-statistics.ts'
+import { vmOperationSchema } from './snapshots/vm-operation.ts'
 import { storageSpecSchema } from './storage.ts'
 import { machineReportSchema, vmPlacementSchema, vmSpecSchema, vmStandbySchema, vmStatusSchema } from './vm.ts'
 
@@ -46,6 +47,7 @@ export const clusterDumpSchema = z.object({
       status: vmStatusSchema.nullable(),
       standby: vmStandbySchema.nullable(),
       migration: vmMigrationSchema.nullable(),
+      operation: vmOperationSchema.nullable().default(null),
       knowledge: vmKnowledgeSchema,
     }),
   ),

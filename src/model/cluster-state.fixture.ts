@@ -21,6 +21,7 @@ import {
 import type { IsoSpec } from './iso.ts'
 import type { VirtualNetwork } from './network.ts'
 import { noPlacementRules } from './placement-rules.ts'
+import type { Snapshot } from './snapshots/snapshot.ts'
 import type { StorageSpec } from './storage.ts'
 import { defaultTimings } from './timings.ts'
 import { configurationOf, type ImageReport, type MachineReport, type VmPlacement, type VmStatus } from './vm.ts'
@@ -63,6 +64,7 @@ export function makeHost(name: string, changes: HostChanges = {}): HostRecord {
       since: someTime,
       detail: 'reports',
       session: sessionIdOf(name),
+      agentLife: 1,
       bootId: `boot-of-${name}`,
       armed: 'soft',
       cpus: 4,
@@ -134,6 +136,8 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
     probe: null,
     drillable: false,
     clonedFrom: null,
+    basedOnSnapshotId: null,
+    resumesFrom: null,
     securityGroupIds: [],
     boundToHostId: null,
     firstHostId: null,
@@ -219,6 +223,7 @@ export type ClusterParts = {
   readonly networks?: readonly VirtualNetwork[]
   readonly isos?: readonly IsoSpec[]
   readonly templates?: readonly TemplateSpec[]
+  readonly snapshots?: readonly Snapshot[]
 }
 
 /** Every VM has its volumes; the template `tiny` is built; the network assigns 10.0.0.10 to 10.0.0.20. */
@@ -241,6 +246,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
       name: 'test',
       createdAt: someTime,
       timings: { ...defaultTimings, ...parts.timings },
+      formerTimings: null,
       hostFailuresToTolerate: parts.hostFailuresToTolerate ?? 0,
     },
     network: parts.network === null ? undefined : (parts.network ?? network),
@@ -251,6 +257,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
     templates: new Map([tinyTemplate, ...(parts.templates ?? [])].map((template) => [template.id, template])),
     tasks: new Map(),
     securityGroups: new Map((parts.securityGroups ?? []).map((group) => [group.id, group])),
+    snapshots: new Map((parts.snapshots ?? []).map((snapshot) => [snapshot.id, snapshot])),
     networks: new Map((parts.networks ?? []).map((virtual) => [virtual.id, virtual])),
     isos: new Map((parts.isos ?? []).map((iso) => [iso.id, iso])),
     discards: new Map(),
@@ -284,6 +291,8 @@ export function makeObservation(changes: Partial<HostObservation> = {}): HostObs
     silentMs: 10,
     attentiveSilentMs: 10,
     kernelAnsweredAgoMs: Infinity,
+    unheardAnswers: 0,
+    unreadMs: new Map([[sharedId, 100]]),
     reports: new Map(),
     reachableStorages: new Set([sharedId]),
     ...changes,

@@ -2,11 +2,26 @@
 import type { ClusterSpec, NetworkSpec, Task, TemplateSpec } from './cluster.ts'
 import type { SecurityGroup } from './firewall.ts'
 import type { HostSpec, HostStatus } from './host.ts'
-import type { HostId, IsoId, NetworkId, SecurityGroupId, StorageId, TaskId, TemplateId, VmId, VolumeId } from './ids.ts'
+import type {
+  HostId,
+  IsoId,
+  NetworkId,
+  SecurityGroupId,
+  SnapshotId,
+  StorageId,
+  TaskId,
+  TemplateId,
+  VmId,
+  VolumeId,
+} from './ids.ts'
 import type { IsoSpec } from './iso.ts'
 import type { DiscardedVolume } from './migration/disk-copy.ts'
 import type { VmMigration } from './migration/vm-migration.ts'
 import type { VirtualNetwork } from './network.ts'
+import type { Snapshot } from './snapshots/snapshot.ts'
+import type { SnapshotSchedule } from './snapshots/snapshot-schedule.ts'
+import type { VmChange } from './snapshots/vm-change.ts'
+import type { VmOperation } from './snapshots/vm-operation.ts'
 import type { StorageSpec, VolumeSpec } from './storage.ts'
 import type { MachineReport, VmPlacement, VmSpec, VmStandby, VmStatus } from './vm.ts'
 
@@ -17,6 +32,11 @@ export type VmRecord = {
   readonly standby: VmStandby | undefined
   /** It moves, or what moved it has not been cleared away yet. */
   readonly migration?: VmMigration | undefined
+  /** A task works on its disks. */
+  readonly operation?: VmOperation | undefined
+  /** Its owner tries something out, and may go back. */
+  readonly change?: VmChange | undefined
+  readonly snapshotSchedule?: SnapshotSchedule | undefined
 }
 export type HostRecord = { readonly spec: HostSpec; readonly status: HostStatus }
 
@@ -31,6 +51,7 @@ export type ClusterState = {
   readonly templates: ReadonlyMap<TemplateId, TemplateSpec>
   readonly tasks: ReadonlyMap<TaskId, Task>
   readonly securityGroups: ReadonlyMap<SecurityGroupId, SecurityGroup>
+  readonly snapshots: ReadonlyMap<SnapshotId, Snapshot>
   /** All networks but the flat one. */
   readonly networks: ReadonlyMap<NetworkId, VirtualNetwork>
   /** The discs of the library. */
@@ -45,9 +66,13 @@ export type HostObservation = {
   readonly silentMs: number
   /** The same, but only the time in which the leader itself was attentive: what suspicion is counted from. */
   readonly attentiveSilentMs: number
-  /** Since a question was sent that its kernel answered; Infinity when none was since it fell silent. */
+  /** Attentive time since a question was sent that its kernel answered; Infinity when none was since it fell silent. */
   readonly kernelAnsweredAgoMs: number
+  /** Heartbeats in a row that came from it and said that the one before them had no answer. */
+  readonly unheardAnswers: number
   readonly reports: ReadonlyMap<VmId, MachineReport>
+  /** How long ago it last read its slot on each storage that it has told of. */
+  readonly unreadMs: ReadonlyMap<StorageId, number>
   /** Storages whose slot it has read lately. */
   readonly reachableStorages: ReadonlySet<StorageId>
 }
@@ -65,6 +90,16 @@ export function boundHostOf(disks: VmSpec['disks'], storages: ClusterState['stor
 /** True for a machine that a lease may kill: HA, on shared storage. */
 export function isLeased(vm: VmSpec, storages: ClusterState['storages']): boolean {
   return vm.ha && isOnSharedStorage(vm, storages)
+}
+
+/** True for a host that is heard and isn't being fenced: what it reports counts, though it may take no orders. */
+export function isHeard(host: HostRecord): boolean {
+  return isAnswering(host) || isDeaf(host)
+}
+
+/** True for a host that is heard, and that no order reaches. */
+export function isDeaf({ status }: HostRecord): boolean {
+  return status.state === 'deaf' && status.fencing === null
 }
 
 /** True for a host that answers and isn't being fenced: what it reports counts, and it takes orders. */

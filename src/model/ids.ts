@@ -15,6 +15,7 @@ export const userIdSchema = idOf('user').brand<'UserId'>()
 export const sessionIdSchema = idOf('ses').brand<'SessionId'>()
 export const imageIdSchema = idOf('img').brand<'ImageId'>()
 export const layerIdSchema = idOf('layer').brand<'LayerId'>()
+export const snapshotIdSchema = idOf('snap').brand<'SnapshotId'>()
 export const securityGroupIdSchema = idOf('sg').brand<'SecurityGroupId'>()
 export const isoIdSchema = idOf('iso').brand<'IsoId'>()
 export const accessTokenIdSchema = idOf('tok').brand<'AccessTokenId'>()
@@ -30,6 +31,8 @@ export type TaskId = z.infer<typeof taskIdSchema>
 export type ImageId = z.infer<typeof imageIdSchema>
 /** One file of a volume's chain of overlays. */
 export type LayerId = z.infer<typeof layerIdSchema>
+/** A point of one VM that its owner can return to. */
+export type SnapshotId = z.infer<typeof snapshotIdSchema>
 export type SecurityGroupId = z.infer<typeof securityGroupIdSchema>
 export type IsoId = z.infer<typeof isoIdSchema>
 export type AccessTokenId = z.infer<typeof accessTokenIdSchema>

@@ -75,6 +75,8 @@ export const machineOrderSchema = z.object({
   probe: probeSchema.nullable(),
   start: startKindSchema,
   clonedFrom: cloneOriginSchema.nullable(),
+  /** The image that a start by `resume` goes on from; null: its newest. */
+  resumesFrom: imageIdSchema.nullable().default(null),
   /** Its further cards, each in another network. */
   moreNics: z
     .array(

@@ -9,6 +9,7 @@ import {
   nameSchema,
   securityGroupIdSchema,
   sessionIdSchema,
+  snapshotIdSchema,
   storageIdSchema,
   templateIdSchema,
   vmIdSchema,
@@ -64,6 +65,10 @@ export const vmSpecSchema = z.object({
   drillable: z.boolean(),
   /** The memory that it begins with, until it has become a machine of its own; null for one that boots. */
   clonedFrom: cloneOriginSchema.nullable(),
+  /** The snapshot that its present state descends from; null for none. */
+  basedOnSnapshotId: snapshotIdSchema.nullable().default(null),
+  /** The memory of a snapshot that its next start goes on from, until it runs. */
+  resumesFrom: imageIdSchema.nullable().default(null),
   /** What it may be sent, and may send; without one it is open. */
   securityGroupIds: z.array(securityGroupIdSchema).default([]),
   /** Where its local disks are; null when every disk is on shared storage. */
@@ -234,6 +239,8 @@ export const vmActionSchema = z.enum([
   'delete',
   'console',
   'migrate',
+  'snapshot',
+  'revert',
 ])
 export type VmAction = z.infer<typeof vmActionSchema>
 
@@ -250,4 +257,6 @@ export const vmActionTable: Readonly<Record<VmAction, readonly VmState[]>> = {
   delete: ['stopped', 'failed', 'waiting', 'lost', 'creating', 'deleting'],
   console: ['running', 'paused', 'frozen', 'starting', 'stopping', 'restarting'],
   migrate: ['running'],
+  snapshot: ['running', 'paused', 'stopped', 'failed'],
+  revert: ['running', 'paused', 'stopped', 'failed', 'waiting', 'lost'],
 }

@@ -38,6 +38,8 @@ export type MachineShape = {
     readonly tapName: string
   }[]
   readonly disks: readonly AttachedDisk[]
+  /** Disks that it had got while it ran, in the order of its ports: only for what goes on from a memory image of that time. */
+  readonly plugged?: readonly AttachedDisk[]
   /** What it is started with; undefined for one that boots by its firmware. */
   readonly kernel?: { readonly vmlinux: string; readonly initrd: string; readonly commandLine: string } | undefined
   /** How it boots without a kernel from outside. */
@@ -61,6 +63,17 @@ export type CaptureRequest = {
   readonly overlays: readonly { readonly volumeId: string; readonly path: string }[]
   /** The stream of memory and devices goes into this new file. */
   readonly streamPath: string
+  /** It stands still only for this: it runs when `capture` returns, and the time before counts as its pause. */
+  readonly isHeld?: boolean
+}
+
+export type MergeOptions = {
+  /** At the most so many bytes a second are copied; without bound when left out. */
+  readonly bytesPerSecond?: number
+  /** Ends it; the disk is whole then, with as many layers as before, and `cancelled` is thrown. */
+  readonly signal?: AbortSignal
+  /** 0 to 1. */
+  onProgress?(fraction: number): void
 }
 
 export type Capture = {
@@ -139,6 +152,16 @@ export type RunningMachine = {
    * Returns when the vCPUs run again. On failure the machine runs on, on the overlays or on what it had before: `diskPaths` tells which.
    */
   capture(request: CaptureRequest): Promise<Capture>
+  /**
+   * Lets the writes of these disks go to empty overlays, already made on the layers that are written now, from one instant on that is the
+   * same for all of them; it runs on or stands still as before. On failure all go on as they were, or all go to the overlays: see `diskPaths`.
+   */
+  addOverlays(overlays: CaptureRequest['overlays']): Promise<void>
+  /**
+   * Has the guest's agent bring its file systems in order and hold their writes (`freeze`), or let them go on (`thaw`); what its owner put
+   * into the agent's own hook is done, too. The number of file systems. Throws `guest-silent` when no answer comes in time.
+   */
+  guestFileSystems(what: 'freeze' | 'thaw', timeoutMs: number): Promise<number>
   /** The file that each disk is written to now, by volume. */
   diskPaths(): Promise<ReadonlyMap<string, string>>
   /** Plugs a disk in while the machine runs; returns when the guest has it or may have it any moment. Doing it twice is fine. */
@@ -154,10 +177,16 @@ export type RunningMachine = {
   setLink(isUp: boolean): Promise<void>
   /**
    * Merges, while the machine runs, every layer of this disk that lies above `basePath` and below `topPath` into `topPath`: afterwards
-   * `topPath` lies directly on `basePath`, with the same content as before. Both are layers below the one that is written. Fails while
-   * another process, such as a spare, has `topPath` open. Repeating it is fine.
+   * `topPath` lies directly on `basePath`, with the same content as before. `topPath` may be what is written; `basePath` is below it. Fails
+   * while another process, such as a spare, has `topPath` open. Repeating it is fine, also after an agent or the machine has died in it.
    */
-  mergeLayers(volumeId: string, layers: { readonly topPath: string; readonly basePath: string }): Promise<void>
+  mergeLayers(
+    volumeId: string,
+    layers: { readonly topPath: string; readonly basePath: string },
+    options?: MergeOptions,
+  ): Promise<void>
+  /** Closes the files of layers that this disk no longer lies on: what a merge that nobody saw the end of has left open. */
+  closeLeftLayers(volumeId: string): Promise<void>
   /**
    * Begins to copy a disk while the machine writes to it. A mirror to a file goes on when the agent ends: asked for again, it is followed.
    * On failure the machine keeps its disk, and runs on.
@@ -237,7 +266,7 @@ export type Hypervisor = {
    */
   adopt(runDirectory: string, cgroupDirectory: string): Promise<RunningMachine | undefined>
   /** Digest of the virtual devices of such a machine: an image fits only a machine of the same one. Names, paths and addresses don't count. */
-  shapeOf(shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks' | 'platform'>): string
+  shapeOf(shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks' | 'plugged' | 'platform'>): string
   /** The file that a new machine's UEFI variables are a copy of. */
   initialVariables(guest: Guest): string
   /**

@@ -128,6 +128,54 @@ export function memoryImageContract(name: string, makeFixture: () => Promise<Hyp
       await machine.kill(patienceMs)
     })
 
+    withFixture('has the layers under what it writes merged into that, and goes on writing', async (fixture) => {
+      const { machine, definition } = await startTyping(fixture, 'x')
+      const overlays: string[] = []
+      for (let round = 0; round < 2; round += 1) {
+        const frozen = (await machine.diskPaths()).get(rootId)
+        assert.ok(frozen)
+        const path = await fixture.overlayOn(frozen)
+        await machine.addOverlays([{ volumeId: rootId, path }])
+        overlays.push(path)
+      }
+      const [basePath, topPath] = [definition.disks[0]?.path, overlays[1]]
+      assert.ok(basePath && topPath)
+      const fractions: number[] = []
+      const watched = { bytesPerSecond: 2 ** 30, onProgress: (fraction: number) => void fractions.push(fraction) }
+      await machine.mergeLayers(rootId, { topPath, basePath }, watched)
+      assert.deepEqual(await machine.diskPaths(), new Map([[rootId, topPath]]))
+      assert.ok(fractions.every((fraction) => fraction >= 0 && fraction <= 1))
+      await machine.closeLeftLayers(rootId)
+      assert.equal(await type(machine, '?'), 'x')
+      await machine.kill(patienceMs)
+    })
+
+    withFixture('whose merge is called off has the layers that it had, and can be merged again', async (fixture) => {
+      const { machine, definition } = await startTyping(fixture, 'x')
+      const layers: string[] = []
+      for (let round = 0; round < 2; round += 1) layers.push((await freeze(fixture, machine)).overlay)
+      const [basePath, topPath] = [definition.disks[0]?.path, layers[1]]
+      assert.ok(basePath && topPath)
+      const controller = new AbortController()
+      controller.abort()
+      await machine
+        .mergeLayers(rootId, { topPath, basePath }, { signal: controller.signal })
+        .catch((error: unknown) => assert.ok(isDialtoneError('cancelled')(error)))
+      await machine.mergeLayers(rootId, { topPath, basePath })
+      assert.equal(await type(machine, '?'), 'x')
+      await machine.kill(patienceMs)
+    })
+
+    withFixture('whose disks can’t all go to their overlays writes to none of them', async (fixture) => {
+      const { machine } = await startTyping(fixture, 'x')
+      const before = await machine.diskPaths()
+      const absent = { volumeId: rootId, path: fixture.newPath('absent.qcow2') }
+      await assert.rejects(machine.addOverlays([absent]), isDialtoneError('hypervisor-failed'))
+      assert.deepEqual(await machine.diskPaths(), before)
+      await assert.rejects(machine.guestFileSystems('freeze', 100), isDialtoneError('guest-silent'))
+      await machine.kill(patienceMs)
+    })
+
     withFixture('whose guest has no agent is said to be silent', async (fixture) => {
       const { machine } = await startTyping(fixture, 'x')
       await assert.rejects(machine.askResident({ do: 'hello' }, 100), isDialtoneError('guest-silent'))

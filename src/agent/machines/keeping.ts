@@ -9,6 +9,8 @@ import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { Arrival, Departure } from '../migration/moving.ts'
 import type { ProbeChange, Prober } from '../probes/prober.ts'
 import type { SpareKeeper } from '../recovery/spare-keeper.ts'
+import type { Tidying } from '../recovery/tidying.ts'
+import type { Hold, SnapshotWork } from '../snapshots/snapshot-work.ts'
 import { disconnectCards } from './machine-cards.ts'
 import type { MachinePorts } from './machine-ports.ts'
 import type { MachineRecord } from './machine-record.ts'
@@ -44,6 +46,10 @@ export type StorageTrouble = {
   waitMs: number
   /** By the clock that counts from boot. */
   retryAtMs: number
+  /** QEMU has confirmed that it stands still, and it has not been tried again since: no write of it is on its way. */
+  isStill: boolean
+  /** It failed while it was tried again: begins its recovery, once it goes on. */
+  failure: (() => Promise<void>) | undefined
 }
 
 export type Keeping = {
@@ -90,6 +96,11 @@ export type Keeping = {
   departure: Departure | undefined
   /** It comes to this host while it runs. */
   arrival: Arrival | undefined
+  /** The layers of its disks are being merged or removed. */
+  tidying: Tidying | undefined
+  snapshotWork: SnapshotWork | undefined
+  /** It stands still with others, for their snapshots. */
+  hold: Hold | undefined
 }
 
 /** Its first change waits until `after` is settled. */
@@ -127,7 +138,15 @@ export function beginKeeping(
     volumeMirror: undefined,
     departure: undefined,
     arrival: undefined,
+    tidying: undefined,
+    snapshotWork: undefined,
+    hold: undefined,
   }
+}
+
+/** True when nothing of it is on its way to a disk: it is frozen, and is not just being tried again. */
+export function isStill({ phase, storageTrouble }: Keeping): boolean {
+  return phase === 'frozen' && storageTrouble?.isStill !== false
 }
 
 /** Does the work after everything that was queued before it, whether that went well or not. */
@@ -151,6 +170,8 @@ export function become(keeping: Keeping, phase: MachinePhase, detail: string): v
     to: phase,
     detail,
   })
+  // The next error that its disks return is a new one.
+  if (phase === 'running') keeping.storageTrouble = undefined
   keeping.phase = phase
   keeping.detail = detail
   ports.reportSoon()

@@ -126,6 +126,7 @@ export function sampleOrder(changes: Partial<MachineOrder> = {}): MachineOrder {
     guest: kernelGuest,
     cdroms: [],
     cloudInit: null,
+    resumesFrom: null,
     ...changes,
   }
 }
@@ -139,8 +140,9 @@ export async function createMachineHost(
   const clock = createVirtualClock(undefined, areFilesRead)
   const sleepOn = (delayMs: number) => clock.sleep(delayMs)
   const wallTime = () => clock.wallTime()
-  const world = createFakeWorld({ wait: sleepOn, wallTime, writeFile: writeFileInFolder, ...guests })
   const storageWorld = createFakeStorageWorld({ shared: true, sleep: sleepOn, now: () => clock.wallTime() })
+  const { layersUnder: chainUnder } = storageWorld
+  const world = createFakeWorld({ wait: sleepOn, wallTime, writeFile: writeFileInFolder, chainUnder, ...guests })
   const storage = storageWorld.storageOf('ada')
   for (const volumeId of [rootId, dataId])
     await storage.createVolume({ volumeId, format: 'qcow2', sizeMiB: 64, cgroupDirectory: '/tools' })
@@ -428,6 +430,8 @@ function watchStorage(
       await storage.claimVolume(volumeId, ownership)
       history.push(`claim ${ownership.life.epoch}.${ownership.life.incarnation}`)
     },
+    // Found at each call: a test may put something in its way.
+    useLayer: (volumeId, layerId) => storage.useLayer(volumeId, layerId),
     async removeLayer(volumeId: VolumeId, layerId) {
       const path = await storage.layerPath(volumeId, layerId).catch(() => undefined)
       const open = [...world.machines.values(), ...world.spares.values()].filter(({ exit }) => exit === undefined)

@@ -4,13 +4,15 @@
  */
 import type { Duplex } from 'node:stream'
 import type { ArrivalEnd, Departing, DepartureReport } from '../../model/agent-protocol/migration-orders.ts'
+import type { Reverted, SnapshotReport, TidyReport } from '../../model/agent-protocol/snapshot-orders.ts'
 import type { VolumeMirror } from '../../model/agent-protocol/volume-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import type { HostId, VolumeId } from '../../model/ids.ts'
+import type { HostId, SnapshotId, VolumeId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { InjectedFailure } from '../../model/recovery/drill.ts'
 import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { Rung } from '../../model/recovery/recovery-policy.ts'
+import type { SnapshotWish } from '../../model/snapshots/snapshot.ts'
 import type { MachinePhase, MachineReport } from '../../model/vm.ts'
 import type { MachineState, RunningMachine } from '../hypervisor/hypervisor.ts'
 import {
@@ -31,12 +33,16 @@ import {
 } from '../migration/departure.ts'
 import { holdVolume, keepVolume, mirrorVolume, switchVolume, type VolumeTarget } from '../migration/switch-volume.ts'
 import { captureForClones } from '../recovery/capture-for-clones.ts'
-import { currentLayerOf } from '../recovery/capture-image.ts'
 import { injectFailure } from '../recovery/inject-failure.ts'
 import { bootDisksOf } from '../recovery/machine-shape.ts'
 import { captureRunning } from '../recovery/serve-after-start.ts'
 import type { SpareKeeper } from '../recovery/spare-keeper.ts'
+import { currentLayerOf } from '../recovery/take-instant.ts'
 import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
+import { followTidying } from '../snapshots/follow-tidying.ts'
+import { holdMachine } from '../snapshots/hold-machine.ts'
+import { type RevertWish, revertMachine } from '../snapshots/revert-machine.ts'
+import { takeSnapshot } from '../snapshots/take-snapshot.ts'
 import { applyLicence } from './apply-licence.ts'
 import { changeDisc, type DiscChange } from './change-disc.ts'
 import { guardMachine } from './guard-machine.ts'
@@ -82,7 +88,8 @@ export type MachineKeeper = {
   restartOnTheSpot(): void
   shutDown(): Promise<void>
   /** Kills it and forgets it durably; resolves when it is reaped and nothing of it is left here. */
-  release(detail: string): Promise<void>
+  /** `onlyIfStill`: throws `wrong-state` when a write of it may be on its way. */
+  release(detail: string, options?: { readonly onlyIfStill: boolean }): Promise<void>
   pause(): Promise<void>
   resume(): Promise<void>
   reset(): Promise<void>
@@ -99,6 +106,14 @@ export type MachineKeeper = {
   recover(rung: Rung): Promise<void>
   /** Makes it fail, for a drill. */
   injectFailure(failure: InjectedFailure): Promise<void>
+  takeSnapshot(wish: SnapshotWish, waitMs: number): Promise<SnapshotReport>
+  /** Resolves when this snapshot is not being taken any more. */
+  endSnapshot(snapshotId: SnapshotId): Promise<void>
+  /** Stands still for at most so long; 0: goes on. */
+  hold(forMs: number): Promise<boolean>
+  revert(wish: RevertWish): Promise<Reverted>
+  /** Merges the layers that nothing needs. */
+  tidy(how: { readonly waitMs: number; readonly isCalledOff: boolean }): Promise<TidyReport>
   mirrorVolume(wish: VolumeTarget & { readonly isOnSameBase: boolean }): Promise<VolumeMirror>
   holdVolume(target: VolumeTarget): Promise<void>
   switchVolume(target: VolumeTarget): Promise<void>
@@ -140,7 +155,7 @@ export function createMachineKeeper(
     restartOnTheSpot: () =>
       inBackground(keeping, () => enqueue(keeping, () => recoverDead(keeping, 'it was dead when the agent came back'))),
     shutDown: () => enqueue(keeping, () => shutDown(keeping)),
-    release: (detail) => release(keeping, detail),
+    release: (detail, options) => release(keeping, detail, options),
     pause: () => enqueue(keeping, () => whenStill(keeping, 'running', (machine) => pause(keeping, machine))),
     resume: () => enqueue(keeping, () => whenStill(keeping, 'paused', (machine) => resume(keeping, machine))),
     reset: () => enqueue(keeping, () => reset(keeping)),
@@ -149,6 +164,13 @@ export function createMachineKeeper(
     capture: (kind) => (kind === 'template' ? captureForClones(keeping) : captureRunning(keeping)),
     recover: async (rung) => recoverByHand(keeping, rung),
     injectFailure: (failure) => injectFailure(keeping, failure),
+    takeSnapshot: (wish, waitMs) => takeSnapshot(keeping, wish, waitMs),
+    endSnapshot: async (snapshotId) => {
+      if (keeping.snapshotWork?.id === snapshotId) await keeping.snapshotWork.over.catch(() => undefined)
+    },
+    hold: (forMs) => holdMachine(keeping, forMs),
+    revert: (wish) => revertMachine(keeping, wish),
+    tidy: (how) => followTidying(keeping, how),
     mirrorVolume: (wish) => mirrorVolume(keeping, wish),
     holdVolume: (target) => holdVolume(keeping, target),
     switchVolume: (target) => switchVolume(keeping, target),

@@ -1,17 +1,29 @@
 /** Birth and death of a machine's process: ordered starts, recoveries on the spot, ends, and the release that forgets it durably. */
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import type { ImageId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { FailureCause, Rung } from '../../model/recovery/recovery-policy.ts'
 import type { MachineEvent, MachineExit, RunningMachine } from '../hypervisor/hypervisor.ts'
 import { beginFailure, climb, endAttempt, noteLaunchFailed, noteStarted, openAttempt } from '../recovery/climb.ts'
 import { findImage, imageFor } from '../recovery/keep-image.ts'
+import { rootOf } from '../recovery/machine-shape.ts'
 import { forgetUnusedLayers } from '../recovery/note-layers.ts'
 import { afterAdoption, afterStart, reconfigured } from '../recovery/serve-after-start.ts'
 import { keepWhileItLives } from '../recovery/spare-keeper.ts'
+import { keepTidy } from '../recovery/tidy-layers.ts'
 import { endWatch, hurryWatch } from '../recovery/watch-service.ts'
-import { become, enqueue, type Keeping, nowIso, reapWithinMs, tidyAfterDeath, writeRecord } from './keeping.ts'
+import { become, enqueue, isStill, type Keeping, nowIso, reapWithinMs, tidyAfterDeath, writeRecord } from './keeping.ts'
 import { noteWriterDied, untilLanded } from './last-writes.ts'
-import { boot, clone, isWanted, resume, type Start, type StartOutcome, tidyEarlierProcess } from './machine-starts.ts'
+import {
+  boot,
+  clone,
+  isWanted,
+  resume,
+  resumeFrom,
+  type Start,
+  type StartOutcome,
+  tidyEarlierProcess,
+} from './machine-starts.ts'
 import { noteStorageError } from './stand-still-on-storage-error.ts'
 
 /** How long a restart on the spot waits for a licence before it looks again. */
@@ -31,6 +43,7 @@ export async function startByOrder(keeping: Keeping, machine: MachineOrder, epoc
   const began = { incarnation: 0, confirmed: false, isArriving: false, wanted: 'running', isPaused: false } as const
   await writeRecord(keeping, { machine, epoch, ...began, handedOverTo: null })
   if (machine.start === 'clone') return afterOrderedStart(keeping, await clone(keeping, 'ordered'))
+  if (machine.start === 'resume' && machine.resumesFrom !== null) return startFromSnapshot(keeping, machine.resumesFrom)
   await findImage(keeping)
   if (machine.start === 'resume' && imageFor(keeping) !== undefined) {
     const outcome = await resume(keeping, 'ordered')
@@ -38,6 +51,19 @@ export async function startByOrder(keeping: Keeping, machine: MachineOrder, epoc
     if (outcome.kind !== 'failed' || outcome.isOverruled) return afterOrderedStart(keeping, outcome)
     keeping.image.note = `it was booted: ${outcome.why}`
   }
+  return afterOrderedStart(keeping, await boot(keeping, 'ordered'))
+}
+
+/** Its disks are those of the snapshot already: without its memory it boots on them. */
+async function startFromSnapshot(keeping: Keeping, imageId: ImageId): Promise<void> {
+  const { ports, record } = keeping
+  const { storageId, volumeId } = rootOf(record.machine)
+  const image = (await ports.storage(storageId).listImages(volumeId)).find(({ id }) => id === imageId)
+  await findImage(keeping)
+  if (image === undefined) return afterOrderedStart(keeping, await boot(keeping, 'ordered'))
+  const outcome = await resumeFrom(keeping, 'ordered', image)
+  if (outcome.kind !== 'failed' || outcome.isOverruled) return afterOrderedStart(keeping, outcome)
+  keeping.image.note = `it was booted: ${outcome.why}`
   return afterOrderedStart(keeping, await boot(keeping, 'ordered'))
 }
 
@@ -61,6 +87,7 @@ export async function goOnWith(keeping: Keeping, machine: RunningMachine): Promi
   followToItsEnd(keeping, machine)
   const { imageId } = keeping.record
   if (imageId !== null) keepWhileItLives(imageId, machine.exited, keeping.ports)
+  inBackground(keeping, () => keepTidy(keeping, machine))
   await afterAdoption(keeping, { machine, onFailed: (detail) => serviceFailed(keeping, machine, detail) })
 }
 
@@ -112,13 +139,18 @@ export async function recoverDead(keeping: Keeping, detail: string): Promise<voi
 
 /**
  * Kills it and forgets it durably; when this resolves, it is reaped, its last writes have landed, and no agent of this host starts it by
- * itself. One that is asked for
- * while another is under way is the same one: nothing of it may come after the first has answered and touch a later life.
+ * itself. One that is asked for while another is under way is the same one: nothing of it may come after the first has answered and touch a
+ * later life.
+ *
+ * `onlyIfStill`: throws `wrong-state`, and nothing is done, when a write of it may be on its way, for however long (decision 37).
  */
-export function release(keeping: Keeping, why: string): Promise<void> {
-  keeping.isReleased = true
+export function release(keeping: Keeping, why: string, { onlyIfStill = false } = {}): Promise<void> {
+  if (!onlyIfStill) keeping.isReleased = true
   if (keeping.releasing !== undefined) return keeping.releasing
   const releasing = enqueue(keeping, async () => {
+    if (onlyIfStill && !isStill(keeping))
+      throw new DialtoneError('wrong-state', `${keeping.record.machine.name} may have a write on its way`)
+    keeping.isReleased = true
     endWatch(keeping)
     if (keeping.running !== undefined) {
       await keeping.running.kill(reapWithinMs)
@@ -167,6 +199,7 @@ export async function beginLife(
   noteStarted(keeping, tookMs)
   if (keeping.orderedEpoch === keeping.record.epoch) become(keeping, 'running', '')
   afterStart(keeping, { machine, onFailed: (detail) => serviceFailed(keeping, machine, detail) })
+  inBackground(keeping, () => keepTidy(keeping, machine))
   expectCure(keeping, machine)
   await writeRecord(keeping, { confirmed: true })
   await tidyEarlierProcess(keeping, before)
@@ -205,7 +238,10 @@ async function failNow(keeping: Keeping, machine: RunningMachine, why: Why): Pro
   const isToBeDown = keeping.record.wanted === 'stopped' && keeping.phase === 'stopping'
   if (isToBeDown && machine === keeping.running && !keeping.isReleased) return machine.kill(reapWithinMs)
   const isOver = machine !== keeping.running || keeping.isReleased || keeping.record.wanted === 'stopped'
-  if (isOver || keeping.phase !== 'running') return
+  if (isOver) return
+  // While its storage is tried again it runs, though it is told as frozen.
+  if (keeping.storageTrouble !== undefined) keeping.storageTrouble.failure = () => failNow(keeping, machine, why)
+  if (keeping.phase !== 'running') return
   beginFailure(keeping, why)
   await recover(keeping)
 }
@@ -232,7 +268,7 @@ async function recover(keeping: Keeping, wished?: Rung): Promise<void> {
   )
 }
 
-async function endProcess(keeping: Keeping): Promise<void> {
+export async function endProcess(keeping: Keeping): Promise<void> {
   const { running } = keeping
   if (running === undefined) return
   keeping.running = undefined
@@ -272,7 +308,7 @@ function expectCure(keeping: Keeping, machine: RunningMachine): void {
 }
 
 /** Under an unchanged placement only: an order that came in between has taken over, and only an epoch that ran once goes on by itself. */
-async function restart(keeping: Keeping, epoch: number, start: Start): Promise<void> {
+export async function restart(keeping: Keeping, epoch: number, start: Start): Promise<void> {
   if (!isWanted(keeping, epoch) || keeping.running !== undefined || !keeping.record.confirmed) return
   await keeping.ports.cgroups.kill(keeping.vmId, reapWithinMs)
   keeping.record = { ...keeping.record, incarnation: keeping.record.incarnation + 1, isPaused: false }

@@ -20,6 +20,7 @@ const record: MachineRecord = {
   startedBy: 'boot',
   imageId: null,
   layers: [],
+  lastRevert: null,
   unneededLayers: [],
   handedOverTo: null,
 }

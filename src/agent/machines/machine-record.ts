@@ -5,7 +5,8 @@
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { imageIdSchema, layerIdSchema, type VmId, vmIdSchema, volumeIdSchema } from '../../model/ids.ts'
+import { revertedSchema } from '../../model/agent-protocol/snapshot-orders.ts'
+import { imageIdSchema, layerIdSchema, taskIdSchema, type VmId, vmIdSchema, volumeIdSchema } from '../../model/ids.ts'
 import { machineOrderSchema, startKindSchema } from '../../model/machine-order.ts'
 import { type SpareLayer, spareLayerSchema } from '../recovery/spare-layer.ts'
 
@@ -37,6 +38,8 @@ export const machineRecordSchema = z.object({
    * says that it is alone here, or which disk is its own.
    */
   handedOverTo: z.string().nullable().default(null),
+  /** The last time that it was let go on from a snapshot here, by the task that wanted it. */
+  lastRevert: z.object({ taskId: taskIdSchema, reverted: revertedSchema }).nullable().default(null),
 })
 export type MachineRecord = z.infer<typeof machineRecordSchema>
 

@@ -1,10 +1,11 @@
 /** The three ways in which a machine gets a process here: by booting, from its own memory, and from another one's as a clone. */
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
-import { currentLayerOf } from '../recovery/capture-image.ts'
 import { imageFor } from '../recovery/keep-image.ts'
 import { bootDisksOf } from '../recovery/machine-shape.ts'
 import { discardSpare, type PreparedSpare, type SpareWish } from '../recovery/spare-keeper.ts'
+import { currentLayerOf } from '../recovery/take-instant.ts'
 import { type Keeping, lifeOf, writeRecord } from './keeping.ts'
 import { claimDisks, type LaunchRequest, launchMachine, launchSpare, sharedStoragesOf } from './launch-machine.ts'
 import { removeTaps } from './machine-cards.ts'
@@ -60,6 +61,25 @@ export const resume: Start = async (keeping, right) => {
     keeping.image.note = `its image can't be resumed here: ${spare.why}`
     return failed(keeping.image.note)
   }
+  return resumeSpare(keeping, right, spare)
+}
+
+/** From the memory of a snapshot, on fresh layers of the disks that it was with. */
+export async function resumeFrom(
+  keeping: Keeping,
+  right: StartRight,
+  image: MemoryImageManifest,
+): Promise<StartOutcome> {
+  const { machine, epoch, incarnation } = keeping.record
+  const spare = await takeSpare(keeping, {
+    ...{ machine, image, takenTap: undefined, life: { epoch, incarnation } },
+    disks: image.disks,
+  })
+  return 'why' in spare ? failed(spare.why) : resumeSpare(keeping, right, spare)
+}
+
+/** From the memory that this process has. It is gone if that fails. */
+export async function resumeSpare(keeping: Keeping, right: StartRight, spare: PreparedSpare): Promise<StartOutcome> {
   const { record: before } = keeping
   const describe = async (): Promise<Partial<MachineRecord>> => ({
     ...recordOf(spare),

@@ -22,10 +22,10 @@ import { assertLicensed, claimDisks, guard } from '../machines/launch-machine.ts
 import { plugCards, prepareTaps } from '../machines/machine-cards.ts'
 import { beginLife, forgetFailures, inBackground, recoverDead } from '../machines/machine-life.ts'
 import { tapNameOf } from '../machines/machine-names.ts'
-import { currentLayerOf } from '../recovery/capture-image.ts'
 import { findImage } from '../recovery/keep-image.ts'
 import { letImagesGo } from '../recovery/let-images-go.ts'
 import { bootDisksOf, diskOf, openBootDisks, openDisk, openGuestState, shapeOf } from '../recovery/machine-shape.ts'
+import { currentLayerOf } from '../recovery/take-instant.ts'
 import type { Arrival, WaitingMachine } from './moving.ts'
 
 /** By the time of the leader's word all has come; this is only for what is still on its way through the processes. */

@@ -27,6 +27,7 @@ import { guardMachine } from '../machines/guard-machine.ts'
 import { become, endTorn, enqueue, type Keeping, writeRecord } from '../machines/keeping.ts'
 import { sharedStoragesOf } from '../machines/launch-machine.ts'
 import { recoverDead } from '../machines/machine-life.ts'
+import { stopTidying } from '../recovery/tidy-layers.ts'
 import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
 import { mirrorDisks } from './disk-mirrors.ts'
 import type { Departure } from './moving.ts'
@@ -53,6 +54,8 @@ export function prepareDeparture(keeping: Keeping): Promise<Departing> {
     if (departure === undefined && image.isCapturing)
       throw new DialtoneError('in-use', `an image of ${name} is being captured, or a disk moved: try again in a moment`)
     image.isCapturing = true
+    // A block job would keep its disks from being handed over.
+    await stopTidying(keeping)
     keeping.departure = {
       machine: running,
       state: 'prepared',

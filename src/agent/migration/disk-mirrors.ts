@@ -7,8 +7,8 @@ import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { DiskMirror, MirrorProgress } from '../hypervisor/disk-mirror.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { Keeping } from '../machines/keeping.ts'
-import { currentLayerOf } from '../recovery/capture-image.ts'
 import { diskOf } from '../recovery/machine-shape.ts'
+import { currentLayerOf } from '../recovery/take-instant.ts'
 import type { DiskMirrors } from './moving.ts'
 
 const lookEveryMs = 250

@@ -6,13 +6,13 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { refuseMemoryImages } from '../../model/guest.ts'
-import { type ImageId, imageIdSchema, type LayerId, layerIdSchema, makeId } from '../../model/ids.ts'
+import { type ImageId, imageIdSchema, layerIdSchema, makeId, type VolumeId } from '../../model/ids.ts'
 import type { MachineDisk, MachineLife, MachineOrder } from '../../model/machine-order.ts'
 import type { ImageKind, MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { AttachedDisk, Capture, MachineShape, MemoryImageFiles, RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { MachinePorts } from '../machines/machine-ports.ts'
-import { bootDisksOf, shapeOf, userIdOf } from './machine-shape.ts'
-import type { SpareLayer } from './spare-layer.ts'
+import { bootDisksOf, rootOf, shapeOf, splitPlugged, userIdOf } from './machine-shape.ts'
+import { type FrozenDisk, inNewProcess, refuseRawDisks, takeInstant } from './take-instant.ts'
 
 export type CaptureTask = {
   readonly machine: MachineOrder
@@ -20,44 +20,48 @@ export type CaptureTask = {
   readonly kind: ImageKind
 }
 
-type FrozenDisk = {
-  readonly disk: MachineDisk
-  /** The layer of the instant: nothing writes to it any more. */
-  readonly frozen: LayerId | null
-  readonly overlay: LayerId
-  readonly overlayPath: string
-}
-
 /** A captured instant whose memory is still on its way into a file. */
 export type FrozenMachine = {
   readonly disks: readonly FrozenDisk[]
+  /** Those of them that it had got while it ran, in the order of their ports. */
+  readonly plugged: readonly VolumeId[]
   readonly capture: Capture
   /** Name of the run directory that holds the stream. */
   readonly process: string
 }
 
+type RunningCapture = CaptureTask & { readonly running: RunningMachine | undefined }
+
 /** Takes the instant; the machine runs on. On failure nothing of it is left, and the machine writes to where it wrote before. */
-export async function freezeMachine(
-  { machine, running }: CaptureTask & { readonly running: RunningMachine | undefined },
+export async function freezeMachine({ machine, running }: RunningCapture, ports: MachinePorts): Promise<FrozenMachine> {
+  if (running === undefined) throw new DialtoneError('wrong-state', `${machine.name} does not run`)
+  await refuseOtherDisks(machine, running)
+  return freezeWithDisks({ machine, running, disks: bootDisksOf(machine), plugged: [] }, ports)
+}
+
+/** The same, with these disks. */
+export async function freezeWithDisks(
+  of: {
+    readonly machine: MachineOrder
+    readonly running: RunningMachine
+    readonly disks: readonly MachineDisk[]
+    readonly plugged: readonly VolumeId[]
+    readonly isHeld?: boolean
+  },
   ports: MachinePorts,
 ): Promise<FrozenMachine> {
-  if (running === undefined) throw new DialtoneError('wrong-state', `${machine.name} does not run`)
+  const { machine, running, plugged, isHeld = false } = of
   const unfit = refuseMemoryImages(machine.guest)
   if (unfit !== undefined)
     throw new DialtoneError('image-unfit', `no image of the memory of ${machine.name} is taken: ${unfit}`)
-  if (bootDisksOf(machine).some(({ format }) => format !== 'qcow2'))
-    throw new DialtoneError('image-unfit', `${machine.name} has a raw disk: only qcow2 disks can be part of an image`)
-  await refuseOtherDisks(machine, running)
-  const process = await ports.records.makeProcessDirectory(
-    machine.vmId,
-    Buffer.from(ports.randomBytes(4)).toString('hex'),
-  )
-  try {
-    return { ...(await freeze({ machine, running }, process, ports)), process }
-  } catch (error) {
-    await ports.records.removeProcessDirectory(process)
-    throw error
-  }
+  refuseRawDisks(machine, of.disks)
+  return inNewProcess(machine, ports, async (process) => {
+    const instant = { machine, running, disks: of.disks, process }
+    const { disks, taken: capture } = await takeInstant(instant, ports, (overlays) =>
+      running.capture({ overlays, streamPath: streamIn(process, ports), isHeld }),
+    )
+    return { disks, plugged, capture, process }
+  })
 }
 
 /** Old memory over a disk that was written to since would destroy what is on it. */
@@ -105,65 +109,6 @@ function streamIn(process: string, { records }: MachinePorts): string {
   return join(records.processDirectory(process), 'stream')
 }
 
-/** An empty layer on each disk, current before anything writes to it; then the instant itself. */
-async function freeze(
-  task: { readonly machine: MachineOrder; readonly running: RunningMachine },
-  process: string,
-  ports: MachinePorts,
-): Promise<{ readonly disks: readonly FrozenDisk[]; readonly capture: Capture }> {
-  const cgroupDirectory = await ports.cgroups.makeForTools()
-  const disks: FrozenDisk[] = []
-  const planned = await planLayers(bootDisksOf(task.machine), process, ports)
-  try {
-    for (const { disk, layerId: overlay, on: frozen } of planned) {
-      const storage = ports.storage(disk.storageId)
-      const request = { layerId: overlay, on: frozen, userId: userIdOf(task.machine), cgroupDirectory }
-      const { path } = await storage.addLayer(disk.volumeId, request)
-      disks.push({ disk, frozen, overlay, overlayPath: path })
-    }
-    // Empty overlays have the same content as what they lie on: a crash from here on loses nothing.
-    for (const { disk, overlay } of disks) await ports.storage(disk.storageId).useLayer(disk.volumeId, overlay)
-    const overlays = disks.map(({ disk, overlayPath }) => ({ volumeId: disk.volumeId, path: overlayPath }))
-    return { disks, capture: await task.running.capture({ overlays, streamPath: streamIn(process, ports) }) }
-  } catch (error) {
-    await returnToOldLayers(task.running, disks, ports).catch((failure: unknown) =>
-      ports.logger.warn('capture.layers-not-returned', { vmId: task.machine.vmId, error: failure }),
-    )
-    throw error
-  }
-}
-
-/** A new layer on each disk. Written down before any is made: the next agent removes those that nothing was written to. */
-async function planLayers(
-  disks: readonly MachineDisk[],
-  process: string,
-  ports: MachinePorts,
-): Promise<readonly SpareLayer[]> {
-  const planned: SpareLayer[] = []
-  for (const disk of disks) {
-    const layerId = makeId('layer', layerIdSchema, ports.randomBytes(8))
-    planned.push({ disk, layerId, on: await currentLayerOf(disk, ports) })
-  }
-  await ports.records.writeSpareLayers(process, planned)
-  return planned
-}
-
-/** What the running machine does not write to must not stay current. If it is gone, what it wrote last is under the empty overlay. */
-async function returnToOldLayers(
-  running: RunningMachine,
-  disks: readonly FrozenDisk[],
-  ports: MachinePorts,
-): Promise<void> {
-  const paths = await running.diskPaths()
-  for (const { disk, frozen, overlay, overlayPath } of disks) {
-    const storage = ports.storage(disk.storageId)
-    const path = paths.get(disk.volumeId)
-    if (path === undefined || path === overlayPath) continue
-    await storage.useLayer(disk.volumeId, frozen)
-    await storage.removeLayer(disk.volumeId, overlay)
-  }
-}
-
 /** The stream becomes files that can be mapped, by a process that sees the disks of the instant and writes to throw-away layers. */
 async function bake(
   { machine, life }: CaptureTask,
@@ -177,17 +122,17 @@ async function bake(
     layerId: makeId('layer', layerIdSchema, ports.randomBytes(8)),
   }))
   await ports.records.writeSpareLayers(from.frozen.process, scratch)
-  const disks: AttachedDisk[] = []
+  const opened: AttachedDisk[] = []
   try {
     for (const { disk, layerId, on } of scratch) {
       const request = { layerId, on, userId: userIdOf(machine), cgroupDirectory }
       const { path } = await ports.storage(disk.storageId).addLayer(disk.volumeId, request)
-      disks.push({ volumeId: disk.volumeId, path, format: disk.format })
+      opened.push({ volumeId: disk.volumeId, path, format: disk.format })
     }
     const shape = await shapeOf(
       machine,
       {
-        disks,
+        ...splitPlugged(opened, from.frozen.plugged),
         // Baking touches no tap.
         tapName: 'none',
         runDirectory: ports.records.processDirectory(from.frozen.process),
@@ -230,25 +175,10 @@ async function describe(
     macAddress: machine.nic.macAddress,
     address: machine.nic.address,
     disks: disks.map(({ disk, frozen }) => ({ volumeId: disk.volumeId, layerId: frozen })),
+    plugged: [...made.frozen.plugged],
     files: { memory: await ports.hashFile(files.memory), state: await ports.hashFile(files.state) },
     capturedAt: capture.capturedAt.toISOString(),
     pauseMs: capture.pauseMs,
     isLive: capture.isLive,
   }
-}
-
-export async function currentLayerOf(
-  { storageId, volumeId }: MachineDisk,
-  ports: MachinePorts,
-): Promise<LayerId | null> {
-  const layers = await ports.storage(storageId).listLayers(volumeId)
-  const current = layers.find((layer) => layer.isCurrent)
-  if (current === undefined) throw new DialtoneError('storage-failed', `volume ${volumeId} has no current layer`)
-  return current.layerId
-}
-
-export function rootOf(machine: MachineOrder): MachineDisk {
-  const [root] = machine.disks
-  if (root === undefined) throw new DialtoneError('internal', `${machine.name} has no root disk`)
-  return root
 }

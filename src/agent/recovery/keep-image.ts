@@ -1,12 +1,13 @@
 /** A machine's newest memory image: found again after a restart, captured anew, and the older ones let go. */
+
 import type { ImageId } from '../../model/ids.ts'
 import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import { type Keeping, lifeOf } from '../machines/keeping.ts'
-import { bakeImage, rootOf } from './capture-image.ts'
+import { bakeImage } from './capture-image.ts'
 import { freezeInTurn } from './freeze-in-turn.ts'
-import { bootDisksOf } from './machine-shape.ts'
-import { mergeUnneededLayers } from './merge-unneeded-layers.ts'
+import { bootDisksOf, rootOf } from './machine-shape.ts'
 import type { SpareWish } from './spare-keeper.ts'
+import { tidyLayers } from './tidy-layers.ts'
 
 /** Reads which images there are beside the root volume. What can't be read counts as none, and says why. */
 export async function findImage(keeping: Keeping): Promise<void> {
@@ -117,10 +118,7 @@ async function letGoOfOlder(keeping: Keeping, newest: MemoryImageManifest): Prom
     await ports.images.remove(id, { isForced: true })
     await storage.removeImage(volumeId, id)
   }
-  await mergeUnneededLayers(
-    keeping,
-    images.filter(({ id }) => keptIds.has(id)),
-  )
+  await tidyLayers(keeping)
 }
 
 function messageOf(error: unknown): string {

@@ -1,6 +1,6 @@
 /** A memory image is worth something only with the disks of its instant: when one of them is moved, all images of its machine go. */
 import type { Keeping } from '../machines/keeping.ts'
-import { rootOf } from './capture-image.ts'
+import { rootOf } from './machine-shape.ts'
 
 /** What can't be removed now is not used all the same, and is told. */
 export async function letImagesGo(keeping: Keeping): Promise<void> {
@@ -18,7 +18,7 @@ export async function letImagesGo(keeping: Keeping): Promise<void> {
     const { storageId, volumeId } = rootOf(record.machine)
     const storage = ports.storage(storageId)
     for (const { id, kind } of await storage.listImages(volumeId)) {
-      if (kind === 'template') continue
+      if (kind !== 'warm' && kind !== 'checkpoint') continue
       await ports.images.remove(id, { isForced: true })
       await storage.removeImage(volumeId, id)
     }

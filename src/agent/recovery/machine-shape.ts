@@ -1,7 +1,7 @@
 /** What the hypervisor is told of a machine's hardware: the same for its boot, for the spare that waits and for the image that is baked. */
 import { join } from 'node:path'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import { refuseMemoryImages } from '../../model/guest.ts'
+import { hasStateBesideDisk, refuseMemoryImages } from '../../model/guest.ts'
 import type { VolumeId } from '../../model/ids.ts'
 import type { MachineDisk, MachineLife, MachineOrder } from '../../model/machine-order.ts'
 import type { AttachedDisk, MachineShape } from '../hypervisor/hypervisor.ts'
@@ -15,6 +15,7 @@ const firstUserId = 200_000
 
 export type ShapePlace = {
   readonly disks: readonly AttachedDisk[]
+  readonly plugged?: readonly AttachedDisk[]
   readonly tapName: string
   readonly runDirectory: string
   readonly cgroupDirectory: string
@@ -41,6 +42,7 @@ export async function shapeOf(
     tapName: place.tapName,
     moreCards: furtherCards(machine, place.tapName),
     disks: place.disks,
+    ...(place.plugged === undefined ? {} : { plugged: place.plugged }),
     ...(machine.guest.boot === 'kernel'
       ? { kernel: await kernelOf(machine, place, ports) }
       : { platform: await platformOf(machine, place, ports) }),
@@ -102,7 +104,7 @@ export async function openGuestState(
 ): Promise<GuestStateFiles | undefined> {
   const { boot, tpm: hasTpm } = machine.guest
   const [root] = machine.disks
-  if (root === undefined || (boot !== 'uefi' && !hasTpm)) return undefined
+  if (root === undefined || !hasStateBesideDisk(machine.guest)) return undefined
   const variables = boot === 'uefi' ? ports.hypervisor.initialVariables(machine.guest) : null
   const request = { variables, hasTpm, userId: userIdOf(machine) }
   return ports.storage(root.storageId).openGuestState(root.volumeId, request)
@@ -150,4 +152,21 @@ function commandLineOf(
     .replaceAll('{epoch}', String(life.epoch))
     .replaceAll('{incarnation}', String(life.incarnation))
   return `${from.base} dialtone.name=${machine.name} ${extra}`.trim()
+}
+
+export function rootOf(machine: MachineOrder): MachineDisk {
+  const [root] = machine.disks
+  if (root === undefined) throw new DialtoneError('internal', `${machine.name} has no root disk`)
+  return root
+}
+
+/** What it has from its first instruction on, and what it had got while it ran, in the order of its ports. */
+export function splitPlugged(
+  disks: readonly AttachedDisk[],
+  plugged: readonly string[],
+): { readonly disks: readonly AttachedDisk[]; readonly plugged: readonly AttachedDisk[] } {
+  return {
+    disks: disks.filter(({ volumeId }) => !plugged.includes(volumeId)),
+    plugged: plugged.flatMap((each) => disks.filter(({ volumeId }) => volumeId === each)),
+  }
 }

@@ -1,7 +1,7 @@
 /** Writes down which layers a machine's disks are written to, so that a recovery knows what it replaces without looking. */
 import { type Keeping, writeRecord } from '../machines/keeping.ts'
-import { currentLayerOf } from './capture-image.ts'
 import { bootDisksOf } from './machine-shape.ts'
+import { currentLayerOf } from './take-instant.ts'
 
 /**
  * After a life that ended unseen: a layer that is written down and isn't what its disk is written to was made for a recovery that broke off,

@@ -9,7 +9,6 @@ import { enqueue, type Keeping } from '../machines/keeping.ts'
 import { captureNow, findImage, keepSpare, measureImage } from './keep-image.ts'
 import { noteOfMove } from './let-images-go.ts'
 import { dataDisksOf, openDisk } from './machine-shape.ts'
-import { dropReplaced, dropUnneeded } from './merge-unneeded-layers.ts'
 import { requireResident } from './require-resident.ts'
 import { endWatch, pauseWatch, watchService } from './watch-service.ts'
 
@@ -112,11 +111,12 @@ async function onServing(keeping: Keeping, machine: RunningMachine): Promise<voi
     if (image.manifest === undefined && !image.isCapturing) await captureFirst(keeping, machine)
     await plugDataDisks(keeping, machine)
   }
+  // It was let go on from a snapshot, which ended the image that it had.
+  if (record.startedBy === 'resume' && recovery.mode === 'warm' && image.manifest === undefined)
+    await captureAnew(keeping, machine).catch((error: unknown) => noteTrouble(keeping, error))
   await ports.clock.sleep(spareAfterMs)
   if (keeping.running !== machine) return
   keepSpare(keeping)
-  await dropReplaced(keeping)
-  await dropUnneeded(keeping)
   // Until its owner wants another way: then this is done anew.
   const goesOn = () => keeping.running === machine && keeping.record.machine.recovery === recovery
   if (recovery.mode === 'checkpoint')
@@ -133,6 +133,13 @@ export async function captureAfterMove(keeping: Keeping, machine: RunningMachine
   if (record.machine.recovery.mode !== 'warm' || image.manifest !== undefined || image.isCapturing) return
   if (dataDisksOf(record.machine).length > 0) image.note = noteOfMove(keeping)
   else await captureFirst(keeping, machine)
+}
+
+/** As soon as what brought it here is through. */
+async function captureAnew(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  const { image, ports } = keeping
+  while (image.isCapturing && keeping.running === machine) await ports.clock.sleep(firstPlugAgainMs)
+  if (keeping.running === machine && image.manifest === undefined) await captureRunning(keeping)
 }
 
 /** Only a guest that can be told to draw new random numbers may be resumed, so it is asked before the image is made. */

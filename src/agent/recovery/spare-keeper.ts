@@ -2,17 +2,17 @@
  * The process that waits to take a machine over: started with the machine's own shape on its memory image, with layers of its own that
  * nobody else writes to. It holds none of the machine's volumes: those are claimed when it takes over.
  */
+
 import { randomUUID } from 'node:crypto'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import { type ImageId, layerIdSchema, makeId, type VmId } from '../../model/ids.ts'
+import { type ImageId, type LayerId, layerIdSchema, makeId, type VmId, type VolumeId } from '../../model/ids.ts'
 import type { CloneOrigin, MachineLife, MachineOrder } from '../../model/machine-order.ts'
 import { describeMismatch, type MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { AttachedDisk, MachineShape, PrepareOptions, SpareMachine } from '../hypervisor/hypervisor.ts'
 import { prepareTaps, removeTaps } from '../machines/machine-cards.ts'
 import { tapNameOf } from '../machines/machine-names.ts'
 import type { MachinePorts } from '../machines/machine-ports.ts'
-import { rootOf } from './capture-image.ts'
-import { bootDisksOf, diskOf, openBootDisks, shapeOf, userIdOf } from './machine-shape.ts'
+import { bootDisksOf, diskOf, openBootDisks, rootOf, shapeOf, splitPlugged, userIdOf } from './machine-shape.ts'
 import type { SpareLayer } from './spare-layer.ts'
 
 /** A process that is ready to take over, with all that goes with it. */
@@ -38,6 +38,8 @@ export type SpareWish = {
   readonly life: Pick<MachineLife, 'epoch' | 'incarnation'>
   /** Where the image lies, when it is another machine's: then each disk is a fresh one on what was published of that image. */
   readonly origin?: CloneOrigin
+  /** The disks of the instant, where they are more than the image's own: those of a snapshot. */
+  readonly disks?: readonly { readonly volumeId: VolumeId; readonly layerId: LayerId | null }[]
 }
 
 export type SpareKeeper = {
@@ -198,7 +200,13 @@ async function makeSpare(wish: SpareWish, ports: MachinePorts): Promise<Prepared
     const disks =
       wish.origin === undefined ? await makeLayers(machine, layers, ports) : await openBootDisks(machine, ports)
     const runDirectory = ports.records.processDirectory(process)
-    const place = { disks, tapName, runDirectory, cgroupDirectory, generationId: randomUUID(), life }
+    const shown = splitPlugged(
+      disks.filter(
+        ({ volumeId }) => wish.disks === undefined || image.disks.some((disk) => disk.volumeId === volumeId),
+      ),
+      image.plugged,
+    )
+    const place = { ...shown, tapName, runDirectory, cgroupDirectory, generationId: randomUUID(), life }
     const shape = await shapeOf(machine, place, ports)
     await refuseMismatch(image, shape, ports)
     await prepareTaps(machine, tapName, ports)
@@ -246,10 +254,13 @@ async function makeLayers(
 }
 
 /** A new layer on each disk of the image, not made yet. */
-function layersFor({ machine, image }: SpareWish, ports: MachinePorts): PreparedSpare['layers'] {
-  if (image.disks.length !== bootDisksOf(machine).length)
+function layersFor({ machine, image, disks }: SpareWish, ports: MachinePorts): PreparedSpare['layers'] {
+  if (disks === undefined && image.disks.length !== bootDisksOf(machine).length)
     throw new DialtoneError('image-unfit', `${machine.name} has other disks than when its image was captured`)
-  return image.disks.map(({ volumeId, layerId: on }) => {
+  const wanted = disks ?? image.disks
+  if (image.disks.some(({ volumeId }) => !wanted.some((disk) => disk.volumeId === volumeId)))
+    throw new DialtoneError('image-unfit', `the image holds a disk that ${machine.name} no longer has`)
+  return wanted.map(({ volumeId, layerId: on }) => {
     const disk = diskOf(machine, volumeId)
     if (disk === undefined)
       throw new DialtoneError('image-unfit', `the image holds a disk that ${machine.name} no longer has`)

@@ -7,7 +7,7 @@ import type { ImageId, VmId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { MachinePorts } from '../machines/machine-ports.ts'
 import type { Prober } from '../probes/prober.ts'
-import { rootOf } from './capture-image.ts'
+import { rootOf } from './machine-shape.ts'
 import { createSpareKeeper, type SpareKeeper } from './spare-keeper.ts'
 import { watchElsewhere } from './watch-service.ts'
 

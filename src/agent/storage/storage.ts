@@ -5,6 +5,7 @@
 import type { ImageId, LayerId, VolumeId } from '../../model/ids.ts'
 import type { DiskFormat, MachineLife } from '../../model/machine-order.ts'
 import type { ImageFileName, MemoryImageManifest } from '../../model/recovery/memory-image.ts'
+import type { SnapshotStorage } from './snapshot-storage.ts'
 
 export type VolumeRequest = {
   readonly volumeId: VolumeId
@@ -40,6 +41,10 @@ export type LayerInfo = {
   readonly modifiedAt: Date
   /** Since when a layer that does not lie on it is current in its place, as after a recovery; null when it is no such layer. */
   readonly replacedAt: Date | null
+  /** An image or a snapshot that is there needs this very layer: its content has to stay what it is. */
+  readonly isNeeded: boolean
+  /** Somebody has let go of it: it may be removed when nothing needs it and nothing lies on it. */
+  readonly isLetGo: boolean
 }
 
 export type LayerRequest = {
@@ -64,7 +69,7 @@ export type GuestStateRequest = {
 export type GuestStateFiles = { readonly variablesPath: string | null; readonly tpmDirectory: string | null }
 
 /** What stands in a host's slot: nothing (pill-free), or a pill. Content is the caller's; the driver stores one checksummed block. */
-export type Storage = {
+export type Storage = SnapshotStorage & {
   readonly capabilities: { readonly shared: boolean; readonly pills: boolean }
   usage(): Promise<StorageUsage>
   /** Makes the volume; doing it again with the same request is fine. Never leaves a half-made file under the volume's name. */
@@ -83,13 +88,14 @@ export type Storage = {
   addLayer(volumeId: VolumeId, request: LayerRequest): Promise<{ readonly path: string }>
   /**
    * Makes this layer the one that `openVolume` opens. Durable when it returns, and quick: a recovery waits for it. Refuses (`in-use`) one
-   * that an image needs, or that lies under one. Which layer was replaced by it, and when, is written down in the same step.
+   * that an image or a snapshot needs, or that lies under one. Which layer was replaced by it, and when, is written down in the same step.
    */
   useLayer(volumeId: VolumeId, layerId: LayerId | null): Promise<void>
   listLayers(volumeId: VolumeId): Promise<readonly LayerInfo[]>
   /** Path of a layer, whatever it is to this volume. */
   layerPath(volumeId: VolumeId, layerId: LayerId | null): Promise<string>
-  /** Removes it; a missing one is fine. Refuses (`in-use`) the current one, one that others lie on, one that an image needs, one that is open here. */
+  /** Removes it; a missing one is fine. Refuses (`in-use`) the current one, one that others lie on, one that an image or a snapshot needs, one
+   * that is open here. Of one that was let go of or replaced, what it lay on is let go of, too. */
   removeLayer(volumeId: VolumeId, layerId: LayerId): Promise<void>
   /**
    * Makes durable that `layerId` lies on `on` now, after the hypervisor has merged what was between them and written the bare file name of

@@ -16,6 +16,7 @@ import { makeLedgerHandlers } from './ledger-answers.ts'
 import { makeNetworkHandlers } from './network-answers.ts'
 import { makePlanningHandlers } from './planning-answers.ts'
 import { makeRecoveryHandlers } from './recovery-answers.ts'
+import { makeSnapshotHandlers } from './snapshot-answers.ts'
 import { makeHostView, makeStorageView, makeTaskView, makeVmView, makeVolumeView } from './views.ts'
 
 export const standInToken = 'a-token-of-the-test'
@@ -84,6 +85,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     ...makeRecoveryHandlers(situation),
     ...makeFirewallHandlers(situation),
     ...makePlanningHandlers(situation),
+    ...makeSnapshotHandlers(situation),
     health: () => ({ status: 'ok', version: '0.1.0' }),
     getCluster: () => ({
       id: 'b5f7c2a0-1d0e-4b43-9d1c-0c5f3e6a7b80',
@@ -125,7 +127,7 @@ const happened: EventView = {
 
 type VmHandlers = Pick<
   Handlers<ApiContract>,
-  Exclude<Extract<keyof ApiContract, `${string}Vm` | 'listVms' | 'vmConsole'>, 'recoverVm'>
+  Exclude<Extract<keyof ApiContract, `${string}Vm` | 'listVms' | 'vmConsole'>, 'recoverVm' | 'revertVm'>
 >
 
 function makeVmHandlers(situation: Situation): VmHandlers {

@@ -33,6 +33,7 @@ const twoDisks: VmView['disks'] = [
   { volumeId: volumeIdSchema.parse('vol-bbbbbbbb'), storageId, format: 'raw', sizeMiB: 64 },
 ]
 
+const noOrigin = { clonedFrom: null, basedOnSnapshotId: null, resumesFrom: null }
 const kernelBooted = { guest: kernelGuest, cdroms: [], discs: [], cloudInit: null }
 
 export function makeVmView(changes: Partial<VmView> = {}): VmView {
@@ -61,7 +62,7 @@ export function makeVmView(changes: Partial<VmView> = {}): VmView {
     drillable: false,
     securityGroupIds: [],
     securityGroups: [],
-    clonedFrom: null,
+    ...noOrigin,
     placementRules: noPlacementRules,
     standby: null,
     standbyHostName: null,
@@ -121,6 +122,7 @@ export function makeHostView(changes: Partial<HostView> = {}): HostView {
       since: madeAt,
       detail: '',
       session,
+      agentLife: 1,
       bootId: '0d1d7e3c',
       armed: 'soft',
       cpus: 2,

@@ -4,6 +4,7 @@ import type { StorageId } from '../../model/ids.ts'
 import { type DiskCopy, withCopies } from '../../model/migration/disk-copy.ts'
 import type { StorageSpec } from '../../model/storage.ts'
 import type { VmSpec } from '../../model/vm.ts'
+import { describeRootedness } from '../snapshots/snapshot-tree.ts'
 
 export type PlannedCopy = Omit<DiskCopy, 'baseVersion'> & { readonly sizeMiB: number }
 export type DiskPlan =
@@ -25,6 +26,8 @@ export function planDiskCopies(
   if (unreachable !== undefined) return refused(`it doesn't have the storage ${unreachable.name}`)
   if (away.length === 0 && wish.storage === undefined) return { kind: 'planned', copies: [] }
   if (away.length === 0) return refused(`it has the storage of every disk already, so none goes to ${wish.storage}`)
+  const rooted = describeRootedness(cluster, vm.id)
+  if (rooted !== undefined) return refused(`it doesn't have the machine's disks, and ${rooted}`)
   const candidates = storagesOf(host, cluster).filter((storage) =>
     wish.storage === undefined ? storage.hostId === host.spec.id : isNamed(storage, wish.storage),
   )

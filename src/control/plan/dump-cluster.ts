@@ -34,6 +34,7 @@ export function dumpCluster({ cluster, questions, statistics, takenAt, revision 
       status: vm.status ?? null,
       standby: vm.standby ?? null,
       migration: vm.migration ?? null,
+      operation: vm.operation ?? null,
       knowledge: knowledgeOf(questions.get(vm.spec.id) ?? knowsNothing),
     })),
     storages: [...cluster.storages.values()],
@@ -71,6 +72,7 @@ export function readDump(dump: ClusterDump): Planned {
       templates: new Map(dump.templates.map((template) => [template.id, template])),
       networks: new Map(dump.networks.map((network) => [network.id, network])),
       securityGroups: new Map(dump.securityGroups.map((group) => [group.id, group])),
+      snapshots: new Map(),
       tasks: new Map(),
       isos: new Map(dump.isos.map((iso) => [iso.id, iso])),
       discards: new Map(),
@@ -84,13 +86,14 @@ export function readDump(dump: ClusterDump): Planned {
 
 type DumpedVm = ClusterDump['vms'][number]
 
-function recordOf({ spec, placement, status, standby, migration }: DumpedVm): VmRecord {
+function recordOf({ spec, placement, status, standby, migration, operation }: DumpedVm): VmRecord {
   return {
     spec,
     placement: placement ?? undefined,
     status: status ?? undefined,
     standby: standby ?? undefined,
     migration: migration ?? undefined,
+    operation: operation ?? undefined,
   }
 }
 

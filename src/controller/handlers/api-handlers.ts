@@ -16,6 +16,7 @@ import { networkHandlers } from './network-handlers.ts'
 import { placementHandlers } from './placement-handlers.ts'
 import { planHandlers } from './plan-handlers.ts'
 import { recoveryHandlers } from './recovery-handlers.ts'
+import { snapshotHandlers } from './snapshot-handlers.ts'
 import { vmHandlers } from './vm-handlers.ts'
 import { volumeHandlers } from './volume-handlers.ts'
 
@@ -28,6 +29,7 @@ export function apiHandlers(context: HostHandlersContext & ImageContext & Access
     ...cloneHandlers(context),
     ...drillHandlers(context),
     ...recoveryHandlers(context),
+    ...snapshotHandlers(context),
     ...ledgerHandlers(context),
     ...migrationHandlers(context),
     ...volumeHandlers(context),

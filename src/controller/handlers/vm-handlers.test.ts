@@ -10,7 +10,7 @@ const scope = { signal: new AbortController().signal, after: undefined }
 const remove = async (cloud: Cloud) => {
   const client = () => assert.fail('no agent is streamed from here')
   const agents = { ...cloud.agents.port, client, close: async () => undefined }
-  const input = { params: { vm: 'web' }, query: { force: false }, body: undefined }
+  const input = { params: { vm: 'web' }, query: { force: false, protectedToo: false }, body: undefined }
   return vmHandlers({ engine: cloud.engine(), agents }).deleteVm(input, caller, scope)
 }
 

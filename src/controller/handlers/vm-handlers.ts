@@ -1,6 +1,7 @@
 /** VMs over the API. Each wish is checked against the present state and committed on condition that it is still so; a task follows it. */
 import { placeVm } from '../../control/place-vm.ts'
 import { refuseByReserve } from '../../control/placement/judge-reserve.ts'
+import { snapshotsOf } from '../../control/snapshots/snapshot-tree.ts'
 import { commitAndSee, oneAdmission, put, unchanged, untilCommitted } from '../../engine/leader.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { PowerTaskKind } from '../../engine/vms/power-task.ts'
@@ -72,7 +73,7 @@ export function vmHandlers(context: ApiContext): Handlers<typeof vmRoutes> {
         timeoutMs: 30_000,
       }),
     resetVm: ({ params }, caller) => resetVm(context, params.vm, caller),
-    deleteVm: ({ params, query }, caller) => deleteVm(context, params.vm, { caller, force: query.force }),
+    deleteVm: ({ params, query }, caller) => deleteVm(context, params.vm, { caller, ...query }),
     vmConsole({ params }) {
       const vm = findVm(context, params.vm)
       assertAllowed(vm, 'console')
@@ -161,12 +162,19 @@ async function changePower(
 async function deleteVm(
   context: ApiContext,
   reference: string,
-  { caller, force }: { readonly caller: Caller; readonly force: boolean },
+  how: { readonly caller: Caller; readonly force: boolean; readonly protectedToo: boolean },
 ) {
   const { leader, tasks } = context.engine
+  const { caller, force, protectedToo } = how
   return untilCommitted(reference, async () => {
     const vm = findVm(context, reference)
     const { spec } = vm
+    const kept = snapshotsOf(leader.index.state(), spec.id).find(({ isProtected }) => isProtected)
+    if (kept !== undefined && !protectedToo)
+      throw new DialtoneError(
+        'wrong-state',
+        `${spec.name} has the protected snapshot ${kept.name}, which would go with it: take the protection back, or add --protected-too`,
+      )
     const isBeingMade = [...leader.index.state().tasks.values()].some(
       (task) => task.kind !== 'vm.delete' && task.vmId === spec.id && task.endedAt === null,
     )

@@ -14,7 +14,9 @@ import {
   isoIdSchema,
   networkIdSchema,
   type SecurityGroupId,
+  type SnapshotId,
   securityGroupIdSchema,
+  snapshotIdSchema,
   storageIdSchema,
   taskIdSchema,
   templateIdSchema,
@@ -26,6 +28,10 @@ import { isoSpecSchema } from '../../model/iso.ts'
 import { type DiscardedVolume, discardedVolumeSchema } from '../../model/migration/disk-copy.ts'
 import { vmMigrationSchema } from '../../model/migration/vm-migration.ts'
 import { virtualNetworkSchema } from '../../model/network.ts'
+import { type Snapshot, snapshotSchema } from '../../model/snapshots/snapshot.ts'
+import { snapshotScheduleSchema } from '../../model/snapshots/snapshot-schedule.ts'
+import { vmChangeSchema } from '../../model/snapshots/vm-change.ts'
+import { vmOperationSchema } from '../../model/snapshots/vm-operation.ts'
 import { storageSpecSchema, volumeSpecSchema } from '../../model/storage.ts'
 import { vmPlacementSchema, vmSpecSchema, vmStandbySchema, vmStatusSchema } from '../../model/vm.ts'
 import type { Change, KeyValue, Revision, Store } from '../../store/store.ts'
@@ -55,6 +61,7 @@ type MutableState = {
   securityGroups: Map<SecurityGroupId, SecurityGroup>
   networks: Map<z.infer<typeof networkIdSchema>, z.infer<typeof virtualNetworkSchema>>
   isos: Map<z.infer<typeof isoIdSchema>, z.infer<typeof isoSpecSchema>>
+  snapshots: Map<SnapshotId, Snapshot>
   discards: Map<string, DiscardedVolume>
 }
 
@@ -72,12 +79,14 @@ export async function openClusterIndex(store: Store, options: { readonly signal:
     securityGroups: new Map(),
     networks: new Map(),
     isos: new Map(),
+    snapshots: new Map(),
     discards: new Map(),
   }
   const modRevisions = new Map<string, Revision>()
   const listeners = new Set<(touched: readonly Touched[]) => void>()
   const waiting: { readonly revision: Revision; resolve(): void }[] = []
   let revision: Revision = 0
+  let seen: ClusterState | undefined
 
   const take = (change: Change): Touched => {
     const key = change.kind === 'put' ? change.entry.key : change.key
@@ -110,7 +119,8 @@ export async function openClusterIndex(store: Store, options: { readonly signal:
   return {
     state: () => {
       if (state.cluster === undefined) throw new DialtoneError('internal', 'the store holds no cluster')
-      return { ...state, cluster: state.cluster }
+      if (seen?.cluster !== state.cluster || seen.network !== state.network) seen = { ...state, cluster: state.cluster }
+      return seen
     },
     revision: () => revision,
     modRevision: (key) => modRevisions.get(key) ?? 0,
@@ -175,6 +185,12 @@ function applyToState(state: MutableState, key: string, value: unknown): void {
       return applyTo(state.isos, isoIdSchema.parse(id), value === undefined ? undefined : isoSpecSchema.parse(value))
     case 'task':
       return applyTo(state.tasks, taskIdSchema.parse(id), value === undefined ? undefined : taskSchema.parse(value))
+    case 'snapshot':
+      return applyTo(
+        state.snapshots,
+        snapshotIdSchema.parse(id),
+        value === undefined ? undefined : snapshotSchema.parse(value),
+      )
     case 'discard':
       return applyTo(state.discards, key, value === undefined ? undefined : discardedVolumeSchema.parse(value))
     case 'security-group':
@@ -217,6 +233,13 @@ function applyVm(state: MutableState, id: VmId, { part, value }: Part): void {
     state.vms.set(id, { ...before, standby: value === undefined ? undefined : vmStandbySchema.parse(value) })
   } else if (before !== undefined && part === 'migration') {
     state.vms.set(id, { ...before, migration: value === undefined ? undefined : vmMigrationSchema.parse(value) })
+  } else if (before !== undefined && part === 'operation') {
+    state.vms.set(id, { ...before, operation: value === undefined ? undefined : vmOperationSchema.parse(value) })
+  } else if (before !== undefined && part === 'change') {
+    state.vms.set(id, { ...before, change: value === undefined ? undefined : vmChangeSchema.parse(value) })
+  } else if (before !== undefined && part === 'snapshot-schedule') {
+    const snapshotSchedule = value === undefined ? undefined : snapshotScheduleSchema.parse(value)
+    state.vms.set(id, { ...before, snapshotSchedule })
   }
 }
 
@@ -226,6 +249,7 @@ export const neverSeen: HostRecord['status'] = {
   since: '1970-01-01T00:00:00.000Z',
   detail: 'has joined and not reported yet',
   session: null,
+  agentLife: 0,
   bootId: null,
   armed: 'none',
   cpus: 0,

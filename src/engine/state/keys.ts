@@ -4,6 +4,7 @@ import type {
   IsoId,
   NetworkId,
   SecurityGroupId,
+  SnapshotId,
   StorageId,
   TaskId,
   TemplateId,
@@ -24,6 +25,10 @@ export const keys = {
   vmStatus: (id: VmId) => `vm/${id}/status`,
   vmStandby: (id: VmId) => `vm/${id}/standby`,
   vmMigration: (id: VmId) => `vm/${id}/migration`,
+  vmOperation: (id: VmId) => `vm/${id}/operation`,
+  vmChange: (id: VmId) => `vm/${id}/change`,
+  vmSnapshotSchedule: (id: VmId) => `vm/${id}/snapshot-schedule`,
+  snapshot: (id: SnapshotId) => `snapshot/${id}`,
   /** Sorted by service, then by time. `source`: who saw it, and its number there. */
   ledgerEntry: (service: VmId, at: string, source: string) => `ledger/${service}/${at}-${source}`,
   storage: (id: StorageId) => `storage/${id}`,

@@ -17,7 +17,7 @@ export type AcceptStopDecision = Extract<VmDecision, { readonly kind: 'accept-st
  */
 export function conditionsOf(leader: Leader, { spec, placement }: VmRecord): readonly Condition[] {
   const ofHost = placement === undefined ? [] : [unchanged(leader, keys.hostStatus(placement.hostId))]
-  const ofVm = [keys.vm(spec.id), keys.vmPlacement(spec.id), keys.vmMigration(spec.id)]
+  const ofVm = [keys.vm(spec.id), keys.vmPlacement(spec.id), keys.vmMigration(spec.id), keys.vmOperation(spec.id)]
   return [...ofVm.map((key) => unchanged(leader, key)), ...ofHost]
 }
 

@@ -1,4 +1,5 @@
 /** Removes everything that the store holds of a VM, with its claims, in one transaction. Doing it again is fine. */
+import { snapshotsOf } from '../../control/snapshots/snapshot-tree.ts'
 import type { VmId } from '../../model/ids.ts'
 import { nicsOf } from '../../model/network.ts'
 import type { Write } from '../../store/store.ts'
@@ -21,6 +22,10 @@ export async function forgetVm(leader: Leader, vmId: VmId, event?: Write): Promi
     keys.vmStatus(vmId),
     keys.vmStandby(vmId),
     keys.vmMigration(vmId),
+    keys.vmOperation(vmId),
+    keys.vmChange(vmId),
+    keys.vmSnapshotSchedule(vmId),
+    ...snapshotsOf(leader.index.state(), vmId).map(({ id }) => keys.snapshot(id)),
     keys.nameClaim('vm', vm.spec.name),
     ...nicsOf(vm.spec).map(addressClaimOf),
     keys.numberClaim('vm', vm.spec.number),

@@ -122,6 +122,7 @@ function conditionsOf(
   vmId: VmId,
   destinationHostId: HostId,
 ): Parameters<Store['commit']>[0]['conditions'] {
-  const read = [keys.vm(vmId), keys.vmPlacement(vmId), keys.vmMigration(vmId), keys.hostStatus(destinationHostId)]
+  const ofVm = [keys.vm(vmId), keys.vmPlacement(vmId), keys.vmMigration(vmId), keys.vmOperation(vmId)]
+  const read = [...ofVm, keys.hostStatus(destinationHostId)]
   return [...read, keys.admission].map((key) => unchanged(leader, key))
 }

@@ -12,11 +12,12 @@ export async function writeVmStatus(leader: Leader, vm: VmRecord, derived: Deriv
   const since = isSameState ? before.since : leader.clock.wallTime().toISOString()
   const status: VmStatus = { ...derived, since }
   // A clone that runs has its own names, keys and addresses: from now on it starts like any other machine.
-  const becomesItsOwn = derived.state === 'running' && vm.spec.clonedFrom !== null
+  // One that goes on from a snapshot has done so.
+  const becomesItsOwn = derived.state === 'running' && (vm.spec.clonedFrom !== null || vm.spec.resumesFrom !== null)
   if (before !== undefined && isSameAs(before, status) && !becomesItsOwn) return
   const key = keys.vmStatus(vm.spec.id)
   const event = isSameState || isSameRestart(before, status) ? [] : [eventOf(leader, vm, status)]
-  const own = becomesItsOwn ? [put(keys.vm(vm.spec.id), { ...vm.spec, clonedFrom: null })] : []
+  const own = becomesItsOwn ? [put(keys.vm(vm.spec.id), { ...vm.spec, clonedFrom: null, resumesFrom: null })] : []
   await commitAndSee(leader, {
     conditions: [unchanged(leader, key), unchanged(leader, keys.vm(vm.spec.id))],
     writes: [put(key, status), ...own, ...event],

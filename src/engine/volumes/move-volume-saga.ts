@@ -92,6 +92,7 @@ async function open(leader: Leader, { journal, task }: StepContext<Journal>): Pr
     keys.vm(vm.spec.id),
     keys.vmPlacement(vm.spec.id),
     keys.vmMigration(vm.spec.id),
+    keys.vmOperation(vm.spec.id),
   ]
   const verdict = admitVolumeMove(state, { vm, volume, to })
   if (verdict.kind === 'refused') throw new DialtoneError(verdict.code, verdict.message)

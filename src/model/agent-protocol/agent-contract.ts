@@ -20,6 +20,7 @@ import { probeSchema } from '../recovery/probe.ts'
 import { recoverySchema, rungSchema } from '../recovery/recovery-policy.ts'
 import { machineReportSchema } from '../vm.ts'
 import { migrationOrders } from './migration-orders.ts'
+import { snapshotOrders } from './snapshot-orders.ts'
 import { volumeOrders } from './volume-orders.ts'
 
 const vmParams = z.object({ vmId: vmIdSchema })
@@ -74,7 +75,12 @@ export const agentContract = {
     summary:
       'Answers only when the machine is reaped here, and nothing up to this epoch will start in this session: a proof.',
     params: vmParams,
-    body: z.object({ authority: orderAuthoritySchema, upToEpoch: z.number().int() }),
+    body: z.object({
+      authority: orderAuthoritySchema,
+      upToEpoch: z.number().int(),
+      /** Refused with `wrong-state` when a write of it may be on its way: on a storage that this host does not reach, nobody knows for how long. */
+      onlyIfStill: z.boolean().default(false),
+    }),
     response: z.object({ session: sessionIdSchema, upToEpoch: z.number().int() }),
   },
   changeMachine: {
@@ -221,6 +227,7 @@ export const agentContract = {
     response: inventorySchema,
   },
   ...migrationOrders,
+  ...snapshotOrders,
   ...volumeOrders,
 } as const satisfies Contract
 

@@ -14,6 +14,7 @@ import { placementRoutes } from './placement-routes.ts'
 import { planRoutes } from './plan-routes.ts'
 import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
+import { snapshotRoutes } from './snapshot-routes.ts'
 import { vmRoutes } from './vm-routes.ts'
 import { volumeRoutes } from './volume-routes.ts'
 
@@ -23,6 +24,7 @@ export const apiContract = {
   ...cloneRoutes,
   ...drillRoutes,
   ...recoveryRoutes,
+  ...snapshotRoutes,
   ...ledgerRoutes,
   ...migrationRoutes,
   ...volumeRoutes,

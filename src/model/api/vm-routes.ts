@@ -182,7 +182,11 @@ export const vmRoutes = {
     role: 'operator',
     summary: 'Deletes it with its disks. A running one only with force.',
     params: vmParams,
-    query: z.object({ force: z.stringbool().default(false) }),
+    query: z.object({
+      force: z.stringbool().default(false),
+      /** Also when it has protected snapshots, which go with it. */
+      protectedToo: z.stringbool().default(false),
+    }),
     response: vmAndTask,
     status: 202,
   },

@@ -6,8 +6,8 @@ import { z } from 'zod'
 import { ipv4AddressSchema, macAddressSchema, type PinnedHardware, pinnedHardwareSchema } from '../hardware.ts'
 import { imageIdSchema, layerIdSchema, nameSchema, vmIdSchema, volumeIdSchema } from '../ids.ts'
 
-/** `warm`: up and serving, data volumes not attached. `checkpoint`: taken while it worked. `template`: what clones are made from. */
-export const imageKindSchema = z.enum(['warm', 'checkpoint', 'template'])
+/** `warm`: up and serving, data volumes not attached. `checkpoint`: taken while it worked. `template`: what clones are made from. `snapshot`: what its owner can return to. */
+export const imageKindSchema = z.enum(['warm', 'checkpoint', 'template', 'snapshot'])
 export type ImageKind = z.infer<typeof imageKindSchema>
 
 export const imageFileNames = ['memory', 'state'] as const
@@ -33,6 +33,8 @@ export const memoryImageManifestSchema = z.object({
   address: ipv4AddressSchema,
   /** The disks of that instant, root first: layers that nothing writes to any more. */
   disks: z.array(z.object({ volumeId: volumeIdSchema, layerId: layerIdSchema.nullable() })).min(1),
+  /** Those of them that it had got while it ran, in the order of their ports. */
+  plugged: z.array(volumeIdSchema).default([]),
   files: z.object({ memory: imageFileSchema, state: imageFileSchema }),
   capturedAt: z.iso.datetime(),
   /** How long the machine stood still for it. */

@@ -56,6 +56,8 @@ function needOfHost({ name, status }: HostView): readonly Need[] {
         : []
     case 'maintenance':
       return [need('attention', { subject: name, text: 'is in maintenance', target })]
+    case 'deaf':
+      return [need('attention', { subject: name, text: 'is heard, but no order reaches it', target })]
     case 'suspect':
       return [need('attention', { subject: name, text: `is silent: ${status.detail || 'it is being judged'}`, target })]
     case 'fenced':

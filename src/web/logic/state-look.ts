@@ -18,6 +18,7 @@ const looks: Readonly<Record<string, Look>> = {
   paused: { tone: 'warn', sign: '‖' },
   frozen: { tone: 'warn', sign: '‖' },
   waiting: { tone: 'warn', sign: '…' },
+  deaf: { tone: 'warn', sign: '?' },
   suspect: { tone: 'warn', sign: '?' },
   maintenance: { tone: 'warn', sign: '⚒' },
   unknown: { tone: 'bad', sign: '?' },

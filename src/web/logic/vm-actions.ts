@@ -4,7 +4,8 @@ import type { VmView } from '../../model/api/views.ts'
 import { type VmAction, vmActionTable } from '../../model/vm.ts'
 import type { ConsoleClient } from '../api/console-client.ts'
 
-export type ConsoleVmAction = Exclude<VmAction, 'console'>
+/** Serial consoles and snapshots have no buttons yet. */
+export type ConsoleVmAction = Exclude<VmAction, 'console' | 'snapshot' | 'revert'>
 
 export const vmActions: readonly ConsoleVmAction[] = [
   'start',

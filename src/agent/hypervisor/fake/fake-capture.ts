@@ -9,14 +9,14 @@ const usualPauseMs = 10
 export async function captureFakeMachine(
   world: FakeWorld,
   machine: FakeMachine,
-  { overlays, streamPath }: CaptureRequest,
+  { overlays, streamPath, isHeld }: CaptureRequest,
 ): Promise<Capture> {
   const { runDirectory } = machine.definition
   world.refuse({ kind: 'capture', runDirectory, paths: overlays.map(({ path }) => path) })
   if (world.files.has(streamPath)) throw new DialtoneError('hypervisor-failed', `${streamPath} exists already`)
   const { memory, state } = machine
-  for (const { volumeId, path } of overlays)
-    machine.layers.set(volumeId, [path, ...(machine.layers.get(volumeId) ?? [])])
+  putOverlays(machine, overlays)
+  if (isHeld === true) changeState(machine, 'running')
   if (state === 'running') {
     changeState(machine, 'paused')
     changeState(machine, 'running')
@@ -31,7 +31,18 @@ export async function captureFakeMachine(
   const written = write()
   // Whoever does not wait for it must not be ended by it.
   written.catch(() => undefined)
-  const isRunning = state === 'running'
+  const isRunning = state === 'running' || isHeld === true
   const capturedAt = world.options.wallTime?.() ?? new Date(0)
   return { pauseMs: isRunning ? usualPauseMs : 0, capturedAt, isLive: isRunning, written }
+}
+
+export function addFakeOverlays(world: FakeWorld, machine: FakeMachine, overlays: CaptureRequest['overlays']): void {
+  const { runDirectory } = machine.definition
+  world.refuse({ kind: 'add-overlays', runDirectory, paths: overlays.map(({ path }) => path) })
+  putOverlays(machine, overlays)
+}
+
+function putOverlays(machine: FakeMachine, overlays: CaptureRequest['overlays']): void {
+  for (const { volumeId, path } of overlays)
+    machine.layers.set(volumeId, [path, ...(machine.layers.get(volumeId) ?? [])])
 }

@@ -22,13 +22,13 @@ async function makeFixture(): Promise<HypervisorFixture> {
     tapName === 'missing' ? new DialtoneError('network-failed', 'the tap missing does not exist') : undefined,
   )
   world.failOrders(({ kind, paths }) =>
-    kind === 'capture' && paths.some((path) => path.includes('absent'))
+    (kind === 'capture' || kind === 'add-overlays') && paths.some((path) => path.includes('absent'))
       ? new DialtoneError('hypervisor-failed', 'there is no such overlay')
       : paths.some((path) => path.startsWith('/broken/'))
         ? new DialtoneError('image-corrupt', 'this is no image')
         : undefined,
   )
-  world.guests = { resident: () => 'silent', run: () => 'silent' }
+  world.guests = { resident: () => 'silent', run: () => 'silent', fileSystems: () => 'silent' }
   return {
     hypervisor: createFakeHypervisor({ world }),
     nextAgent: () => createFakeHypervisor({ world }),

@@ -46,9 +46,10 @@ export function createFakeHypervisor(options: FakeHypervisorOptions): Hypervisor
       return machine === undefined ? undefined : attachToFakeMachine(world, machine, isLocking)
     },
     initialVariables: ({ secureBoot }) => `/fake-firmware/variables${secureBoot ? '-signed' : ''}`,
-    shapeOf: ({ hardware, cpus, memoryMiB, disks, platform }) => {
+    shapeOf: ({ hardware, cpus, memoryMiB, disks, plugged = [], platform }) => {
       const { machineType, cpuModel, accelerator } = hardware
-      const seen = JSON.stringify([machineType, cpuModel, accelerator, cpus, memoryMiB, disks.length, platform?.guest])
+      const counts = [cpus, memoryMiB, disks.length, plugged.length]
+      const seen = JSON.stringify([machineType, cpuModel, accelerator, ...counts, platform?.guest])
       return createHash('sha256').update(seen).digest('hex').slice(0, 32)
     },
     prepare: async (shape, image) => {

@@ -36,7 +36,7 @@ export async function prepareFakeSpare(
     shape,
     pid: world.nextPid(),
     exit: undefined,
-    layers: new Map(shape.disks.map(({ volumeId, path }) => [volumeId, [path]])),
+    layers: new Map([...shape.disks, ...(shape.plugged ?? [])].map(({ volumeId, path }) => [volumeId, [path]])),
     memory: world.files.get(image.memory) ?? '-',
     observers: new Set(),
   }

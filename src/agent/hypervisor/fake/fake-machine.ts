@@ -2,7 +2,7 @@
 import { Duplex } from 'node:stream'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { MachineEvent, MachineExit, RunningMachine } from '../hypervisor.ts'
-import { captureFakeMachine } from './fake-capture.ts'
+import { addFakeOverlays, captureFakeMachine } from './fake-capture.ts'
 import { mirrorFakeDisk } from './fake-mirror.ts'
 import { sendFakeMachine } from './fake-move.ts'
 import {
@@ -39,6 +39,10 @@ export function attachToFakeMachine(world: FakeWorld, machine: FakeMachine, isLo
     ...vcpuOrders(world, machine, answering),
     ...diskOrders(world, machine, { answering, isLocking }),
     ...guestOrders(world, machine, answering),
+    addOverlays: async (overlays) => {
+      answering()
+      addFakeOverlays(world, machine, overlays)
+    },
     capture: async (request) => {
       answering()
       return captureFakeMachine(world, machine, request)
@@ -134,7 +138,7 @@ function diskOrders(
   world: FakeWorld,
   machine: FakeMachine,
   { answering, isLocking }: { readonly answering: Answering; readonly isLocking: boolean },
-): Pick<RunningMachine, 'diskPaths' | 'attachDisk' | 'detachDisk' | 'mergeLayers' | 'changeDisc'> {
+): Pick<RunningMachine, 'diskPaths' | 'attachDisk' | 'detachDisk' | 'mergeLayers' | 'closeLeftLayers' | 'changeDisc'> {
   const { layers } = machine
   const begin = (kind: FakeOrder['kind'], paths: readonly string[]) => {
     answering()
@@ -162,9 +166,15 @@ function diskOrders(
       if (!machine.discs.has(drive)) throw new DialtoneError('hypervisor-failed', `there is no drive ${drive}`)
       machine.discs.set(drive, path)
     },
-    mergeLayers: async (volumeId, { topPath, basePath }) => {
+    closeLeftLayers: async () => answering(),
+    mergeLayers: async (volumeId, { topPath, basePath }, { signal, onProgress } = {}) => {
       begin('merge-layers', [topPath, basePath])
-      const chain = layers.get(volumeId) ?? []
+      onProgress?.(0.5)
+      await passTime(world, world.options.mergeMs)
+      if (machine.exit !== undefined) throw new DialtoneError('hypervisor-failed', 'the machine ended in the middle')
+      if (signal?.aborted === true) throw new DialtoneError('cancelled', 'the merge of layers was called off')
+      const known = layers.get(volumeId) ?? []
+      const chain = [...known, ...(world.options.chainUnder?.(known.at(-1) ?? '') ?? [])]
       const [top, base] = [chain.indexOf(topPath), chain.indexOf(basePath)]
       if (top < 0) throw new DialtoneError('not-found', `${topPath} is no layer of a disk that the machine has open`)
       // What lies under the layers of this life is not known here, as a base that was there before it.
@@ -177,7 +187,7 @@ function guestOrders(
   world: FakeWorld,
   machine: FakeMachine,
   answering: Answering,
-): Pick<RunningMachine, 'setLink' | 'askResident' | 'runInGuest' | 'openConsole'> {
+): Pick<RunningMachine, 'setLink' | 'askResident' | 'runInGuest' | 'guestFileSystems' | 'openConsole'> {
   const hear = async <T>(ask: () => T | 'silent', timeoutMs: number): Promise<T> => {
     const answer = machine.state === 'running' && machine.exit === undefined ? ask() : 'silent'
     if (answer !== 'silent') return answer
@@ -190,6 +200,7 @@ function guestOrders(
       machine.isLinkUp = isUp
     },
     askResident: (request, timeoutMs) => hear(() => world.guests.resident(machine, request), timeoutMs),
+    guestFileSystems: (what, timeoutMs) => hear(() => world.guests.fileSystems(machine, what), timeoutMs),
     runInGuest: (command, timeoutMs) => hear(() => world.guests.run(machine, command), timeoutMs),
     openConsole: async () => {
       answering()

@@ -61,6 +61,7 @@ export type FakeOrder = {
     | 'resume'
     | 'bake'
     | 'capture'
+    | 'add-overlays'
     | 'write-stream'
     | 'attach-disk'
     | 'detach-disk'
@@ -77,6 +78,8 @@ export type FakeOrder = {
 /** What the programs in the guests do. A guest that is `silent`, or stands still, lets its caller wait until the time is up. */
 export type FakeGuests = {
   resident(machine: FakeMachine, request: ResidentRequest): ResidentAnswer | 'silent'
+  /** How many it froze or thawed. */
+  fileSystems(machine: FakeMachine, what: 'freeze' | 'thaw'): number | 'silent'
   run(machine: FakeMachine, command: readonly string[]): Awaited<ReturnType<RunningMachine['runInGuest']>> | 'silent'
 }
 
@@ -97,6 +100,7 @@ export type FakeWorldOptions = {
   /** From the beginning of a mirror until its copy has all of the disk. */
   readonly mirrorMs?: number
   readonly bakeMs?: number
+  readonly mergeMs?: number
   /** From the power button to the end of the guest; `never` for guests that don't listen to it. */
   readonly powerOffMs?: number | 'never'
   /**
@@ -104,6 +108,8 @@ export type FakeWorldOptions = {
    * `deadline-exceeded` when that takes too long. Nothing is ever in flight without it.
    */
   readonly drained?: (machine: FakeMachine) => Promise<void>
+  /** What a file lies on, from the upper one down; nothing is known of it without this. */
+  readonly chainUnder?: (path: string) => readonly string[]
   /** Puts the streams and images, which are short texts, where others read them. They are in memory only without it. */
   readonly writeFile?: (path: string, text: string) => Promise<void>
 }
@@ -144,6 +150,7 @@ export type FakeWorld = {
 
 const helpfulGuests: FakeGuests = {
   resident: (_machine, request) => (request.do === 'hello' ? { version: '1' } : {}),
+  fileSystems: () => 1,
   run: () => ({ exitCode: 0, output: '' }),
 }
 

@@ -12,6 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { Capture, CaptureRequest } from '../hypervisor.ts'
 import { addOverlayNode, attachedNodes, blockQueryTimeoutMs, removeNode } from './block-nodes.ts'
+import { callOffMerges } from './merge-layers.ts'
 import {
   cancelMigration,
   continueAfterMigration,
@@ -44,7 +45,8 @@ const restMs = { usual: 20, whateverItTakes: 2_000_000 }
 
 /** See the port. The machine's own stream socket is in its run directory, so one capture goes on at a time. */
 export async function captureMachine(line: QmpLine, request: CaptureRequest, place: CapturePlace): Promise<Capture> {
-  const { running: wasRunning } = await line.execute('query-status', {}, commandTimeoutMs)
+  const { running } = await line.execute('query-status', {}, commandTimeoutMs)
+  const wasRunning = running || request.isHeld === true
   const file = await openNew(request.streamPath)
   let receiver: StreamReceiver | undefined
   const close = async () => {
@@ -106,10 +108,22 @@ async function canCaptureLive(line: QmpLine): Promise<boolean> {
 
 type SwapDisks = () => Promise<void>
 
+/** See the port. QEMU lets no write of the guest come between two disks of one transaction. */
+export async function addOverlays(
+  line: QmpLine,
+  overlays: CaptureRequest['overlays'],
+  place: Pick<CapturePlace, 'fileLocking'>,
+): Promise<void> {
+  await withOverlays(line, { request: { overlays }, place }, (swapDisks) => swapDisks())
+}
+
 /** Opens the overlays, and closes those again that nothing writes to if it fails. */
 async function withOverlays<T>(
   line: QmpLine,
-  { request, place }: { readonly request: CaptureRequest; readonly place: CapturePlace },
+  {
+    request,
+    place,
+  }: { readonly request: Pick<CaptureRequest, 'overlays'>; readonly place: Pick<CapturePlace, 'fileLocking'> },
   take: (swapDisks: SwapDisks) => Promise<T>,
 ): Promise<T> {
   const added: { readonly volumeId: string; readonly overlay: string }[] = []
@@ -121,6 +135,7 @@ async function withOverlays<T>(
     }))
     if (actions.length > 0) await line.execute('transaction', { actions }, blockQueryTimeoutMs)
   }
+  await callOffMerges(line)
   try {
     for (const { volumeId, path } of request.overlays)
       added.push({ volumeId, overlay: await addOverlayNode(line, { volumeId, path }, place.fileLocking) })

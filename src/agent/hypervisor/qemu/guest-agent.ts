@@ -52,6 +52,29 @@ export async function runInGuest(
   }
 }
 
+/**
+ * Freezes or thaws the guest's file systems; how many. Thawing what isn't frozen is fine. Throws `guest-silent` when no answer has come in
+ * `timeoutMs`: an agent that froze them goes on working, but refuses everything but this.
+ */
+export async function changeFileSystems(path: string, what: 'freeze' | 'thaw', timeoutMs: number): Promise<number> {
+  const socket = createConnection(path)
+  const timer = setTimeout(() => socket.destroy(), timeoutMs)
+  try {
+    const line = readAnswers(socket)
+    await synchronize(line)
+    return z
+      .number()
+      .int()
+      .parse(await ask(line, `guest-fsfreeze-${what}`, {}))
+  } catch (error) {
+    if (error instanceof DialtoneError) throw error
+    throw new DialtoneError('guest-silent', `the guest's agent answers nonsense`, { cause: error })
+  } finally {
+    clearTimeout(timer)
+    socket.destroy()
+  }
+}
+
 function describe(status: z.infer<typeof statusSchema>, program: string): { exitCode: number; output: string } {
   if (status.exitcode === undefined)
     throw new DialtoneError('hypervisor-failed', `${program} was ended in the guest by signal ${status.signal ?? '?'}`)

@@ -5,13 +5,13 @@ import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { MachineLife } from '../../../model/machine-order.ts'
 import type { MachineEvent, MachineExit, MachineState, RunningMachine } from '../hypervisor.ts'
 import { attachedNodes } from './block-nodes.ts'
-import { captureMachine } from './capture.ts'
+import { addOverlays, captureMachine } from './capture.ts'
 import { changeDisc } from './change-disc.ts'
 import { cardId } from './command-line.ts'
 import { openConsoleStream } from './console-stream.ts'
-import { runInGuest } from './guest-agent.ts'
+import { changeFileSystems, runInGuest } from './guest-agent.ts'
 import { attachDisk, detachDisk, listPlugged } from './hot-plug.ts'
-import { mergeLayers } from './merge-layers.ts'
+import { closeLeftLayers, mergeLayers } from './merge-layers.ts'
 import { continueAfterMigration, readArrivalState } from './migration.ts'
 import { endMirrorOf, mirrorDisk } from './mirror-disk.ts'
 import { boundLog, lastLogLines, type ProcessEnding, settlesWithin } from './qemu-process.ts'
@@ -61,6 +61,8 @@ export function createQemuMachine(parts: MachineParts): RunningMachine {
       await killAndReap(parts, exited, deadlineMs)
     },
     capture: (request) => captureMachine(session, request, parts),
+    addOverlays: (overlays) => addOverlays(session, overlays, parts),
+    guestFileSystems: (what, timeoutMs) => changeFileSystems(files.guestAgent, what, timeoutMs),
     diskPaths: async () => new Map([...(await attachedNodes(session))].map(([volumeId, { path }]) => [volumeId, path])),
     attachDisk: (disk) => attachDisk(session, disk, fileLocking),
     detachDisk: (volumeId) => detachDisk(session, volumeId),
@@ -68,7 +70,8 @@ export function createQemuMachine(parts: MachineParts): RunningMachine {
     setLink: async (isUp) => {
       await session.execute('set_link', { name: cardId, up: isUp }, commandTimeoutMs)
     },
-    mergeLayers: (volumeId, layers) => mergeLayers(session, volumeId, layers),
+    mergeLayers: (volumeId, layers, options) => mergeLayers(session, { ...layers, volumeId }, options),
+    closeLeftLayers: (volumeId) => closeLeftLayers(session, volumeId),
     mirrorDisk: (request) => mirrorDisk(session, { runDirectory, fileLocking }, request),
     endMirror: (request) => endMirrorOf(session, request),
     askResident: (request, timeoutMs) => resident.ask(request, timeoutMs),

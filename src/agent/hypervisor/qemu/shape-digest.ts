@@ -4,11 +4,16 @@ import type { MachineShape } from '../hypervisor.ts'
 import type { MachinePlatform } from '../machine-platform.ts'
 import { buildCommandLine } from './command-line.ts'
 
+/** Said only where there is something to say: images of before there were any have the digest that they had. */
+function pluggedInto({ plugged = [] }: Pick<MachineShape, 'plugged'>): readonly string[] {
+  return plugged.length === 0 ? [] : [`plugged ${plugged.length}`]
+}
+
 /** The options that say what the guest sees. The others say how it is carried out, which an image does not depend on. */
 const seenByGuest = new Set(['-machine', '-cpu', '-smp', '-m', '-device'])
 
 export function digestShape(
-  shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks' | 'mtu' | 'moreCards' | 'platform'>,
+  shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks' | 'plugged' | 'mtu' | 'moreCards' | 'platform'>,
 ): string {
   const nameless: MachineShape = {
     ...shape,
@@ -30,7 +35,7 @@ export function digestShape(
     return seenByGuest.has(option) ? [option, value] : []
   })
   return createHash('sha256')
-    .update(JSON.stringify([shape.hardware.accelerator, ...seen]))
+    .update(JSON.stringify([shape.hardware.accelerator, ...seen, ...pluggedInto(shape)]))
     .digest('hex')
     .slice(0, 32)
 }

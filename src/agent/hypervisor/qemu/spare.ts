@@ -8,6 +8,7 @@ import { DialtoneError } from '../../../model/dialtone-error.ts'
 import { guestMemoryKiB } from '../../../model/hardware.ts'
 import type { MachineShape, MemoryImageFiles, RunningMachine, SpareMachine } from '../hypervisor.ts'
 import type { ResidentRequest } from '../resident-protocol.ts'
+import { attachDisk } from './hot-plug.ts'
 import { endQemu, type LaunchedQemu, type LaunchOptions, launchQemu, requirePlace } from './launch-qemu.ts'
 import { loadIncoming, openImageFile, prepareMigration } from './migration.ts'
 import { writeMachineRecord } from './process-identity.ts'
@@ -41,6 +42,7 @@ export async function prepareSpare(
     const memory = { path: from.image.memory, isWritten: false }
     const qemu = await launchQemu(shape, { ...how, memory, isIncoming: true, inherited: state.fd })
     try {
+      for (const disk of shape.plugged ?? []) await attachDisk(qemu.session, disk, how.fileLocking)
       await prepareMigration(qemu.session, ['x-ignore-shared'])
       await loadIncoming(qemu.session, { logPath: runFiles(shape.runDirectory).log, timeoutMs: loadTimeoutMs })
       if (from.warmUpMs > 0)

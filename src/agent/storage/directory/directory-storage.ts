@@ -20,6 +20,7 @@ import { isThere } from './needed-layers.ts'
 import { processesWithVolumeOpen } from './open-files.ts'
 import { createBaseCalls } from './publish-base.ts'
 import { readSlotBlock, writeSlotBlock } from './slots.ts'
+import { createSnapshotCalls } from './snapshot-store.ts'
 import { prepareDirectoryStorage, readMarker } from './storage-marker.ts'
 import { type StorageCall, type StoragePlace, volumeFolder } from './storage-place.ts'
 import { compareVolume, makeVolume, openDisk, virtualBytesOf } from './volume-files.ts'
@@ -77,6 +78,7 @@ export function createDirectoryStorage(options: DirectoryStorageOptions): Storag
       })),
     ...createLayerCalls(place, call),
     ...createImageCalls(place, call),
+    ...createSnapshotCalls(place, call),
     ...createBaseCalls(place, call),
     ...createGuestStateCalls(place, call),
     listVolumes: () => call('listVolumes', () => listVolumes(place.volumesFolder)),

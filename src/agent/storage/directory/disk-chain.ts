@@ -9,13 +9,15 @@ import { layerOfFileName } from './current-layer.ts'
 import { isErrno } from './durable-files.ts'
 
 /** So many files may lie under a disk. */
-export const maximumLayers = 16
+export const maximumLayers = 48
 
 export type ChainLink = {
   readonly path: string
   readonly header: Qcow2Header
   readonly usedBytes: number
   readonly modifiedAt: Date
+  /** Whose it is. */
+  readonly userId: number
 }
 
 /** `own`: what lies in the disk's own folder. `base`: the first file under it that lies in the images' folder. */
@@ -54,8 +56,8 @@ export async function readChain(path: string, imagesFolder: string): Promise<Cha
 /** One file of a chain, without what it lies on. */
 export function readLink(path: string): Promise<ChainLink> {
   return withDisk(path, async (file) => {
-    const { blocks, mtime } = await file.stat()
-    return { path, header: await readQcow2Header(file, path), usedBytes: blocks * 512, modifiedAt: mtime }
+    const { blocks, mtime, uid: userId } = await file.stat()
+    return { path, header: await readQcow2Header(file, path), usedBytes: blocks * 512, modifiedAt: mtime, userId }
   })
 }
 

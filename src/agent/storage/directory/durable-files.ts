@@ -38,6 +38,17 @@ export async function linkUnlessThere(existingPath: string, newPath: string): Pr
   return true
 }
 
+/** Makes this file, which must not be there yet, with its content on the disk when it returns. */
+export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {
+  const file = await open(path, 'wx', 0o600)
+  try {
+    await file.writeFile(content)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
 /** Flushes a file's content, or the names in a folder. */
 export async function syncPath(path: string): Promise<void> {
   const file = await open(path, 'r')

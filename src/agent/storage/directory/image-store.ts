@@ -2,11 +2,11 @@
  * Memory images beside the root volume that they belong to, `volumes/ID/images/IMAGE/{memory, state, manifest.json}`. An image appears by a
  * rename when it is whole and durable, and goes the same way; what its bytes must be is in its manifest.
  */
-import { lstat, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { lstat, mkdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
-import { imageIdSchema, type VolumeId } from '../../../model/ids.ts'
+import { type ImageId, imageIdSchema, type VolumeId } from '../../../model/ids.ts'
 import {
   type ImageFileName,
   imageFileNames,
@@ -14,13 +14,15 @@ import {
   memoryImageManifestSchema,
 } from '../../../model/recovery/memory-image.ts'
 import type { ImageFiles, Storage } from '../storage.ts'
-import { layerFileName, readCurrentLayer } from './current-layer.ts'
-import { isErrno, syncPath } from './durable-files.ts'
+import { isErrno, syncPath, writeDurably } from './durable-files.ts'
+import { frozenVolumes } from './frozen-volumes.ts'
 import { refuseWithoutSpace } from './image-copies.ts'
-import { type ImagePlace, isThere, manifestName, markNeeded, namesIn, unmarkNeeded } from './needed-layers.ts'
+import { isThere, manifestName, markNeeded, type NeederPlace, namesIn, unmarkNeeded } from './needed-layers.ts'
 import { copySparse } from './sparse-copy.ts'
 import { type StorageCall, type StoragePlace, volumeFolder } from './storage-place.ts'
 import { nameOfWork } from './work-in-progress.ts'
+
+type ImagePlace = { readonly imageId: ImageId; readonly rootVolumeId: VolumeId }
 
 export type ImageCalls = Pick<Storage, 'storeImage' | 'listImages' | 'fetchImage' | 'removeImage'>
 
@@ -45,10 +47,10 @@ async function storeImage(manifest: MemoryImageManifest, files: ImageFiles, plac
     if (isDeepStrictEqual(present, memoryImageManifestSchema.parse(manifest))) return
     throw new DialtoneError('wrong-state', `Image ${manifest.id} exists already and is another`)
   }
-  const volumes = await volumesOf(manifest, place)
+  const volumes = await frozenVolumes(manifest.disks, place)
   const workFolder = join(place.volumesFolder, nameOfWork(await place.worker(), manifest.id))
   try {
-    for (const { folder: its, layerId } of volumes) await markNeeded(its, layerId, image)
+    for (const { folder: its, layerId } of volumes) await markNeeded(its, layerId, neederOf(image))
     await refuseWithoutSpace(place.volumesFolder, (await usedMiB(files)) + place.minimumFreeMiB)
     await mkdir(workFolder, { mode: 0o700 })
     const into = { memory: join(workFolder, 'memory'), state: join(workFolder, 'state') }
@@ -57,30 +59,12 @@ async function storeImage(manifest: MemoryImageManifest, files: ImageFiles, plac
     await syncPath(workFolder)
     await putInPlace(workFolder, image, place)
   } catch (error) {
-    if ((await readImage(image, place)) === undefined) for (const its of volumes) await unmarkNeeded(its.folder, image)
+    if ((await readImage(image, place)) === undefined)
+      for (const its of volumes) await unmarkNeeded(its.folder, neederOf(image))
     throw error
   } finally {
     await rm(workFolder, { recursive: true, force: true })
   }
-}
-
-/** The disks of the image on this storage, root first. One that is still written to is not the disk of an instant. */
-async function volumesOf(manifest: MemoryImageManifest, place: StoragePlace) {
-  const volumes = []
-  for (const { volumeId, layerId } of manifest.disks) {
-    const folder = volumeFolder(place, volumeId)
-    const names = await namesIn(folder)
-    // A disk of another storage is that storage's to keep.
-    if (names.length === 0) continue
-    if (!names.includes(layerFileName(layerId))) {
-      throw new DialtoneError('not-found', `Volume ${volumeId} has no layer ${layerId}, which the image needs`)
-    }
-    if ((await readCurrentLayer(folder)) === layerId) {
-      throw new DialtoneError('wrong-state', `Volume ${volumeId} still writes to the layer that the image needs`)
-    }
-    volumes.push({ folder, layerId })
-  }
-  return volumes
 }
 
 /** Something damaged under its name makes room. */
@@ -129,7 +113,7 @@ async function removeImage(image: ImagePlace, place: StoragePlace): Promise<void
   const manifest = await readManifest(imageFolder)
   if (await isThere(imageFolder)) await takeAway(imageFolder, image, place)
   const volumeIds = new Set([image.rootVolumeId, ...(manifest?.disks ?? []).map(({ volumeId }) => volumeId)])
-  for (const volumeId of volumeIds) await unmarkNeeded(volumeFolder(place, volumeId), image)
+  for (const volumeId of volumeIds) await unmarkNeeded(volumeFolder(place, volumeId), neederOf(image))
 }
 
 /** Under another name first: an image is there as a whole or not at all. */
@@ -200,19 +184,13 @@ async function usedMiB(files: ImageFiles): Promise<number> {
   return (blocks * 512) / 2 ** 20
 }
 
-async function writeDurably(path: string, content: string): Promise<void> {
-  const file = await open(path, 'wx', 0o600)
-  try {
-    await file.writeFile(content)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-}
-
 function imagePlaceOf({ id, disks: [root] }: MemoryImageManifest): ImagePlace {
   if (root === undefined) throw new DialtoneError('invalid-input', `Image ${id} has no disk`)
   return { imageId: id, rootVolumeId: root.volumeId }
+}
+
+function neederOf({ imageId, rootVolumeId }: ImagePlace): NeederPlace {
+  return { id: imageId, besideVolumeId: rootVolumeId }
 }
 
 function folderOf({ imageId, rootVolumeId }: ImagePlace, place: StoragePlace): string {

@@ -19,7 +19,8 @@ import {
 import { giveTo, layerUnder, maximumLayers, readChain, readLink, readLinkIfThere } from './disk-chain.ts'
 import { linkUnlessThere, syncPath } from './durable-files.ts'
 import { refuseWithoutSpace } from './image-copies.ts'
-import { imageThatNeeds, isThere, namesIn } from './needed-layers.ts'
+import { letGoLayers, markLetGo, unmarkLetGo } from './let-go-layers.ts'
+import { isThere, namesIn, neededLayers, neederOf } from './needed-layers.ts'
 import { processesWithOpenFile } from './open-files.ts'
 import { type StorageCall, type StoragePlace, volumeFolder } from './storage-place.ts'
 import { nameOfWork } from './work-in-progress.ts'
@@ -107,8 +108,8 @@ async function makeLayer(
 async function useLayer(volume: LayeredVolume, layerId: LayerId | null, place: StoragePlace): Promise<void> {
   const { folder, names } = volume
   const path = pathOf(volume, layerId)
-  const imageId = await imageThatNeeds(folder, layerId, names)
-  if (imageId !== undefined) throw neededBy(imageId, volume.volumeId, layerId)
+  const needer = await neederOf(folder, layerId, names)
+  if (needer !== undefined) throw neededBy(needer, volume.volumeId, layerId)
   const temporaryPath = join(place.volumesFolder, nameOfWork(await place.worker(), 'current'))
   // A file that says nothing is set right by this; a layer that lies on what it shouldn't is refused when it is opened.
   const before = await readCurrent(folder).catch(() => ({ layerId: null, replaced: new Map<LayerId, Date>() }))
@@ -131,6 +132,7 @@ function replacedAfter(
 
 async function listLayers({ folder, names }: LayeredVolume): Promise<readonly LayerInfo[]> {
   const current = await readCurrent(folder)
+  const [needed, letGo] = [await neededLayers(folder, names), letGoLayers(names)]
   const layers: LayerInfo[] = []
   for (const name of [...names].sort()) {
     const layerId = layerOfFileName(name)
@@ -141,7 +143,9 @@ async function listLayers({ folder, names }: LayeredVolume): Promise<readonly La
     const on = layerId === null ? undefined : layerUnder(link)
     const isCurrent = layerId === current.layerId
     const replacedAt = layerId === null ? null : (current.replaced.get(layerId) ?? null)
-    layers.push({ layerId, on, usedBytes, isCurrent, modifiedAt, replacedAt })
+    const isLetGo = layerId !== null && letGo.has(layerId)
+    const isNeeded = needed.has(layerId)
+    layers.push({ layerId, on, usedBytes, isCurrent, modifiedAt, replacedAt, isNeeded, isLetGo })
   }
   return layers
 }
@@ -153,8 +157,8 @@ async function removeLayer(volumeId: VolumeId, folder: string, layerId: LayerId)
   const inUse = (reason: string) =>
     new DialtoneError('in-use', `Layer ${layerId} of volume ${volumeId} is not removed: ${reason}`)
   if ((await readCurrentLayer(folder)) === layerId) throw inUse('it is the current one')
-  const imageId = await imageThatNeeds(folder, layerId, names)
-  if (imageId !== undefined) throw inUse(`image ${imageId} needs it`)
+  const needer = await neederOf(folder, layerId, names)
+  if (needer !== undefined) throw inUse(`${needer} needs it`)
   for (const name of names) {
     const other = layerOfFileName(name)
     if (other === undefined || other === null || other === layerId) continue
@@ -163,8 +167,18 @@ async function removeLayer(volumeId: VolumeId, folder: string, layerId: LayerId)
   }
   const users = await processesWithOpenFile(`/volumes/${volumeId}/${fileName}`)
   if (users.length > 0) throw inUse(`it is open in process ${users.join(', ')} of this host`)
+  await letGoOfUnder(folder, layerId, names)
   await rm(join(folder, fileName), { force: true })
+  await unmarkLetGo(folder, layerId)
   await syncPath(folder)
+}
+
+/** What it lay on is of no use to a process that only waited: that one's layer was never let go of, and never replaced. */
+async function letGoOfUnder(folder: string, layerId: LayerId, names: readonly string[]): Promise<void> {
+  const isSpent = letGoLayers(names).has(layerId) || (await readCurrent(folder)).replaced.has(layerId)
+  const link = isSpent ? await readLinkIfThere(join(folder, layerFileName(layerId))) : undefined
+  const under = link === undefined ? null : layerUnder(link)
+  if (under !== null) await markLetGo(folder, [under])
 }
 
 /** The hypervisor has written the new name into the header; it is checked, and made durable before anybody removes what was merged. */
@@ -191,7 +205,7 @@ function pathOf({ volumeId, folder, names }: LayeredVolume, layerId: LayerId | n
   throw new DialtoneError('not-found', `Volume ${volumeId} has no layer ${layerId}`)
 }
 
-function neededBy(imageId: string, volumeId: VolumeId, layerId: LayerId | null): DialtoneError {
+function neededBy(needer: string, volumeId: VolumeId, layerId: LayerId | null): DialtoneError {
   const layer = layerId ?? 'the first layer'
-  return new DialtoneError('in-use', `Image ${imageId} needs ${layer} of volume ${volumeId}: nothing may write to it`)
+  return new DialtoneError('in-use', `${needer} needs ${layer} of volume ${volumeId}: nothing may write to it`)
 }

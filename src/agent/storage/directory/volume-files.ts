@@ -9,7 +9,7 @@ import type { VolumeRequest } from '../storage.ts'
 import { layerFileName, readCurrentLayer } from './current-layer.ts'
 import { giveTo, readChain, withDisk } from './disk-chain.ts'
 import { isErrno, syncPath } from './durable-files.ts'
-import { imageThatNeeds, namesIn } from './needed-layers.ts'
+import { namesIn, neederOf } from './needed-layers.ts'
 
 /**
  * Makes the volume's disk in `workFolder`, which appears as `folder` when it is whole and durable. `imageFileName` is the storage's
@@ -85,9 +85,9 @@ export async function openDisk(
   if (current !== null && !names.includes(layerFileName(current))) {
     throw new DialtoneError('image-corrupt', `${path}, the current layer, is missing`)
   }
-  const imageId = await imageThatNeeds(folder, current, names)
-  if (imageId !== undefined) {
-    throw new DialtoneError('wrong-state', `${path} is not opened for writing: image ${imageId} needs it as it is`)
+  const needer = await neederOf(folder, current, names)
+  if (needer !== undefined) {
+    throw new DialtoneError('wrong-state', `${path} is not opened for writing: ${needer} needs it as it is`)
   }
   const { own } = await readChain(path, imagesFolder)
   for (const link of own) await giveTo(userId, link.path)

@@ -6,12 +6,13 @@ import {
   type FakeVolume,
   type FakeWorld,
   fakeLayerPath,
-  imageThatNeeds,
   layeredVolumeOf,
   layerOf,
+  neededDisks,
+  neederOf,
 } from './fake-world.ts'
 
-const maximumLayers = 16
+const maximumLayers = 48
 
 export function addLayer(world: FakeWorld, volumeId: VolumeId, { layerId, on }: LayerRequest): { path: string } {
   const volume = layeredVolumeOf(world, volumeId)
@@ -25,9 +26,8 @@ export function addLayer(world: FakeWorld, volumeId: VolumeId, { layerId, on }: 
 export function useLayer(world: FakeWorld, volumeId: VolumeId, layerId: LayerId | null): void {
   const volume = layeredVolumeOf(world, volumeId)
   layerOf(volume, layerId)
-  const imageId = imageThatNeeds(world, volumeId, layerId)
-  if (imageId !== undefined)
-    throw new DialtoneError('in-use', `Image ${imageId} needs the layer: nothing may write to it`)
+  const needer = neederOf(world, volumeId, layerId)
+  if (needer !== undefined) throw new DialtoneError('in-use', `${needer} needs the layer: nothing may write to it`)
   const before = volume.current
   if (before !== null && before !== layerId && layerOf(volume, layerId).on !== before)
     volume.replaced.set(before, world.now())
@@ -36,12 +36,15 @@ export function useLayer(world: FakeWorld, volumeId: VolumeId, layerId: LayerId 
 }
 
 export function listLayers(world: FakeWorld, volumeId: VolumeId): readonly LayerInfo[] {
-  const { layers, current, replaced } = layeredVolumeOf(world, volumeId)
+  const { layers, current, replaced, letGo } = layeredVolumeOf(world, volumeId)
+  const needed = new Set(neededDisks(world, volumeId).map(({ layerId }) => layerId))
   return [...layers].map(([layerId, layer]) => ({
     layerId,
     ...layer,
     isCurrent: layerId === current,
     replacedAt: layerId === null ? null : (replaced.get(layerId) ?? null),
+    isNeeded: needed.has(layerId),
+    isLetGo: layerId !== null && letGo.has(layerId),
   }))
 }
 
@@ -55,10 +58,14 @@ export function removeLayer(world: FakeWorld, volumeId: VolumeId, layerId: Layer
   if (volume?.layers.has(layerId) !== true) return
   const inUse = (reason: string) => new DialtoneError('in-use', `Layer ${layerId} is not removed: ${reason}`)
   if (volume.current === layerId) throw inUse('it is the current one')
-  const imageId = imageThatNeeds(world, volumeId, layerId)
-  if (imageId !== undefined) throw inUse(`image ${imageId} needs it`)
+  const needer = neederOf(world, volumeId, layerId)
+  if (needer !== undefined) throw inUse(`${needer} needs it`)
   if ([...volume.layers.values()].some(({ on }) => on === layerId)) throw inUse('another one lies on it')
+  const under = layerOf(volume, layerId).on
+  const isSpent = volume.letGo.has(layerId) || volume.replaced.has(layerId)
+  if (isSpent && under !== null && under !== undefined) volume.letGo.add(under)
   volume.layers.delete(layerId)
+  volume.letGo.delete(layerId)
 }
 
 /** The header that the hypervisor rewrites is this entry: here it is written by the call. */

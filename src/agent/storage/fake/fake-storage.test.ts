@@ -7,12 +7,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { volumeIdSchema } from '../../../model/ids.ts'
 import { testImages } from '../images.contract.ts'
 import { testLayers } from '../layers.contract.ts'
+import { testSnapshots } from '../snapshots.contract.ts'
 import { failsWith, type StorageWorld, testStorage } from '../storage.contract.ts'
 import { createFakeStorageWorld } from './fake-storage.ts'
 
 testStorage('fake storage', makeWorld)
 testLayers('fake storage', makeWorld)
 testImages('fake storage', makeWorld)
+testSnapshots('fake storage', makeWorld)
 
 async function makeWorld(t: TestContext): Promise<StorageWorld> {
   const outside = await mkdtemp(join(tmpdir(), 'dialtone-fake-storage-'))
@@ -30,6 +32,8 @@ async function makeWorld(t: TestContext): Promise<StorageWorld> {
     mergeInto: async () => undefined,
     damageImage: async (image, change) => world.damageImage(image, change),
     tearSlot: async (slot) => world.tearSlot(slot),
+    readGuestState: async (volume) => world.readGuestState(volume),
+    writeGuestState: async (volume, state) => world.writeGuestState(volume, state),
   }
 }
 
@@ -41,7 +45,7 @@ test('what was written into a layer is told as its size', async () => {
   await storage.createVolume({ volumeId, format: 'qcow2', sizeMiB: 64, cgroupDirectory: '/fake/cgroup' })
   world.writeToLayer(volumeId, null, 4096)
   const [layer] = await storage.listLayers(volumeId)
-  const untouched = { on: undefined, isCurrent: true, replacedAt: null }
+  const untouched = { on: undefined, isCurrent: true, replacedAt: null, isNeeded: false, isLetGo: false }
   assert.deepEqual(layer, { layerId: null, usedBytes: 4096, modifiedAt: now, ...untouched })
 })
 

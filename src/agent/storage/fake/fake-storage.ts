@@ -6,6 +6,7 @@ import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { ImageId, LayerId, VolumeId } from '../../../model/ids.ts'
 import type { DiskFormat } from '../../../model/machine-order.ts'
 import type { ImageFileName } from '../../../model/recovery/memory-image.ts'
+import type { SnapshotStorage } from '../snapshot-storage.ts'
 import type { Ownership, Storage, VolumeRequest } from '../storage.ts'
 import { fetchImage, listImages, storeImage } from './fake-images.ts'
 import {
@@ -18,14 +19,15 @@ import {
   removeLayer,
   useLayer,
 } from './fake-layers.ts'
+import { createSnapshotCalls } from './fake-snapshots.ts'
 import {
   type FakeFiles,
   type FakeLayer,
   type FakeWorld,
   fakeLayerPath,
   filesOfThisMachine,
-  imageThatNeeds,
   layerOf,
+  neederOf,
   volumeOf,
 } from './fake-world.ts'
 
@@ -49,8 +51,14 @@ export type FakeStorageWorld = {
   tearSlot(slot: number): void
   /** What a machine wrote into a layer: it occupies so much more from now on. */
   writeToLayer(volumeId: VolumeId, layerId: LayerId | null, bytes: number): void
+  /** What firmware and TPM of its machine remember. */
+  readGuestState(volumeId: VolumeId): string
+  /** They do so from now on. */
+  writeGuestState(volumeId: VolumeId, state: string): void
   /** This file of the volume, and those that it lies on, the topmost first. */
   chainUnder(volumeId: VolumeId, path: string): readonly string[]
+  /** What a layer lies on, from the upper one down. */
+  layersUnder(path: string): readonly string[]
   /** Changes the stored file of an image; undefined removes it. */
   damageImage(image: FakeImageFile, change: (content: Uint8Array) => Uint8Array | undefined): void
 }
@@ -86,12 +94,17 @@ export function createFakeStorageWorld(options: FakeStorageOptions): FakeStorage
       return storage
     },
     tearSlot: (slot) => void world.torn.add(slot),
+    readGuestState: (volumeId) => volumeOf(world, volumeId).guestState,
+    writeGuestState(volumeId, state) {
+      volumeOf(world, volumeId).guestState = state
+    },
     writeToLayer(volumeId, layerId, bytes) {
       const layer = layerOf(volumeOf(world, volumeId), layerId)
       layer.usedBytes += bytes
       layer.modifiedAt = world.now()
     },
     chainUnder: (volumeId, path) => chainUnder(world, volumeId, path),
+    layersUnder: (path) => layersUnder(world, path),
     damageImage({ volumeId, imageId, name }, change) {
       const contents = volumeOf(world, volumeId).images.get(imageId)?.contents
       const changed = change(contents?.get(name) ?? new Uint8Array())
@@ -110,6 +123,18 @@ function chainUnder(world: FakeWorld, volumeId: VolumeId, path: string): readonl
     layerId = layers.get(layerId)?.on
   }
   return chain.length === 0 ? [path] : chain
+}
+
+function layersUnder({ volumes }: FakeWorld, path: string): readonly string[] {
+  for (const [volumeId, { layers }] of volumes) {
+    for (const [layerId, layer] of layers) {
+      if (fakeLayerPath(volumeId, layerId) !== path) continue
+      const under: string[] = []
+      for (let { on } = layer; on !== undefined; on = layers.get(on)?.on) under.push(fakeLayerPath(volumeId, on))
+      return under
+    }
+  }
+  return []
 }
 
 function createHostView(hostName: string, world: FakeWorld, options: FakeStorageOptions): FakeStorage {
@@ -180,25 +205,27 @@ function createRecoveryCalls(world: FakeWorld, way: Way, refuseOpen: (path: stri
     storeImage: (manifest, files) => way.call(() => storeImage(world, manifest, files)),
     listImages: (volumeId) => way.call(() => listImages(world, volumeId)),
     fetchImage: (volumeId, imageId, into) => way.call(() => fetchImage(world, { volumeId, imageId }, into)),
+    ...createSnapshotCalls(world, way.call, refuseOpen),
     removeImage: (volumeId, imageId) => way.call(() => void world.volumes.get(volumeId)?.images.delete(imageId)),
   }
 }
 
-type RecoveryCalls = Pick<
-  Storage,
-  | 'addLayer'
-  | 'useLayer'
-  | 'listLayers'
-  | 'layerPath'
-  | 'removeLayer'
-  | 'layerMerged'
-  | 'publishBase'
-  | 'removeBase'
-  | 'storeImage'
-  | 'listImages'
-  | 'fetchImage'
-  | 'removeImage'
->
+type RecoveryCalls = SnapshotStorage &
+  Pick<
+    Storage,
+    | 'addLayer'
+    | 'useLayer'
+    | 'listLayers'
+    | 'layerPath'
+    | 'removeLayer'
+    | 'layerMerged'
+    | 'publishBase'
+    | 'removeBase'
+    | 'storeImage'
+    | 'listImages'
+    | 'fetchImage'
+    | 'removeImage'
+  >
 
 type Way = {
   setFault(fault: FakeStorageFault): void
@@ -240,6 +267,10 @@ function createVolume(world: FakeWorld, request: VolumeRequest): void {
       current: null,
       replaced: new Map(),
       images: new Map(),
+      snapshots: new Map(),
+      letGo: new Set(),
+      guestState: '',
+      keptGuestStates: new Map(),
     })
     return
   }
@@ -260,9 +291,9 @@ function openVolume(world: FakeWorld, volumeId: VolumeId, format: DiskFormat): s
   const { request, current } = volumeOf(world, volumeId)
   if (request.format !== format) throw new DialtoneError('not-found', `Volume ${volumeId} has no ${format} disk`)
   if (format === 'raw') return `/fake-storage/volumes/${volumeId}/disk.raw`
-  const imageId = imageThatNeeds(world, volumeId, current)
-  if (imageId === undefined) return fakeLayerPath(volumeId, current)
-  throw new DialtoneError('wrong-state', `Volume ${volumeId} is not opened for writing: image ${imageId} needs it`)
+  const needer = neederOf(world, volumeId, current)
+  if (needer === undefined) return fakeLayerPath(volumeId, current)
+  throw new DialtoneError('wrong-state', `Volume ${volumeId} is not opened for writing: ${needer} needs it`)
 }
 
 function claim(claims: Ownership[], wanted: Ownership): void {

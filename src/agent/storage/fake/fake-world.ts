@@ -1,8 +1,9 @@
 /** What a storage in memory holds, whichever host looks at it. */
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
-import type { ImageId, LayerId, VolumeId } from '../../../model/ids.ts'
+import type { ImageId, LayerId, SnapshotId, VolumeId } from '../../../model/ids.ts'
 import type { ImageFileName, MemoryImageManifest } from '../../../model/recovery/memory-image.ts'
+import type { Snapshot } from '../../../model/snapshots/snapshot.ts'
 import type { Ownership, VolumeRequest } from '../storage.ts'
 
 /** Files of the hosts, outside of the storage: what images are stored from and fetched into. */
@@ -27,6 +28,12 @@ export type FakeVolume = {
   /** Layers that were current before, with the time. */
   readonly replaced: Map<LayerId, Date>
   readonly images: Map<ImageId, FakeImage>
+  /** Those that lie beside it. */
+  readonly snapshots: Map<SnapshotId, Snapshot>
+  readonly letGo: Set<LayerId>
+  /** What firmware and TPM remember, as a word; and what they did at snapshots. */
+  guestState: string
+  readonly keptGuestStates: Map<SnapshotId, string>
 }
 
 export type FakeWorld = {
@@ -65,18 +72,33 @@ export function layerOf(volume: FakeVolume, layerId: LayerId | null): FakeLayer 
   throw new DialtoneError('not-found', `Volume ${volume.request.volumeId} has no layer ${layerId}`)
 }
 
-/** An image that needs this layer, or one that lies on it. */
-export function imageThatNeeds(world: FakeWorld, volumeId: VolumeId, layerId: LayerId | null): ImageId | undefined {
-  const manifests = [...world.volumes.values()].flatMap(({ images }) =>
-    [...images.values()].map(({ manifest }) => manifest),
-  )
+/** An image or a snapshot that needs this layer, or one that lies on it. */
+export function neederOf(
+  world: FakeWorld,
+  volumeId: VolumeId,
+  layerId: LayerId | null,
+): ImageId | SnapshotId | undefined {
   const { layers } = volumeOf(world, volumeId)
   const liesOnIt = (top: LayerId | null) => {
     let next: LayerId | null | undefined = top
     while (next !== layerId && next !== undefined) next = layers.get(next)?.on
     return next === layerId
   }
-  return manifests.find(({ disks }) => disks.some((disk) => disk.volumeId === volumeId && liesOnIt(disk.layerId)))?.id
+  return neededDisks(world, volumeId).find((disk) => liesOnIt(disk.layerId))?.id
+}
+
+/** Every layer of this volume that an image or a snapshot needs, with which one it is. */
+export function neededDisks(
+  world: FakeWorld,
+  volumeId: VolumeId,
+): readonly { readonly id: ImageId | SnapshotId; readonly layerId: LayerId | null }[] {
+  const needers = [...world.volumes.values()].flatMap(({ images, snapshots }) => [
+    ...[...images.values()].map(({ manifest }) => manifest),
+    ...snapshots.values(),
+  ])
+  return needers.flatMap(({ id, disks }) =>
+    disks.filter((disk) => disk.volumeId === volumeId).map(({ layerId }) => ({ id, layerId })),
+  )
 }
 
 export function fakeLayerPath(volumeId: VolumeId, layerId: LayerId | null): string {
