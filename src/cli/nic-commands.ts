@@ -1,7 +1,7 @@
 /** `dialtone nic …` */
 import type { Command } from 'commander'
+import { printableText } from '../model/printable-text.ts'
 import { confirmByName } from './confirm.ts'
-import { printableText } from './printable-text.ts'
 import { writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

@@ -1,6 +1,6 @@
+import { formatInstant } from '../model/age.ts'
 import type { HostView, StorageView, VmView } from '../model/api/views.ts'
-import { formatInstant } from './age.ts'
-import { formatSize } from './byte-size.ts'
+import { formatSize } from '../model/byte-size.ts'
 import { vmStateCell } from './state-cells.ts'
 import type { Cell } from './text-table.ts'
 

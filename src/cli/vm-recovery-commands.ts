@@ -1,9 +1,9 @@
 /** `dialtone vm set` and `dialtone vm warm`: how a VM recovers, and its memory image. */
 import type { Command } from 'commander'
 import type { VmView } from '../model/api/views.ts'
+import { printableText } from '../model/printable-text.ts'
 import { confirmByName } from './confirm.ts'
 import { followTask, writeBegun } from './follow-task.ts'
-import { printableText } from './printable-text.ts'
 import { addRecoveryOptions, probeOf, type RecoveryOptions, recoveryOf } from './recovery-options.ts'
 import { writeJson } from './screen.ts'
 import { type Session, withSession } from './session.ts'

@@ -9,6 +9,7 @@ import { defaultTimings } from '../../model/timings.ts'
 import { type Handlers, mountContract } from '../../transport/mount-contract.ts'
 import type { SentEvent } from '../../transport/send-events.ts'
 import { listen, makeServer } from '../../transport/serve.ts'
+import { makeAccessHandlers } from './access-answers.ts'
 import { makeFirewallHandlers } from './firewall-answers.ts'
 import { makeImageHandlers } from './image-answers.ts'
 import { makeLedgerHandlers } from './ledger-answers.ts'
@@ -103,6 +104,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     ...makeNetworkHandlers(),
     ...makeImageHandlers(situation),
     ...makeLedgerHandlers([]),
+    ...makeAccessHandlers(situation),
     cloneTemplate: ({ body }) => ({ names: body.names ?? [], task: makeTaskView({ kind: 'vm.clone' }) }),
     warmTemplate: ({ params }) => ({ task: makeTaskView({ kind: 'template.warm', subject: params.template }) }),
     listEvents: () => ({ events: [happened] }),
