@@ -3,6 +3,7 @@
 import type { TemplateSpec } from '../model/cluster.ts'
 import { type ClusterState, isOnSharedStorage } from '../model/cluster-state.ts'
 import type { ErrorCode } from '../model/dialtone-error.ts'
+import { noLimits, usualGrowth } from '../model/growth.ts'
 import type { PinnedHardware } from '../model/hardware.ts'
 import { flatNetworkId, type HostId, type NetworkId, type VmId, type VolumeId } from '../model/ids.ts'
 import type { CloneOrigin, DiskFormat } from '../model/machine-order.ts'
@@ -130,6 +131,8 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     guest: guest.guest,
     cdroms: guest.cdroms,
     cloudInit: guest.cloudInit,
+    growth: usualGrowth({ cpus: wish.cpus ?? template.defaultCpus, memoryMiB }),
+    limits: noLimits,
   }
   const rootDiskMiB = wish.origin?.rootDiskMiB ?? guest.rootDiskMiB
   return admitOnStorage(cluster, base, { wish, rootDiskMiB, storage, identity, requiredHost: host?.spec.id })

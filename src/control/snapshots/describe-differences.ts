@@ -10,16 +10,15 @@ export function describeDifferences(spec: VmSpec, snapshot: Snapshot): readonly 
   const now = new Set(spec.disks.map(({ volumeId }) => volumeId))
   const added = spec.disks.filter(({ volumeId }) => !then.has(volumeId))
   const gone = snapshot.disks.filter(({ volumeId }) => !now.has(volumeId))
-  if (added.length > 0) sentences.push(`${namesOf(added)} came later and stays as it is`)
+  if (added.length > 0) sentences.push(`${namesOf(added)} came later, and stays as it is`)
   if (gone.length > 0) sentences.push(`${namesOf(gone)} is no longer a disk of it and is left alone`)
   const sizes = [
     ['CPUs', machine.cpus, spec.cpus],
     ['MiB of memory', machine.memoryMiB, spec.memoryMiB],
   ] as const
   for (const [what, before, present] of sizes)
-    if (before !== present) sentences.push(`it had ${before} ${what} and keeps the ${present} that it has now`)
-  const isOther = sentences.length > 0 || gone.length > 0
-  if (snapshot.imageId !== null && isOther)
+    if (before !== present) sentences.push(`it had ${before} ${what} and has the ${present} of now again`)
+  if (snapshot.imageId !== null && gone.length > 0)
     sentences.push(
       'its memory of that instant does not fit the machine as it is: it boots on the disks of that instant',
     )

@@ -93,8 +93,8 @@ async function send(options: OrderGiverOptions, order: Order): Promise<void> {
     case 'change':
       return agents.changeMachine(host, { vmId, authority, epoch: decision.epoch, change: decision.change })
     case 'configure': {
-      const { recovery, probe } = (leader.index.state().vms.get(vmId) ?? vm).spec
-      return agents.configureMachine(host, { vmId, authority, epoch: decision.epoch, recovery, probe })
+      const machine = machineOrderOf(leader.index.state().vms.get(vmId) ?? vm)
+      return agents.configureMachine(host, { vmId, authority, epoch: decision.epoch, machine })
     }
     case 'release': {
       const answer = await agents.releaseMachine(host, { vmId, authority, upToEpoch: decision.upToEpoch })

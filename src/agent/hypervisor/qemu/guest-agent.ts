@@ -75,6 +75,33 @@ export async function changeFileSystems(path: string, what: 'freeze' | 'thaw', t
   }
 }
 
+const processorsSchema = z.array(z.object({ 'logical-id': z.number().int(), online: z.boolean() }))
+const processorsPollMs = 50
+
+/** Has the guest use all processors that its kernel knows of, as soon as it knows of them all. Throws `guest-silent` when no agent answers. */
+export async function onlineProcessors(path: string, timeoutMs: number): Promise<void> {
+  const socket = createConnection(path)
+  const timer = setTimeout(() => socket.destroy(), timeoutMs)
+  const givesUpAt = performance.now() + timeoutMs / 2
+  try {
+    const line = readAnswers(socket)
+    await synchronize(line)
+    for (;;) {
+      const known = processorsSchema.parse(await ask(line, 'guest-get-vcpus', {}))
+      const vcpus = known
+        .filter(({ online }) => !online)
+        .map((one) => ({ 'logical-id': one['logical-id'], online: true }))
+      if (vcpus.length > 0) await ask(line, 'guest-set-vcpus', { vcpus })
+      // What was plugged in this moment is not known yet.
+      else if (performance.now() > givesUpAt) return
+      await delay(processorsPollMs)
+    }
+  } finally {
+    clearTimeout(timer)
+    socket.destroy()
+  }
+}
+
 function describe(status: z.infer<typeof statusSchema>, program: string): { exitCode: number; output: string } {
   if (status.exitcode === undefined)
     throw new DialtoneError('hypervisor-failed', `${program} was ended in the guest by signal ${status.signal ?? '?'}`)

@@ -13,6 +13,8 @@ export type FakeNetwork = Network & {
   dhcpCards(): readonly DhcpCard[]
   /** Taps that are connected to the machines' network. */
   pluggedTaps(): readonly string[]
+  /** Mbit/s of each limited tap. */
+  limits(): ReadonlyMap<string, number>
 }
 
 const flat: NetworkSettings = { prefixLength: 16, gateway: '10.0.0.1', askFrom: null }
@@ -20,6 +22,7 @@ const flat: NetworkSettings = { prefixLength: 16, gateway: '10.0.0.1', askFrom: 
 export function createFakeNetwork(): FakeNetwork {
   const taps = new Set<string>()
   const unplugged = new Set<string>()
+  const limits = new Map<string, number>()
   let cards: readonly DhcpCard[] = []
   let known = new Map<NetworkId, NetworkSettings>()
   let broken = false
@@ -55,6 +58,13 @@ export function createFakeNetwork(): FakeNetwork {
     dhcpCards: () => cards,
     pluggedTaps: () => [...taps].filter((tapName) => !unplugged.has(tapName)),
     connect,
+    limits: () => limits,
+    async limit(tapNames, mbitPerSecond) {
+      refuseIfBroken()
+      for (const tapName of tapNames)
+        if (mbitPerSecond === null) limits.delete(tapName)
+        else limits.set(tapName, mbitPerSecond)
+    },
     async settingsOf(networkId) {
       refuseIfUnknown(networkId)
       return known.get(networkId) ?? flat
