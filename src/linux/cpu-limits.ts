@@ -2,10 +2,10 @@
  * How much of the processors the processes of a cgroup may take. By cgroup v2 where that has the cpu controller; on a host whose cpu
  * controller is still mounted the old way (v1, "hybrid"), by a cgroup of the same path there.
  */
-import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { DialtoneError } from '../model/dialtone-error.ts'
-import { findCgroupMount, processesIn } from './cgroup.ts'
+import { findCgroupMount, processesIn, removeCgroup } from './cgroup.ts'
 
 export type CpuLimits = {
   /** Of one processor; null: as much as there is. */
@@ -33,10 +33,10 @@ export async function limitCpu(directory: string, limits: CpuLimits): Promise<vo
   for (const pid of await processesIn(directory)) await writeFile(join(old, 'cgroup.procs'), String(pid))
 }
 
-/** What was made beside the cgroup for its limits; nothing is fine. */
+/** What was made for the limits of this cgroup and of those below it; nothing is fine. */
 export async function removeCpuLimits(directory: string): Promise<void> {
   const old = await findOldDirectory(directory)
-  if (old !== undefined) await rmdir(old).catch(() => undefined)
+  if (old !== undefined) await removeCgroup(old)
 }
 
 async function writeNew(directory: string, { cpuPercent, cpuWeight }: CpuLimits): Promise<void> {

@@ -38,3 +38,12 @@ export function presentOfImage(image: MemoryImageManifest, machine: MachineOrder
   // Another machine's memory goes on with disks of this one.
   return { ...present, volumeIds: image.vmId === machine.vmId ? own : volumeIds }
 }
+
+/** Whether a process of this shape can be given, while it runs, the processors and memory that are wanted. */
+export function canGrowInto(
+  { growth, ...present }: PresentShape,
+  wanted: Pick<MachineOrder, 'cpus' | 'memoryMiB'>,
+): boolean {
+  if (growth === null) return present.cpus === wanted.cpus && present.memoryMiB === wanted.memoryMiB
+  return wanted.cpus <= growth.maximumCpus && wanted.memoryMiB <= growth.maximumMemoryMiB
+}

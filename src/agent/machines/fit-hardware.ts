@@ -3,6 +3,7 @@
  * be done is tried again from time to time, and why is told meanwhile. What only a restart can change is told, and waits for that.
  */
 import { type HardwareNote, memoryStepMiB, type PresentHardware, pendingOf } from '../../model/growth.ts'
+import type { Accelerator } from '../../model/hardware.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import { presentOf } from '../../model/present-shape.ts'
 import type { MachineHardware, RunningMachine } from '../hypervisor/hypervisor.ts'
@@ -122,8 +123,9 @@ async function fitCpus(
   { machine, before }: Look,
   attempt: Attempt,
 ): Promise<readonly HardwareNote[]> {
-  const { cpus } = record.machine
-  const reachable = Math.min(cpus, before.maximumCpus)
+  const { cpus, hardware } = record.machine
+  const leastCpus = canLoseCpus(hardware.accelerator) ? 1 : before.cpus
+  const reachable = Math.max(leastCpus, Math.min(cpus, before.maximumCpus))
   const notes: HardwareNote[] = []
   const note = (why: string, needsRestart: boolean) => notes.push({ what: 'cpus', which: '', why, needsRestart })
   await attempt({ what: 'cpus', which: '' }, async () => {
@@ -131,8 +133,14 @@ async function fitCpus(
     if (count > reachable)
       note(`its guest keeps ${count} processors; it is asked again, and has ${cpus} at its next start`, false)
   })
+  if (cpus < leastCpus) note('an emulated processor is not taken out while it runs', true)
   if (cpus > before.maximumCpus) note(roomSentence(`${before.maximumCpus} processors`), true)
   return notes
+}
+
+/** QEMU 7.2 ends itself when an emulated processor comes after one was taken out: "double free or corruption", seen twice of two. */
+function canLoseCpus(accelerator: Accelerator): boolean {
+  return accelerator === 'kvm'
 }
 
 async function fitMemory(

@@ -70,6 +70,7 @@ export function userIdOfNumber(number: number): number {
  */
 export function bootDisksOf(machine: MachineOrder): MachineOrder['disks'] {
   const toBegin = disksToBeginWith(machine)
+  if (machine.recovery.mode === 'warm') return toBegin
   const kept = machine.present?.volumeIds ?? []
   return machine.disks.filter((disk) => toBegin.includes(disk) || kept.includes(disk.volumeId))
 }

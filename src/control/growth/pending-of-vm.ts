@@ -10,9 +10,12 @@ export function pendingOfVm(spec: VmSpec, status: VmStatus | undefined): readonl
   const [, ...cards] = nicsOf(spec)
   const pending = pendingOf({ ...spec, cards }, hardware)
   if (hasHeard(spec, status)) return pending
-  // What its agent said was said of an earlier wish.
-  return pending.map((one) => ({ ...one, when: 'soon', why: '' }))
+  // What its agent said was said of an earlier wish; and limits are no part of what it has.
+  const soon = pending.map((one): Pending => ({ ...one, when: 'soon', why: '' }))
+  return soon.length > 0 ? soon : [untold]
 }
+
+const untold: Pending = { what: 'limits', which: '', wanted: 'as set', present: 'as before', when: 'soon', why: '' }
 
 /** Its agent reports of this very wish. */
 export function hasHeard(spec: VmSpec, status: VmStatus | undefined): boolean {

@@ -10,7 +10,7 @@ export function describeDifferences(spec: VmSpec, snapshot: Snapshot): readonly 
   const now = new Set(spec.disks.map(({ volumeId }) => volumeId))
   const added = spec.disks.filter(({ volumeId }) => !then.has(volumeId))
   const gone = snapshot.disks.filter(({ volumeId }) => !now.has(volumeId))
-  if (added.length > 0) sentences.push(`${namesOf(added)} came later, and stays as it is`)
+  if (added.length > 0) sentences.push(`${namesOf(added)} came later and stays as it is`)
   if (gone.length > 0) sentences.push(`${namesOf(gone)} is no longer a disk of it and is left alone`)
   const sizes = [
     ['CPUs', machine.cpus, spec.cpus],

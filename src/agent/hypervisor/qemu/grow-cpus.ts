@@ -22,6 +22,7 @@ export async function setCpus(
   count: number,
   { guestAgent, timeoutMs }: { readonly guestAgent: string; readonly timeoutMs: number },
 ): Promise<number> {
+  let isMore = false
   for (;;) {
     const slots = inOrder(await line.execute('query-hotpluggable-cpus', {}, commandTimeoutMs))
     const taken = slots.filter(isTaken)
@@ -33,10 +34,11 @@ export async function setCpus(
         throw new DialtoneError('wrong-state', `it has room for ${slots.length} processors, not for ${count}`)
       const { type: driver, props } = free
       await line.execute('device_add', { driver, id: `cpu${numberOf(free)}`, ...props }, commandTimeoutMs)
+      isMore = true
     } else if (last === undefined || !(await letGo(line, last, timeoutMs))) return taken.length
   }
-  // A guest that uses them by itself needs nobody to tell it, and one without an agent can't be told.
-  await onlineProcessors(guestAgent, onlineTimeoutMs).catch(() => undefined)
+  // Nobody waits for it: a guest that uses them by itself needs nobody to tell it, and one without an agent can't be told.
+  if (isMore) void onlineProcessors(guestAgent, count, onlineTimeoutMs).catch(() => undefined)
   return count
 }
 

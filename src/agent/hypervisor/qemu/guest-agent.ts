@@ -78,11 +78,10 @@ export async function changeFileSystems(path: string, what: 'freeze' | 'thaw', t
 const processorsSchema = z.array(z.object({ 'logical-id': z.number().int(), online: z.boolean() }))
 const processorsPollMs = 50
 
-/** Has the guest use all processors that its kernel knows of, as soon as it knows of them all. Throws `guest-silent` when no agent answers. */
-export async function onlineProcessors(path: string, timeoutMs: number): Promise<void> {
+/** Has the guest use so many processors, as soon as its kernel knows of them. Throws `guest-silent` when no agent answers, or in time. */
+export async function onlineProcessors(path: string, count: number, timeoutMs: number): Promise<void> {
   const socket = createConnection(path)
   const timer = setTimeout(() => socket.destroy(), timeoutMs)
-  const givesUpAt = performance.now() + timeoutMs / 2
   try {
     const line = readAnswers(socket)
     await synchronize(line)
@@ -92,8 +91,8 @@ export async function onlineProcessors(path: string, timeoutMs: number): Promise
         .filter(({ online }) => !online)
         .map((one) => ({ 'logical-id': one['logical-id'], online: true }))
       if (vcpus.length > 0) await ask(line, 'guest-set-vcpus', { vcpus })
-      // What was plugged in this moment is not known yet.
-      else if (performance.now() > givesUpAt) return
+      // What was plugged in this moment may not be known yet.
+      else if (known.length >= count) return
       await delay(processorsPollMs)
     }
   } finally {
