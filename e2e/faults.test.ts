@@ -17,11 +17,12 @@ import { ask } from '../src/cli/demo/http-probe.ts'
 import type { VmView } from '../src/model/api/views.ts'
 import { drawFaults, type Fault } from './draw-faults.ts'
 import { type FaultInjector, openFaultInjector } from './inject-fault.ts'
+import { isThorough } from './is-thorough.ts'
 import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
 import { type FollowedStamps, followStamps, stampArguments, stampDiskOf } from './stamped-disk.ts'
 
-const rounds = Number(process.env['ROUNDS'] ?? 2)
-const firstSeed = Number(process.env['SEED'] ?? 19777)
+const rounds = Number(process.env['ROUNDS'] ?? 1)
+const firstSeed = Number(process.env['SEED'] ?? 19778)
 const names = ['left', 'right'] as const
 const settleWithinMs = 120_000
 
@@ -69,7 +70,7 @@ for (let seed = firstSeed; seed < firstSeed + rounds; seed += 1) {
 }
 
 // Shows that the measurement can fail. It has to catch a write in a socket, which takes some tries on a busy machine: in long runs only.
-if (process.env['ROUNDS'] !== undefined)
+if (isThorough)
   test('where no hardware resets a host, what its dead QEMU had sent lands on the disk of its successor, and the stamps show it', async (t) => {
     if (hasFailed) return t.skip('an earlier round has failed, and left what it left')
     const { id, hostName, status } = await look('left')

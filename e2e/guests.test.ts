@@ -150,11 +150,30 @@ test('a machine with a TPM keeps it beside its disk, does not move, and has no p
   const probe = { check: { kind: 'tcp', port: 22 } } as const
   const change = api.call('changeVm', { params: { vm: 'trusted' }, body: { recovery, probe } })
   await assert.rejects(change, failsWith('image-unfit', /TPM/))
+  await snapshotWithState(state)
   await api.call('stopVm', { params: { vm: 'trusted' }, body: { timeoutSeconds: 1 } }).catch(() => undefined)
   const { task } = await api.call('deleteVm', { params: { vm: 'trusted' }, query: { force: 'true' } })
   await laboratory.untilTaskEnds(task.id)
   assert.equal(await stat(state).catch(() => 'gone'), 'gone')
 })
+
+/** A snapshot of the machine's disks while it runs has what its TPM remembers; a return brings that back, and the TPM takes it. */
+async function snapshotWithState(state: string): Promise<void> {
+  const { api, untilTaskEnds } = laboratory
+  const params = { vm: 'trusted' }
+  const { uid } = await stat(state)
+  await untilTaskEnds((await api.call('createSnapshot', { params, body: { name: 'sealed' } })).task.id)
+  const snapshot = await api.call('getSnapshot', { params: { ...params, snapshot: 'sealed' } })
+  assert.deepEqual([snapshot.kind, snapshot.wasRunning], ['disk', true])
+  assert.equal((await api.call('getVm', { params })).status.state, 'running')
+  await untilTaskEnds((await api.call('killVm', { params })).task.id)
+  await writeFile(state, 'lost')
+  await untilTaskEnds((await api.call('revertVm', { params, body: { snapshot: 'sealed' } })).task.id)
+  const restored = await stat(state)
+  assert(restored.size > 1_000)
+  assert.equal(restored.uid, uid)
+  await untilTaskEnds((await api.call('startVm', { params })).task.id)
+}
 
 /** All that its serial console has said, on whichever host it is. */
 async function untilHeard(vm: string, pattern: RegExp): Promise<void> {

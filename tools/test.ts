@@ -32,7 +32,9 @@ const parts: readonly Part[] = [
     timeoutMs: 120_000,
   },
   { name: 'scenario', patterns: ['scenarios/**/*.test.ts'], isSequential: false, timeoutMs: 300_000 },
-  // Real machines that share two cores: their time-outs hold only if they run one after the other. Those of e2e/long take minutes each.
+  // Single machines and drivers of one host, which wait for nobody's lease.
+  { name: 'e2e', patterns: ['e2e/parts/*.test.ts'], isSequential: false, timeoutMs: 900_000 },
+  // Whole laboratories that share two cores: their time-outs hold only if they run one after the other. Those of e2e/long take minutes each.
   { name: 'e2e', patterns: ['e2e/*.test.ts'], isSequential: true, timeoutMs: 900_000 },
 ]
 
@@ -97,7 +99,7 @@ function chooseParts(
 ): { readonly isChecked: boolean; readonly parts: readonly Part[] } | string {
   const [first, file, ...rest] = words
   const e2e = parts.find(({ name }) => name === 'e2e')
-  const names = ['check', ...parts.map(({ name }) => name)]
+  const names = ['check', ...new Set(parts.map(({ name }) => name))]
   if (first === 'e2e' && file !== undefined && !names.includes(file) && rest.length === 0 && e2e !== undefined) {
     const pattern = `e2e/${file}.test.ts`
     if (!existsSync(join(root, pattern))) return `there is no ${pattern}`

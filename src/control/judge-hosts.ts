@@ -1,7 +1,8 @@
 /** Which hosts are silent, and whether that says something about them or rather about the leader. Pure. */
-import type { ClusterState, HostObservation } from '../model/cluster-state.ts'
+import type { ClusterState, HostObservation, HostRecord } from '../model/cluster-state.ts'
 import type { HostId } from '../model/ids.ts'
 import { leaseProofAfterMs } from '../model/protection/bounds.ts'
+import type { Timings } from '../model/timings.ts'
 
 export type Observations = ReadonlyMap<HostId, HostObservation>
 
@@ -18,7 +19,7 @@ export type HostJudgement =
 export function judgeSilence(
   cluster: ClusterState,
   hostId: HostId,
-  { observation, mayGoOffline }: { readonly observation: HostObservation; readonly mayGoOffline: boolean },
+  { observation, mayGoOffline }: { readonly observation: HostObservation; mayGoOffline(): boolean },
 ): HostJudgement {
   const host = cluster.hosts.get(hostId)
   const { timings } = cluster.cluster
@@ -29,10 +30,10 @@ export function judgeSilence(
     return { kind: 'becomes-suspect', reason: silence }
   }
   if (
-    mayGoOffline &&
     state === 'suspect' &&
     host.status.fencing === null &&
-    observation.attentiveSilentMs >= 2 * leaseProofAfterMs(timings)
+    observation.attentiveSilentMs >= 2 * leaseProofAfterMs(timings) &&
+    mayGoOffline()
   ) {
     return { kind: 'becomes-offline', reason: `${silence}; no machine with HA is on it, so nobody fences it` }
   }
@@ -56,5 +57,22 @@ export function judgeMassSilence(cluster: ClusterState, observations: Observatio
 
 /** True from the first beat on that did not come, long before suspicion. */
 export function missesBeats(cluster: ClusterState, observation: HostObservation | undefined): boolean {
-  return (observation?.attentiveSilentMs ?? Infinity) > 1.6 * cluster.cluster.timings.heartbeatMs
+  return (observation?.attentiveSilentMs ?? Infinity) > toleratedSilenceMs(cluster.cluster.timings)
+}
+
+/** Between two beats that come as they should. */
+function toleratedSilenceMs({ heartbeatMs }: Timings): number {
+  return 1.6 * heartbeatMs
+}
+
+/**
+ * Its beats come and nobody has doubted it: there is nothing to decide about it, and it makes no silence a common one. That is nearly every
+ * host at nearly every look, so this costs next to nothing.
+ */
+export function isAtWork(
+  { status }: HostRecord,
+  { silentMs, timings }: { readonly silentMs: number; readonly timings: Timings },
+): boolean {
+  if (status.state !== 'online' && status.state !== 'maintenance') return false
+  return silentMs <= toleratedSilenceMs(timings) && silentMs < timings.suspectAfterMs
 }

@@ -4,6 +4,7 @@ import {
   type GuestWish,
   guestOsSchema,
   guestProfiles,
+  hasStateBesideDisk,
   kernelGuest,
   refuseMemoryImages,
   refuseMove,
@@ -57,6 +58,11 @@ test('what lies beside the disk speaks against images of memory, and against mov
   assert.match(refuseMemoryImages(resolved({ tpm: true })) ?? '', /TPM/)
   assert.equal(refuseMove(resolved({ firmware: 'uefi' })), undefined)
   assert.match(refuseMove(resolved({ tpm: true })) ?? '', /TPM/)
+  assert.deepEqual([kernelGuest, resolved({ firmware: 'uefi' }), resolved({ tpm: true })].map(hasStateBesideDisk), [
+    false,
+    true,
+    true,
+  ])
   assert.equal(refuseRootCopy(resolved({})), undefined)
   for (const wish of [{ firmware: 'uefi' }, { tpm: true }] as const)
     assert.match(refuseRootCopy(resolved(wish)) ?? '', /would leave it behind/)

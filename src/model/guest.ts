@@ -115,6 +115,11 @@ export function refuseMemoryImages({ boot, tpm }: Guest): string | undefined {
   return undefined
 }
 
+/** Whether files beside its root disk belong to its state: what its firmware and its TPM remember. */
+export function hasStateBesideDisk({ boot, tpm }: Guest): boolean {
+  return boot === 'uefi' || tpm
+}
+
 /** Secure boot's firmware dies of a memory that does not end at a whole MiB (seen with OVMF 2022.11). */
 export function needsEvenMemory(guest: Guest | undefined): boolean {
   return guest?.secureBoot === true
@@ -132,7 +137,7 @@ export function refuseMove({ tpm }: Guest): string | undefined {
 }
 
 /** Why its root disk can't go to another storage, with it or alone; undefined when it can. */
-export function refuseRootCopy({ boot, tpm }: Guest): string | undefined {
-  if (boot !== 'uefi' && !tpm) return undefined
+export function refuseRootCopy(guest: Guest): string | undefined {
+  if (!hasStateBesideDisk(guest)) return undefined
   return 'what its firmware and TPM remember lies beside its root disk, and a copy of the disk would leave it behind'
 }

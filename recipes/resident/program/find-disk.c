@@ -1,6 +1,8 @@
 /* Disks are known by the serial number that the host gave them: their names depend on the order in which they came. */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -19,6 +21,13 @@ static int has_serial(const char *disk, const char *serial) {
   return length > expected && memcmp(text + length - expected, serial, expected) == 0;
 }
 
+/* The name of a disk that is still being added is there before anything answers under it. */
+static int is_there(const char *device) {
+  int handle = open(device, O_RDONLY | O_CLOEXEC);
+  if (handle >= 0) close(handle);
+  return handle >= 0 || (errno != ENOENT && errno != ENXIO);
+}
+
 static int look_for_disk(const char *serial, char *device, size_t size) {
   DIR *disks = opendir("/sys/block");
   if (disks == NULL) return 0;
@@ -27,7 +36,7 @@ static int look_for_disk(const char *serial, char *device, size_t size) {
   while (!found && (entry = readdir(disks)) != NULL) {
     if (entry->d_name[0] == '.' || !has_serial(entry->d_name, serial)) continue;
     snprintf(device, size, "/dev/%s", entry->d_name);
-    found = access(device, F_OK) == 0;
+    found = is_there(device);
   }
   closedir(disks);
   return found;

@@ -37,7 +37,7 @@ export function sendHeartbeats(options: HeartbeatSenderOptions): HeartbeatSender
     let isConnected = true
     for (let sequence = 0; !options.signal.aborted; sequence += 1) {
       isDue = false
-      wake = new AbortController()
+      if (wake.signal.aborted) wake = new AbortController()
       const startedAtMs = options.clock.bootTimeMs()
       const error = await beat(sequence)
       if (error !== undefined && isConnected) options.logger.warn('heartbeat.unanswered', { error })

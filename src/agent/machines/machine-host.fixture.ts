@@ -434,6 +434,8 @@ function watchStorage(
       await storage.claimVolume(volumeId, ownership)
       history.push(`claim ${ownership.life.epoch}.${ownership.life.incarnation}`)
     },
+    // Found at each call: a test may put something in its way.
+    useLayer: (volumeId, layerId) => storage.useLayer(volumeId, layerId),
     async removeLayer(volumeId: VolumeId, layerId) {
       const path = await storage.layerPath(volumeId, layerId).catch(() => undefined)
       const open = [...world.machines.values(), ...world.spares.values()].filter(({ exit }) => exit === undefined)

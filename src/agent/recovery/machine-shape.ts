@@ -1,7 +1,7 @@
 /** What the hypervisor is told of a machine's hardware: the same for its boot, for the spare that waits and for the image that is baked. */
 import { join } from 'node:path'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import { refuseMemoryImages } from '../../model/guest.ts'
+import { hasStateBesideDisk, refuseMemoryImages } from '../../model/guest.ts'
 import type { VolumeId } from '../../model/ids.ts'
 import type { MachineDisk, MachineLife, MachineOrder } from '../../model/machine-order.ts'
 import { attachedDisks, disksToBeginWith, presentOf } from '../../model/present-shape.ts'
@@ -112,7 +112,7 @@ export async function openGuestState(
 ): Promise<GuestStateFiles | undefined> {
   const { boot, tpm: hasTpm } = machine.guest
   const [root] = machine.disks
-  if (root === undefined || (boot !== 'uefi' && !hasTpm)) return undefined
+  if (root === undefined || !hasStateBesideDisk(machine.guest)) return undefined
   const variables = boot === 'uefi' ? ports.hypervisor.initialVariables(machine.guest) : null
   const request = { variables, hasTpm, userId: userIdOf(machine) }
   return ports.storage(root.storageId).openGuestState(root.volumeId, request)

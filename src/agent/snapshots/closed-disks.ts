@@ -11,7 +11,14 @@ import { diskOf, userIdOf } from '../recovery/machine-shape.ts'
 import { refuseRawDisks } from '../recovery/take-instant.ts'
 import { layeredDisksOf } from '../recovery/tidy-layers.ts'
 import { planTidy } from '../storage/plan-tidy.ts'
-import { describeSnapshot, findSnapshot, removeRecoveryImages, storeSnapshot } from './snapshot-files.ts'
+import {
+  describeSnapshot,
+  findSnapshot,
+  keepGuestState,
+  removeRecoveryImages,
+  restoreGuestState,
+  storeSnapshot,
+} from './snapshot-files.ts'
 
 export type ClosedWork = {
   readonly machine: MachineOrder
@@ -42,6 +49,7 @@ export async function snapshotClosedDisks(work: ClosedWork, wish: SnapshotWish, 
     await layOn(work, { disk, overlay, on: frozen }, ports)
     disks.push({ disk, frozen })
   }
+  await keepGuestState(machine, wish, ports)
   const takenAt = ports.clock.wallTime().toISOString()
   const taken = { consistency: 'stopped', imageId: null, wasRunning: false, pauseMs: 0, takenAt, disks } as const
   const snapshot = describeSnapshot(machine, wish, taken)
@@ -54,6 +62,7 @@ export async function revertClosedDisks(work: ClosedWork, snapshot: Snapshot, po
   const { machine } = work
   await claim(work, ports)
   await removeRecoveryImages(machine, ports)
+  await restoreGuestState(machine, snapshot, ports)
   for (const { volumeId, layerId: on } of snapshot.disks) {
     const disk = diskOf(machine, volumeId)
     if (disk !== undefined) await layOn(work, { disk, overlay: overlayOf(work, disk), on }, ports)

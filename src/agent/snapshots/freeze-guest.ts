@@ -5,6 +5,8 @@ import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 
 /** What its owner put into the agent's hook takes its time: a database that writes down what it has. */
 const freezeTimeoutMs = 8_000
+/** An agent that is there answers sooner; most guests that don't have none, and their machine is not kept waiting for it. */
+const listensWithinMs = 3_000
 const thawTimeoutMs = 4_000
 const thawAttempts = 3
 
@@ -27,13 +29,17 @@ export async function whileFrozen<Result>(
 }
 
 async function tryToFreeze(machine: RunningMachine, freeze: SnapshotWish['freeze']): Promise<boolean> {
+  let mayBeFrozen = false
   try {
+    // Fine where nothing is frozen, and says that somebody listens.
+    await machine.guestFileSystems('thaw', listensWithinMs)
+    mayBeFrozen = true
     const count = await machine.guestFileSystems('freeze', freezeTimeoutMs)
     if (count > 0) return true
     throw new DialtoneError('guest-silent', 'its agent knows of no file system that it could hold')
   } catch (cause) {
     // It may have frozen some of them, or do it late.
-    await machine.guestFileSystems('thaw', thawTimeoutMs).catch(() => undefined)
+    if (mayBeFrozen) await machine.guestFileSystems('thaw', thawTimeoutMs).catch(() => undefined)
     if (freeze === 'if-able') return false
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new DialtoneError('guest-silent', `its guest does not hold its file systems still: ${why}`, { cause })

@@ -5,18 +5,21 @@
  */
 import type { Reverted } from '../../model/agent-protocol/snapshot-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import { layerIdSchema, makeId, type TaskId } from '../../model/ids.ts'
+import { type LayerId, layerIdSchema, makeId, type TaskId } from '../../model/ids.ts'
+import type { MachineDisk } from '../../model/machine-order.ts'
 import type { Snapshot } from '../../model/snapshots/snapshot.ts'
 import { enqueue, type Keeping, lifeOf, nowIso, writeRecord } from '../machines/keeping.ts'
 import { assertLicensed, claimDisks } from '../machines/launch-machine.ts'
 import { endProcess, restart } from '../machines/machine-life.ts'
-import { boot, resumeSpare, type Start } from '../machines/machine-starts.ts'
+import { boot, resumeSpare, type Start, type StartOutcome, type StartRight } from '../machines/machine-starts.ts'
+import { beginFailure } from '../recovery/climb.ts'
 import { diskOf, rootOf, userIdOf } from '../recovery/machine-shape.ts'
 import { noteLayers } from '../recovery/note-layers.ts'
 import { discardSpare, type PreparedSpare } from '../recovery/spare-keeper.ts'
+import { currentLayerOf } from '../recovery/take-instant.ts'
 import { stopTidying } from '../recovery/tidy-layers.ts'
 import { endWatch } from '../recovery/watch-service.ts'
-import { removeRecoveryImages } from './snapshot-files.ts'
+import { removeRecoveryImages, restoreGuestState } from './snapshot-files.ts'
 
 export type RevertWish = {
   readonly taskId: TaskId
@@ -84,12 +87,11 @@ async function change(keeping: Keeping, wish: RevertWish, prepared: Prepared): P
       if (outcome.kind !== 'failed' || outcome.isOverruled) return outcome
       reverted = { how: 'booted', detail: outcome.why }
     }
-    try {
-      await layDisksOn(now, wish.snapshot)
-    } catch (error) {
-      return { kind: 'failed', why: error instanceof Error ? error.message : String(error), isOverruled: false }
-    }
-    return boot(now, right)
+    const outcome = await bootOn(now, right, wish.snapshot)
+    // From here on it is a failure like any other: the ladder brings it back on what its disks are then.
+    if (outcome.kind === 'failed' && keeping.failure === undefined)
+      beginFailure(keeping, { cause: 'unknown', detail: `its return to a snapshot broke off: ${outcome.why}` })
+    return outcome
   }
   try {
     await removeRecoveryImages(record.machine, ports)
@@ -98,7 +100,7 @@ async function change(keeping: Keeping, wish: RevertWish, prepared: Prepared): P
       // Looked at anew afterwards: it may be back before anybody misses an answer.
       endWatch(keeping)
       ports.journal.note({ kind: 'planned', vmId, at: nowIso(keeping), what: 'stopped' })
-    }
+    } else beginFailure(keeping, { cause: 'wrong-answers', detail: 'what was changed made it worse: it is taken back' })
     await endProcess(keeping)
     if (wish.isPlanned) ports.journal.note({ kind: 'planned', vmId, at: nowIso(keeping), what: 'started' })
     await restart(keeping, record.epoch, start)
@@ -113,21 +115,47 @@ async function change(keeping: Keeping, wish: RevertWish, prepared: Prepared): P
   return reverted
 }
 
-/** Fresh layers on those of the snapshot: claimed before they are current, as by any start. A disk that came later stays as it is. */
+async function bootOn(keeping: Keeping, right: StartRight, snapshot: Snapshot): Promise<StartOutcome> {
+  try {
+    await layDisksOn(keeping, snapshot)
+  } catch (error) {
+    if (error instanceof DialtoneError && error.code === 'licence-lost') return { kind: 'no-licence' }
+    return { kind: 'failed', why: error instanceof Error ? error.message : String(error), isOverruled: false }
+  }
+  return boot(keeping, right)
+}
+
+/**
+ * Fresh layers on those of the snapshot: claimed before they are current, as by any start. All disks go there or none does. A disk that came
+ * later stays as it is.
+ */
 async function layDisksOn(keeping: Keeping, snapshot: Snapshot): Promise<void> {
   const { ports, record } = keeping
   const { machine } = record
   assertLicensed(machine, ports)
   await claimDisks(machine, lifeOf(keeping), ports)
-  const cgroupDirectory = await ports.cgroups.makeForTools()
+  const fresh = []
   for (const { volumeId, layerId: on } of snapshot.disks) {
     const disk = diskOf(machine, volumeId)
-    if (disk === undefined) continue
-    const storage = ports.storage(disk.storageId)
-    const layerId = makeId('layer', layerIdSchema, ports.randomBytes(8))
-    await storage.addLayer(volumeId, { layerId, on, userId: userIdOf(machine), cgroupDirectory })
-    await storage.letGoOfLayers(volumeId, [layerId])
-    await storage.useLayer(volumeId, layerId)
+    if (disk !== undefined)
+      fresh.push({ disk, present: await currentLayerOf(disk, ports), layerId: await addLayerOn(keeping, disk, on) })
+  }
+  try {
+    await restoreGuestState(machine, snapshot, ports)
+    for (const { disk, layerId } of fresh) await ports.storage(disk.storageId).useLayer(disk.volumeId, layerId)
+  } catch (error) {
+    for (const { disk, present } of fresh) await ports.storage(disk.storageId).useLayer(disk.volumeId, present)
+    throw error
   }
   await noteLayers(keeping)
+}
+
+/** Let go of from the start: if nobody comes to use it, it goes. */
+async function addLayerOn({ record, ports }: Keeping, disk: MachineDisk, on: LayerId | null): Promise<LayerId> {
+  const cgroupDirectory = await ports.cgroups.makeForTools()
+  const storage = ports.storage(disk.storageId)
+  const layerId = makeId('layer', layerIdSchema, ports.randomBytes(8))
+  await storage.addLayer(disk.volumeId, { layerId, on, userId: userIdOf(record.machine), cgroupDirectory })
+  await storage.letGoOfLayers(disk.volumeId, [layerId])
+  return layerId
 }

@@ -1,5 +1,6 @@
 /** A snapshot on the storages that its disks are on: written last on each, removed from each. */
 import type { SnapshotPlace } from '../../model/agent-protocol/snapshot-orders.ts'
+import { hasStateBesideDisk } from '../../model/guest.ts'
 import type { StorageId, VolumeId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { Snapshot, SnapshotDisk, SnapshotWish } from '../../model/snapshots/snapshot.ts'
@@ -39,6 +40,20 @@ export function describeSnapshot(
 export async function storeSnapshot(snapshot: Snapshot, ports: Ports): Promise<void> {
   for (const { storageId, volumeId } of placesOf(snapshot.disks).toReversed())
     await ports.storage(storageId).storeSnapshot(volumeId, snapshot)
+}
+
+/** What its firmware and TPM remember now, for a snapshot that is stored after it. The machine stands still, or is off. */
+export async function keepGuestState(machine: MachineOrder, { id }: Pick<SnapshotWish, 'id'>, ports: Ports) {
+  if (!hasStateBesideDisk(machine.guest)) return
+  const { storageId, volumeId } = rootOf(machine)
+  await ports.storage(storageId).keepGuestState(volumeId, id)
+}
+
+/** They remember what they did at the snapshot: when the machine's disks are claimed and before it starts. */
+export async function restoreGuestState(machine: MachineOrder, { id }: Pick<Snapshot, 'id'>, ports: Ports) {
+  if (!hasStateBesideDisk(machine.guest)) return
+  const { storageId, volumeId } = rootOf(machine)
+  await ports.storage(storageId).restoreGuestState(volumeId, id)
 }
 
 /** From the root's storage first, with its image, and with images of snapshots that broke off. What is gone already is fine. */

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { type SnapshotId, snapshotIdSchema, taskIdSchema } from '../../model/ids.ts'
+import { DialtoneError } from '../../model/dialtone-error.ts'
+import { guestProfiles } from '../../model/guest.ts'
+import { type LayerId, type SnapshotId, snapshotIdSchema, taskIdSchema, type VolumeId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { Snapshot, SnapshotWish } from '../../model/snapshots/snapshot.ts'
 import { dataId, type MachineHost, rootId } from '../machines/machine-host.fixture.ts'
@@ -9,6 +11,7 @@ import {
   currentLayer,
   data,
   failWhen,
+  journalOf,
   keeperOf,
   layerCount,
   leftOvers,
@@ -24,6 +27,7 @@ import { failsWith } from '../storage/storage.contract.ts'
 
 const plain = { leased: false, recovery: { mode: 'boot' }, probe } as const satisfies Partial<MachineOrder>
 const twoDisks = { ...plain, disks: [root, data] } as const satisfies Partial<MachineOrder>
+const withTpm = { os: 'linux', ...guestProfiles.linux, tpm: true } as const
 const snap = (word: string): SnapshotId => snapshotIdSchema.parse(`snap-${word.repeat(8)}`)
 const revertTask = (word: string) => taskIdSchema.parse(`task-${word.repeat(8)}`)
 
@@ -50,6 +54,17 @@ async function revert(host: MachineHost, snapshot: Snapshot, word = 'r') {
   const reverting = keeperOf(host).revert(wishes)
   await host.clock.advance(3_000)
   return reverting
+}
+
+/** No layer of this disk is made current any more that lies on this one. */
+function refuseLayer({ storage }: MachineHost, volumeId: VolumeId, on: LayerId | null): void {
+  const { useLayer } = storage
+  storage.useLayer = async (id, layerId) => {
+    const layer = (await storage.listLayers(id)).find((each) => each.layerId === layerId)
+    if (id === volumeId && layer !== undefined && layer.on === on && !layer.isCurrent)
+      throw new DialtoneError('storage-failed', 'refused')
+    await useLayer(id, layerId)
+  }
 }
 
 const remember = (host: MachineHost, letter: string) => {
@@ -85,7 +100,7 @@ describe('a snapshot of a machine that runs', () => {
     const { guests } = host.world
     host.world.guests = { ...guests, fileSystems: (_machine, what) => Math.min(1, orders.push(what)) }
     assert.equal((await take(host, { kind: 'disk' })).consistency, 'guest-frozen')
-    assert.deepEqual(orders, ['freeze', 'thaw'])
+    assert.deepEqual(orders, ['thaw', 'freeze', 'thaw'])
     host.world.guests = { ...guests, fileSystems: () => 'silent' }
     assert.equal((await take(host, { kind: 'disk', id: snap('b') })).consistency, 'crash')
     const required = keeperOf(host).takeSnapshot(wish({ kind: 'disk', id: snap('c'), freeze: 'required' }), 60_000)
@@ -99,13 +114,35 @@ describe('a snapshot of a machine that runs', () => {
   test('whose guest never lets its file systems go on fails within bounds and says what to do', async () => {
     const host = await startReady(plain)
     const { guests } = host.world
-    host.world.guests = { ...guests, fileSystems: (_machine, what) => (what === 'freeze' ? 1 : 'silent') }
+    let isFrozen = false
+    const fileSystems = (_machine: unknown, what: 'freeze' | 'thaw') => {
+      if (what === 'freeze') isFrozen = true
+      return what === 'thaw' && isFrozen ? 'silent' : 1
+    }
+    host.world.guests = { ...guests, fileSystems }
     const taking = keeperOf(host).takeSnapshot(wish({ kind: 'disk' }), 60_000)
     taking.catch(() => undefined)
     await host.clock.advance(30_000)
     await assert.rejects(taking, failsWith('guest-silent', /vm reset/))
     assert.equal(host.living()?.state, 'running')
     assert.deepEqual(await host.storage.listSnapshots(rootId), [])
+  })
+
+  test('of its disks takes along what firmware and TPM remember, of an instant in which nothing is written', async () => {
+    const host = await startReady({ ...plain, guest: withTpm })
+    host.storageWorld.writeGuestState(rootId, 'before')
+    let stateThen = ''
+    failWhen(host, (order) => {
+      if (order.kind === 'add-overlays') stateThen = host.living()?.state ?? ''
+      return false
+    })
+    const snapshot = await take(host, { kind: 'disk' })
+    assert.deepEqual([stateThen, host.living()?.state], ['paused', 'running'])
+    host.storageWorld.writeGuestState(rootId, 'after')
+    await revert(host, snapshot)
+    assert.equal(host.storageWorld.readGuestState(rootId), 'before')
+    await assert.rejects(keeperOf(host).takeSnapshot(wish({ id: snap('b') }), 1_000), failsWith('image-unfit', /TPM/))
+    assert.equal(host.living()?.state, 'running')
   })
 
   for (const kind of ['capture', 'add-overlays', 'write-stream', 'bake'] as const) {
@@ -202,6 +239,36 @@ describe('a return to a snapshot', () => {
     await host.clock.advance(10_000)
     assert.equal(host.living()?.memory, 'x')
     assert.equal((await host.storage.listSnapshots(rootId)).length, 1)
+  })
+
+  test('that breaks off ends on the present, with all of its disks, and the machine is brought back', async () => {
+    const host = await startReady(twoDisks)
+    const snapshot = await take(host, { kind: 'disk' })
+    const present = [await currentLayer(host), await currentLayer(host, dataId)]
+    refuseLayer(host, dataId, snapshot.disks[1]?.layerId ?? null)
+    const reverting = keeperOf(host).revert({ taskId: revertTask('r'), snapshot, isPlanned: true })
+    reverting.catch(() => undefined)
+    await host.clock.advance(30_000)
+    assert.deepEqual([await currentLayer(host), await currentLayer(host, dataId)], present)
+    assert.equal(host.living()?.state, 'running')
+    assert.equal(host.report()?.phase, 'running')
+    await host.clock.advance(120_000)
+    assert.deepEqual(await leftOvers(host), [])
+  })
+
+  test('that ends an outage tells when that was found, so that the ledger has it; one that its owner wants does not', async () => {
+    const host = await startReady(twoDisks)
+    const snapshot = await take(host)
+    await revert(host, snapshot)
+    assert.deepEqual(journalOf(host, 'failure-detected'), [])
+    const forced = keeperOf(host).revert({ taskId: revertTask('s'), snapshot, isPlanned: false })
+    await host.clock.advance(3_000)
+    await forced
+    assert.deepEqual(
+      journalOf(host, 'failure-detected').map(({ cause }) => cause),
+      ['wrong-answers'],
+    )
+    assert.deepEqual(journalOf(host, 'rung-begun'), [])
   })
 
   test('in which the agent dies leaves a machine that the next one brings back, and may be ordered again', async () => {

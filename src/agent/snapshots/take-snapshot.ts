@@ -4,9 +4,10 @@
  */
 import type { SnapshotReport } from '../../model/agent-protocol/snapshot-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { hasStateBesideDisk } from '../../model/guest.ts'
 import type { Snapshot, SnapshotWish } from '../../model/snapshots/snapshot.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
-import { enqueue, type Keeping, lifeOf } from '../machines/keeping.ts'
+import { enqueue, type Keeping, lifeOf, whenStill } from '../machines/keeping.ts'
 import { bakeImage, type FrozenMachine, freezeWithDisks, pluggedDisks } from '../recovery/capture-image.ts'
 import { noteLayers } from '../recovery/note-layers.ts'
 import { requireResident } from '../recovery/require-resident.ts'
@@ -14,7 +15,7 @@ import { inNewProcess, refuseRawDisks, takeInstant } from '../recovery/take-inst
 import { stopTidying } from '../recovery/tidy-layers.ts'
 import { whileFrozen } from './freeze-guest.ts'
 import { letGoOfHold } from './hold-machine.ts'
-import { describeSnapshot, findSnapshot, storeSnapshot, type TakenAs } from './snapshot-files.ts'
+import { describeSnapshot, findSnapshot, keepGuestState, storeSnapshot, type TakenAs } from './snapshot-files.ts'
 import type { SnapshotWork } from './snapshot-work.ts'
 
 /** Begins it unless it was begun; answers when it is whole or this time has passed. Throws what it failed with, once. */
@@ -114,16 +115,22 @@ async function takeDisks(keeping: Keeping, wish: SnapshotWish): Promise<Snapshot
   return inTurn(keeping, wish, async (running, wasRunning) => {
     refuseRawDisks(machine, machine.disks)
     const beganAtMs = ports.clock.bootTimeMs()
+    const standsStill = wasRunning && hasStateBesideDisk(machine.guest)
     const canListen = wasRunning && keeping.hold === undefined
     const { result, isFrozen } = await whileFrozen(running, canListen ? wish.freeze : neverOr(wish), () =>
       inNewProcess(machine, ports, async (process) => {
         const from = { machine, running, disks: machine.disks, process }
-        const { disks } = await takeInstant(from, ports, (overlays) => running.addOverlays(overlays))
+        const { disks } = await takeInstant(from, ports, (overlays) =>
+          whileStill(keeping, running, async () => {
+            await running.addOverlays(overlays)
+            await keepGuestState(machine, wish, ports)
+          }),
+        )
         await ports.records.removeProcessDirectory(process)
         return { disks, takenAt: ports.clock.wallTime().toISOString() }
       }),
     )
-    const pauseMs = isFrozen ? Math.round(ports.clock.bootTimeMs() - beganAtMs) : 0
+    const pauseMs = isFrozen || standsStill ? Math.round(ports.clock.bootTimeMs() - beganAtMs) : 0
     const taken: TakenAs = {
       consistency: isFrozen ? 'guest-frozen' : 'crash',
       imageId: null,
@@ -133,6 +140,18 @@ async function takeDisks(keeping: Keeping, wish: SnapshotWish): Promise<Snapshot
     }
     return describeSnapshot(machine, wish, { ...taken, disks: result.disks })
   })
+}
+
+/** Files beside the disk have no layers: they are copied, of the same instant only while nothing writes to either. */
+async function whileStill(keeping: Keeping, running: RunningMachine, work: () => Promise<void>): Promise<void> {
+  const mayWrite = keeping.phase === 'running' && keeping.hold === undefined
+  if (!mayWrite || !hasStateBesideDisk(keeping.record.machine.guest)) return work()
+  await running.pause()
+  try {
+    await work()
+  } finally {
+    await whenStill(keeping, 'running', (machine) => machine.resume())
+  }
 }
 
 /** A guest that stands still can't put its file systems in order. */

@@ -16,6 +16,13 @@ export type SnapshotStorage = {
    * its layers is still the current one, `not-found` when one is missing.
    */
   storeSnapshot(volumeId: VolumeId, snapshot: Snapshot): Promise<void>
+  /**
+   * Keeps what firmware and TPM remember beside this volume as it is now, for a snapshot that is stored after it; it goes with the snapshot.
+   * Asked for while the machine stands still or is off. Doing it again keeps what is there then.
+   */
+  keepGuestState(volumeId: VolumeId, snapshotId: SnapshotId): Promise<void>
+  /** What was kept is what firmware and TPM remember from now on: for whoever has claimed the volume. `not-found` when nothing was kept. */
+  restoreGuestState(volumeId: VolumeId, snapshotId: SnapshotId): Promise<void>
   /** Those that lie beside this volume, oldest first. What is damaged isn't listed, and needs nothing. */
   listSnapshots(volumeId: VolumeId): Promise<readonly Snapshot[]>
   /** A missing one is fine. Its layers stay, and are let go of. */

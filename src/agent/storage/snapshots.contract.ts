@@ -85,6 +85,29 @@ export function testSnapshots(driver: string, makeWorld: (t: TestContext) => Pro
     for (const id of [volumeId, dataId]) await a.useLayer(id, null)
   })
 
+  scenario(
+    'what firmware and TPM remember is kept for a snapshot, comes back with it, and goes with it',
+    async (world, a) => {
+      await grow(world, a, [one])
+      await a.openGuestState(volumeId, { variables: world.base.path, hasTpm: true, userId: 20001 })
+      await assert.rejects(a.restoreGuestState(volumeId, snapshotId), failsWith('not-found'))
+      for (const word of ['too early', 'before']) {
+        await world.writeGuestState(volumeId, word)
+        await a.keepGuestState(volumeId, snapshotId)
+      }
+      await a.storeSnapshot(volumeId, makeSampleSnapshot([{ volumeId, layerId: null }]))
+      await world.writeGuestState(volumeId, 'after')
+      for (const host of ['a', 'b']) {
+        await world.onHost(host).restoreGuestState(volumeId, snapshotId)
+        assert.equal(await world.readGuestState(volumeId), 'before')
+      }
+      assert.equal((await a.listSnapshots(volumeId)).length, 1)
+      await a.removeSnapshot(volumeId, snapshotId)
+      await assert.rejects(a.restoreGuestState(volumeId, snapshotId), failsWith('not-found'))
+      assert.equal(await world.readGuestState(volumeId), 'before')
+    },
+  )
+
   scenario('layers that are closed are merged; what was merged is let go of, and then goes', async (world, a) => {
     await grow(world, a, [one, two, three])
     const { cgroupDirectory } = world

@@ -20,6 +20,9 @@ export type StorageWorld = {
   mergeInto(volumeId: VolumeId, layerId: LayerId, on: LayerId | null): Promise<void>
   /** Changes the stored file of an image; undefined removes it. */
   damageImage(image: StoredFile, change: (content: Uint8Array) => Uint8Array | undefined): Promise<void>
+  /** What firmware and TPM of the machine remember: the same word. They were opened before. */
+  readGuestState(volumeId: VolumeId): Promise<string>
+  writeGuestState(volumeId: VolumeId, state: string): Promise<void>
   /** Damages a part of the slot's block. */
   tearSlot(slot: number): Promise<void>
 }

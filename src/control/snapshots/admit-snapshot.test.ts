@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import { hostIdOf, makeCluster, makeHost, makeVm, someTime } from '../../model/cluster-state.fixture.ts'
 import { sessionIdSchema, taskIdSchema } from '../../model/ids.ts'
 import type { VmMigration } from '../../model/migration/vm-migration.ts'
-import { refuseDelete, refuseRevert, refuseSnapshot } from './admit-snapshot.ts'
+import { refuseAnyMemory, refuseDelete, refuseRevert, refuseSnapshot } from './admit-snapshot.ts'
 import { describeDifferences } from './describe-differences.ts'
 import { makeSnapshot, snapshotIdOf } from './snapshot.fixture.ts'
 
@@ -38,6 +38,11 @@ describe('a snapshot', () => {
     )
     const templates = new Map([...cluster.templates].map(([id, template]) => [id, { ...template, canResume: false }]))
     assert.equal(refuseSnapshot({ ...cluster, templates }, running, memory)?.code, 'image-unfit')
+    const sealed = { ...running, spec: { ...running.spec, guest: { ...running.spec.guest, tpm: true } } }
+    assert.match(refuseSnapshot(cluster, sealed, memory)?.message ?? '', /state of its TPM.*take its disks/)
+    assert.equal(refuseSnapshot(cluster, sealed, wish), undefined)
+    assert.equal(refuseAnyMemory(cluster, sealed.spec)?.code, 'image-unfit')
+    assert.equal(refuseAnyMemory(cluster, withState('stopped').spec), undefined)
   })
 
   test('has a name of its own, and qcow2 disks', () => {

@@ -1,9 +1,10 @@
 /** Whether a snapshot of a machine may be taken, returned to or deleted now, or why not. Pure. */
 import type { ClusterState, VmRecord } from '../../model/cluster-state.ts'
 import type { ErrorCode } from '../../model/dialtone-error.ts'
+import { refuseMemoryImages } from '../../model/guest.ts'
 import { longestChain, type Snapshot, type SnapshotKind } from '../../model/snapshots/snapshot.ts'
 import { describeOperation } from '../../model/snapshots/vm-operation.ts'
-import { type VmAction, vmActionTable } from '../../model/vm.ts'
+import { type VmAction, type VmSpec, vmActionTable } from '../../model/vm.ts'
 import { ancestorsOf, snapshotsOf } from './snapshot-tree.ts'
 
 export type SnapshotRefusal = { readonly code: ErrorCode; readonly message: string }
@@ -55,6 +56,14 @@ function refuseMemory(cluster: ClusterState, { spec, status }: VmRecord): Snapsh
   const state = status?.state ?? 'stopped'
   if (state !== 'running' && state !== 'paused')
     return { code: 'wrong-state', message: `${spec.name} is ${state}: only one that runs has a memory; take its disks` }
+  return refuseAnyMemory(cluster, spec)
+}
+
+/** Why no snapshot of it ever has its memory; undefined when those of it that run do. */
+export function refuseAnyMemory(cluster: ClusterState, spec: VmSpec): SnapshotRefusal | undefined {
+  const unfit = refuseMemoryImages(spec.guest)
+  if (unfit !== undefined)
+    return { code: 'image-unfit', message: `${spec.name} can't be resumed from memory: ${unfit}; take its disks` }
   const template = cluster.templates.get(spec.templateId)
   if (template?.canResume === false)
     return {

@@ -1,5 +1,5 @@
 /** Snapshots over the API: what can't be done is refused at once, with the reason; a task does the rest. */
-import { refuseDelete, refuseRevert, refuseSnapshot } from '../../control/snapshots/admit-snapshot.ts'
+import { refuseAnyMemory, refuseDelete, refuseRevert, refuseSnapshot } from '../../control/snapshots/admit-snapshot.ts'
 import { describeDifferences } from '../../control/snapshots/describe-differences.ts'
 import { commitAndSee, put, unchanged, untilCommitted } from '../../engine/leader.ts'
 import type { SnapshotSetJournal } from '../../engine/snapshots/snapshot-set-saga.ts'
@@ -60,6 +60,7 @@ export function snapshotHandlers(context: ApiContext): All {
       return begun(vm, await snapshots.revert(vm.spec, how, { user: caller.name }))
     },
     setSnapshotSchedule({ params, body }, caller) {
+      if (body.kind === 'memory') refuse(refuseAnyMemory(cluster(), findVm(context, params.vm).spec))
       const setAt = leader.clock.wallTime().toISOString()
       return writeSchedule(context, params.vm, { schedule: { ...body, setBy: caller.name, setAt }, caller })
     },

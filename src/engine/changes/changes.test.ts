@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { snapshotIdSchema, type VmId } from '../../model/ids.ts'
 import { type Cloud, startCloud } from '../cloud.fixture.ts'
+import { arrange, letItEnd, mishaps } from '../mishaps.fixture.ts'
 import type { BeginChangeJournal } from './change-sagas.ts'
 
 const id = snapshotIdSchema.parse('snap-aaaaaaaa')
@@ -10,8 +11,13 @@ const probe = {
   ...{ everyMs: 250, maxLatencyMs: 1_000, failuresAllowed: 4 },
 } as const
 
-async function begin(cloud: Cloud, changes: Partial<BeginChangeJournal> = {}): Promise<VmId> {
+async function begin(
+  cloud: Cloud,
+  changes: Partial<BeginChangeJournal> = {},
+  prepare: () => void = () => undefined,
+): Promise<VmId> {
   const vmId = await cloud.createRunning('web', { spec: { probe } })
+  prepare()
   const wish = { id, name: 'change-a', note: '', kind: 'memory', freeze: 'if-able', origin: 'change' } as const
   const journal: BeginChangeJournal = {
     ...{ vmId, wish: { ...wish, setId: null, isProtected: false }, checks: [], watchedForMs: 60_000, isAuto: true },
@@ -99,4 +105,47 @@ describe('a change', () => {
     await cloud.clock.until('it went back', () => revertsOf(cloud) > 0, 60_000)
     assert.equal(revertsOf(cloud), 1)
   })
+
+  for (const mishap of mishaps) {
+    for (const call of ['runInGuest', 'snapshotMachine', 'measureMachine'] as const) {
+      test(`whose beginning meets a ${call} that ${mishap} is begun with its snapshot, or leaves none`, async () => {
+        await using cloud = await startCloud({ hosts: [{ name: 'ada' }] })
+        const vmId = await begin(cloud, { checks: ['test -e /ok'] }, () => arrange(cloud, mishap, { call }))
+        await letItEnd(cloud)
+        const isOpen = cloud.vm(vmId)?.change !== undefined
+        const state = [...cloud.state().tasks.values()].find(({ kind }) => kind === 'vm.change-begin')?.state
+        assert.equal(isOpen, state === 'succeeded')
+        if (mishap.startsWith('crashes')) assert.ok(isOpen)
+        assert.deepEqual([cloud.state().snapshots.size, cloud.agents.layers.snapshots.size], isOpen ? [1, 1] : [0, 0])
+        assert.equal(cloud.vm(vmId)?.operation, undefined)
+      })
+    }
+
+    for (const call of ['removeSnapshot', 'tidyMachine', 'measureMachine'] as const) {
+      test(`whose end meets a ${call} that ${mishap} is over, and its snapshot is gone`, async () => {
+        await using cloud = await startCloud({ hosts: [{ name: 'ada' }] })
+        const vmId = await begin(cloud)
+        const vm = cloud.vm(vmId)
+        assert.ok(vm?.change)
+        arrange(cloud, mishap, { call })
+        await cloud.engine().changes.end(vm, vm.change, { outcome: 'committed', user: 'test' })
+        await letItEnd(cloud)
+        assert.equal(cloud.vm(vmId)?.change, undefined)
+        assert.deepEqual([cloud.state().snapshots.size, cloud.agents.layers.snapshots.size], [0, 0])
+      })
+    }
+
+    test(`whose return ${mishap} goes back all the same, or tells that it could not`, async () => {
+      await using cloud = await startCloud({ hosts: [{ name: 'ada' }] })
+      const vmId = await begin(cloud)
+      arrange(cloud, mishap, { call: 'revertMachine' })
+      serve(cloud, vmId, 'wrong')
+      await cloud.clock.until('it was tried', () => typeof cloud.vm(vmId)?.change?.revertTaskId === 'string', 20_000)
+      serve(cloud, vmId, 'correct')
+      await letItEnd(cloud)
+      const task = [...cloud.state().tasks.values()].find(({ kind }) => kind === 'vm.revert')
+      assert.equal(cloud.vm(vmId)?.change === undefined, task?.state === 'succeeded')
+      if (mishap.startsWith('crashes')) assert.equal(task?.state, 'succeeded')
+    })
+  }
 })

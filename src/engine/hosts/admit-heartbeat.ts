@@ -6,6 +6,7 @@ import type { Acknowledgement, Heartbeat } from '../../model/agent-protocol/hear
 import type { HostRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId } from '../../model/ids.ts'
+import { isSame } from '../../model/is-same.ts'
 import type { HostTable } from './host-table.ts'
 import { createHeartbeatOrder } from './overtaken-heartbeats.ts'
 import { createReadmission, type Readmission, type ReadmissionOptions, type Verdict } from './readmit-host.ts'
@@ -30,16 +31,16 @@ export function createHeartbeatDesk(options: HeartbeatDeskOptions): HeartbeatDes
   const { leader, table } = options
   const order = createHeartbeatOrder()
   const readmission = createReadmission(options)
-  const machinesBefore = new Map<HostId, string>()
+  const toldBefore = new Map<HostId, Pick<Heartbeat, 'session' | 'machines'>>()
 
   const receive = async ({ hostId, heartbeat }: Received): Promise<Acknowledgement> => {
     const host = hostOf(options, hostId)
     order.check(host, heartbeat, table.heartbeat(hostId))
     const isStored = await storeHeartbeat(leader, host, heartbeat)
     table.heard(hostId, heartbeat)
-    const machines = JSON.stringify([heartbeat.session, heartbeat.machines])
-    if (isStored !== 'known' || machinesBefore.get(hostId) !== machines) options.wake(hostId)
-    machinesBefore.set(hostId, machines)
+    const told = { session: heartbeat.session, machines: heartbeat.machines }
+    if (isStored !== 'known' || !isSame(toldBefore.get(hostId), told)) options.wake(hostId)
+    toldBefore.set(hostId, told)
     const verdict = isStored === 'failed' ? unstored : await judge(options, readmission, { hostId, heartbeat })
     if (verdict.kind === 'admitted') {
       table.acknowledged(hostId, leader.clock.bootTimeMs())

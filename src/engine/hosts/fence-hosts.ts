@@ -1,6 +1,6 @@
 /** Looks at silent hosts and carries out what is decided about them: suspicion, power fence, pills, proof. */
 import { decideFencing, type FencingDecision, machinesAtStake } from '../../control/decide-fencing.ts'
-import { judgeMassSilence, judgeSilence, missesBeats } from '../../control/judge-hosts.ts'
+import { isAtWork, judgeMassSilence, judgeSilence, missesBeats } from '../../control/judge-hosts.ts'
 import type { HostRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId } from '../../model/ids.ts'
@@ -67,9 +67,13 @@ export function createHostFencer(options: HostFencerOptions): HostFencer {
       const nowMs = leader.clock.bootTimeMs()
       const state = leader.index.state()
       // Every host is counted from the first look on: one that this leader never hears is as silent as the others.
-      for (const hostId of state.hosts.keys()) table.observation(hostId, nowMs)
+      for (const hostId of state.hosts.keys()) table.count(hostId)
       if (nowMs - leader.startedAtMs < newLeaderWaitsMs(state.cluster.timings)) return
-      for (const hostId of state.hosts.keys()) {
+      for (const [hostId, host] of state.hosts) {
+        if (isAtWork(host, { silentMs: table.attentiveSilentMs(hostId), timings: state.cluster.timings })) {
+          fencer.holds.delete(hostId)
+          continue
+        }
         // A host whose status can't be written at the moment doesn't keep the others from being looked at.
         await lookAt(fencer, hostId).catch((error: unknown) => {
           if (!leader.signal.aborted) leader.logger.error('fence.look-failed', { hostId, error })
@@ -101,7 +105,7 @@ async function lookAt(fencer: Fencer, hostId: HostId): Promise<void> {
   if (missesBeats(state, observation)) askKernel(fencer, host)
   const mass = judgeMassSilence(state, observations)
   if (mass.isMass) fencer.lastMassAtMs = nowMs
-  const mayGoOffline = !mass.isMass && machinesAtStake(state, hostId).length === 0
+  const mayGoOffline = () => !mass.isMass && machinesAtStake(state, hostId).length === 0
   const judgement = judgeSilence(state, hostId, { observation, mayGoOffline })
   if (judgement.kind === 'becomes-suspect')
     await changeState(fencer.tools, host, { to: 'suspect', reason: judgement.reason })

@@ -9,9 +9,14 @@ type Row = {
   attentiveSilentMs: number
   kernelAnsweredAtMs: number
   heartbeat: Heartbeat | undefined
+  /** What the heartbeat says, made ready to be looked at. */
+  reports: HostObservation['reports']
+  reachableStorages: HostObservation['reachableStorages']
 }
 
 export type HostTable = {
+  /** Counts this host's silence from now on, if it isn't counted yet. */
+  count(hostId: HostId): void
   /** Counts silence. A tick that comes late counts only for `maximumMs`: that time the leader slept, not the host. */
   tick(nowMs: number, maximumMs: number): void
   /** Something of the host arrived: it is not silent, whatever becomes of what it said. */
@@ -24,6 +29,7 @@ export type HostTable = {
   acknowledged(hostId: HostId, nowMs: number): void
   observations(nowMs: number): ReadonlyMap<HostId, HostObservation>
   observation(hostId: HostId, nowMs: number): HostObservation
+  attentiveSilentMs(hostId: HostId): number
   report(hostId: HostId, vmId: VmId): MachineReport | undefined
   /** True once this leader has heard the host, in whatever session. */
   hasReported(hostId: HostId): boolean
@@ -42,25 +48,23 @@ export function createHostTable(startedAtMs: number): HostTable {
       attentiveSilentMs: 0,
       kernelAnsweredAtMs: -Infinity,
       heartbeat: undefined,
+      reports: new Map(),
+      reachableStorages: new Set(),
     }
     rows.set(hostId, created)
     return created
   }
 
-  const observe = (entry: Row, nowMs: number): HostObservation => {
-    const { heartbeat } = entry
-    const reachable =
-      heartbeat?.storages.filter((storage) => storage.probeAgeMs !== null && storage.probeAgeMs < 1_500) ?? []
-    return {
-      silentMs: nowMs - entry.lastAcknowledgedAtMs,
-      attentiveSilentMs: entry.attentiveSilentMs,
-      kernelAnsweredAgoMs: nowMs - entry.kernelAnsweredAtMs,
-      reports: new Map(heartbeat?.machines.map((report) => [report.vmId, report]) ?? []),
-      reachableStorages: new Set(reachable.map((storage) => storage.storageId)),
-    }
-  }
+  const observe = (entry: Row, nowMs: number): HostObservation => ({
+    silentMs: nowMs - entry.lastAcknowledgedAtMs,
+    attentiveSilentMs: entry.attentiveSilentMs,
+    kernelAnsweredAgoMs: nowMs - entry.kernelAnsweredAtMs,
+    reports: entry.reports,
+    reachableStorages: entry.reachableStorages,
+  })
 
   return {
+    count: (hostId) => void row(hostId),
     tick(nowMs, maximumMs) {
       const countedMs = Math.min(Math.max(0, nowMs - lastTickAtMs), maximumMs)
       lastTickAtMs = nowMs
@@ -78,14 +82,19 @@ export function createHostTable(startedAtMs: number): HostTable {
     heard(hostId, heartbeat) {
       const entry = row(hostId)
       const isOlder = entry.heartbeat?.session === heartbeat.session && entry.heartbeat.sequence > heartbeat.sequence
-      if (!isOlder) entry.heartbeat = heartbeat
+      if (isOlder) return
+      const reachable = heartbeat.storages.filter(({ probeAgeMs }) => probeAgeMs !== null && probeAgeMs < 1_500)
+      entry.heartbeat = heartbeat
+      entry.reports = new Map(heartbeat.machines.map((report) => [report.vmId, report]))
+      entry.reachableStorages = new Set(reachable.map(({ storageId }) => storageId))
     },
     acknowledged(hostId, nowMs) {
       row(hostId).lastAcknowledgedAtMs = nowMs
     },
     observations: (nowMs) => new Map([...rows].map(([hostId, entry]) => [hostId, observe(entry, nowMs)])),
     observation: (hostId, nowMs) => observe(row(hostId), nowMs),
-    report: (hostId, vmId) => rows.get(hostId)?.heartbeat?.machines.find((report) => report.vmId === vmId),
+    attentiveSilentMs: (hostId) => row(hostId).attentiveSilentMs,
+    report: (hostId, vmId) => rows.get(hostId)?.reports.get(vmId),
     hasReported: (hostId) => rows.get(hostId)?.heartbeat !== undefined,
     heartbeat: (hostId) => rows.get(hostId)?.heartbeat,
   }

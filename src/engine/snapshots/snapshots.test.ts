@@ -6,45 +6,17 @@ import { DialtoneError } from '../../model/dialtone-error.ts'
 import { snapshotIdSchema, type TaskId, type VmId } from '../../model/ids.ts'
 import type { Snapshot } from '../../model/snapshots/snapshot.ts'
 import { type Cloud, startCloud } from '../cloud.fixture.ts'
-import type { Call } from '../fake-agents.fixture.ts'
 import { put } from '../leader.ts'
+import { arrange, letItEnd, mishaps } from '../mishaps.fixture.ts'
 import { keys } from '../state/keys.ts'
 import type { TakeSnapshotJournal } from './take-snapshot-saga.ts'
 
-type Mishap = 'fails once' | 'loses its answer once' | 'crashes before' | 'crashes after'
-const mishaps: readonly Mishap[] = ['fails once', 'loses its answer once', 'crashes before', 'crashes after']
 const hosts = [{ name: 'ada' }, { name: 'bob' }]
 const snap = (word: string) => snapshotIdSchema.parse(`snap-${word.repeat(8)}`)
 
 function wish(changes: Partial<TakeSnapshotJournal['wish']> = {}): TakeSnapshotJournal['wish'] {
   const base = { id: snap('a'), name: 'before', note: '', kind: 'memory', origin: 'user', setId: null } as const
   return { ...base, isProtected: false, freeze: 'if-able', ...changes }
-}
-
-function arrange(cloud: Cloud, mishap: Mishap, wanted: Call): void {
-  let isOver = false
-  const moment = mishap === 'fails once' || mishap === 'crashes before' ? 'before' : 'after'
-  cloud.agents.intercept = (call, at) => {
-    if (call !== wanted || at !== moment || isOver) return
-    isOver = true
-    if (mishap.startsWith('crashes')) cloud.crash()
-    throw new DialtoneError('storage-failed', `${call} met with: ${mishap}`)
-  }
-}
-
-async function letItEnd(cloud: Cloud): Promise<void> {
-  await cloud.clock.advance(500)
-  if (cloud.engine().leader.signal.aborted) {
-    cloud.agents.intercept = () => undefined
-    await cloud.clock.advance(300)
-    await cloud.startEngine()
-  }
-  await cloud.clock.until(
-    'every task has ended',
-    () => [...cloud.state().tasks.values()].every((task) => task.endedAt !== null),
-    400_000,
-  )
-  await cloud.clock.advance(3_000)
 }
 
 const recordOf = (cloud: Cloud, word = 'a'): Snapshot | undefined => cloud.state().snapshots.get(snap(word))
@@ -80,7 +52,7 @@ describe('vm.snapshot', () => {
     test(`of a machine that runs, whose order ${mishap}, is there as a whole or not at all`, async () => {
       await using cloud = await startCloud({ hosts })
       const vmId = await cloud.createRunning('web')
-      arrange(cloud, mishap, 'snapshotMachine')
+      arrange(cloud, mishap, { call: 'snapshotMachine' })
       await take(cloud, vmId)
       assert.equal(recordOf(cloud) !== undefined, cloud.agents.layers.snapshots.has(snap('a')))
       if (mishap.startsWith('crashes')) assert.ok(recordOf(cloud))
@@ -92,7 +64,7 @@ describe('vm.snapshot', () => {
     test(`of a machine that is off, whose order ${mishap}, is there as a whole or not at all`, async () => {
       await using cloud = await startCloud({ hosts })
       const vmId = await stopped(cloud)
-      arrange(cloud, mishap, 'snapshotDisks')
+      arrange(cloud, mishap, { call: 'snapshotDisks' })
       await take(cloud, vmId, { kind: 'disk' })
       assert.equal(recordOf(cloud) !== undefined, cloud.agents.layers.snapshots.has(snap('a')))
       checkAfter(cloud, vmId)
@@ -152,7 +124,7 @@ describe('vm.revert', () => {
       await using cloud = await startCloud({ hosts })
       const vmId = await cloud.createRunning('web')
       await take(cloud, vmId)
-      arrange(cloud, mishap, 'revertMachine')
+      arrange(cloud, mishap, { call: 'revertMachine' })
       const taskId = await revert(cloud, vmId)
       assert.equal(cloud.vm(vmId)?.status?.state, 'running')
       if (mishap.startsWith('crashes')) assert.equal(cloud.taskState(taskId), 'succeeded')
@@ -163,7 +135,7 @@ describe('vm.revert', () => {
       await using cloud = await startCloud({ hosts })
       const vmId = await stopped(cloud)
       await take(cloud, vmId, { kind: 'disk' })
-      arrange(cloud, mishap, 'revertDisks')
+      arrange(cloud, mishap, { call: 'revertDisks' })
       const taskId = await revert(cloud, vmId)
       if (mishap.startsWith('crashes')) assert.equal(cloud.taskState(taskId), 'succeeded')
       assert.equal(cloud.vm(vmId)?.status?.state, 'stopped')
@@ -204,7 +176,7 @@ describe('vm.snapshot-delete', () => {
         const vmId = await cloud.createRunning('web')
         await take(cloud, vmId)
         await take(cloud, vmId, { id: snap('b'), name: 'later' })
-        arrange(cloud, mishap, call)
+        arrange(cloud, mishap, { call })
         await cloud.begin('vm.snapshot-delete', { vmId, snapshotId: snap('a') })
         await letItEnd(cloud)
         assert.deepEqual([...cloud.state().snapshots.keys()], [snap('b')])
@@ -260,6 +232,21 @@ describe('snapshot-set', () => {
     const lastHold = orders.findIndex((_, index) => orders.slice(0, index).filter(isHold).length === 2)
     assert.ok(orders.findIndex((order) => order.startsWith('snapshotMachine')) >= lastHold)
   })
+
+  for (const mishap of ['crashes before', 'crashes after'] as const) {
+    for (const call of ['holdMachine', 'snapshotMachine'] as const) {
+      test(`whose second ${call} ${mishap} is whole or not at all`, async () => {
+        await using cloud = await startCloud({ hosts })
+        for (const { name } of members) await cloud.createRunning(name, { spec: { disks: disks(name) } })
+        arrange(cloud, mishap, { call, nth: 2 })
+        const taskId = await cloud.begin('snapshot-set', { members })
+        await letItEnd(cloud)
+        const count = cloud.taskState(taskId) === 'succeeded' ? 2 : 0
+        assert.deepEqual([cloud.state().snapshots.size, cloud.agents.layers.snapshots.size], [count, count])
+        for (const { vmId } of members) checkAfter(cloud, vmId)
+      })
+    }
+  }
 
   for (const call of ['holdMachine', 'snapshotMachine'] as const) {
     test(`is whole or not at all when one of them can't be: ${call}`, async () => {

@@ -6,40 +6,8 @@ import { sharedId, vmIdOf, volumeIdOf } from '../../model/cluster-state.fixture.
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { type Cloud, startCloud } from '../cloud.fixture.ts'
 import type { Call } from '../fake-agents.fixture.ts'
+import { arrange, letItEnd, mishaps } from '../mishaps.fixture.ts'
 import { defineSaga, type RunnableSaga } from './saga.ts'
-
-type Mishap = 'fails once' | 'loses its answer once' | 'crashes before' | 'crashes after'
-const mishaps: readonly Mishap[] = ['fails once', 'loses its answer once', 'crashes before', 'crashes after']
-
-/** Lets the nth call of this kind meet with the mishap. */
-function arrange(cloud: Cloud, mishap: Mishap, { call, nth }: { readonly call: Call; readonly nth: number }): void {
-  let calls = 0
-  const moment = mishap === 'fails once' || mishap === 'crashes before' ? 'before' : 'after'
-  cloud.agents.intercept = (seen, at) => {
-    if (seen !== call || at !== moment) return
-    calls += 1
-    if (calls !== nth) return
-    if (mishap.startsWith('crashes')) cloud.crash()
-    throw new DialtoneError('storage-failed', `${call} met with: ${mishap}`)
-  }
-}
-
-/** After a crash another controller takes over. */
-async function comeBack(cloud: Cloud): Promise<void> {
-  if (!cloud.engine().leader.signal.aborted) return
-  cloud.agents.intercept = () => undefined
-  await cloud.clock.advance(300)
-  await cloud.startEngine()
-}
-
-async function letItEnd(cloud: Cloud): Promise<void> {
-  await cloud.clock.advance(500)
-  await comeBack(cloud)
-  await cloud.clock.until('every task has ended', () =>
-    [...cloud.state().tasks.values()].every((task) => task.endedAt !== null),
-  )
-  await cloud.clock.advance(3_000)
-}
 
 /** Whole: live, with its volumes and claims, running. Nothing: no key, no claim, no volume, no machine. */
 async function wholeOrNothing(cloud: Cloud, name: string): Promise<'whole' | 'nothing'> {

@@ -2,13 +2,11 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { hostIdOf, sharedId, storageIdOf, volumeIdOf } from '../../model/cluster-state.fixture.ts'
-import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { TaskId, VmId } from '../../model/ids.ts'
 import { type Cloud, startCloud } from '../cloud.fixture.ts'
 import type { Call } from '../fake-agents.fixture.ts'
+import { arrange, letItEnd, mishaps } from '../mishaps.fixture.ts'
 
-type Mishap = 'fails once' | 'loses its answer once' | 'crashes before' | 'crashes after'
-const mishaps: readonly Mishap[] = ['fails once', 'loses its answer once', 'crashes before', 'crashes after']
 const orders = {
   running: ['deleteVolume', 'createVolume', 'mirrorVolume', 'holdVolume', 'switchVolume'],
   stopped: ['deleteVolume', 'createVolume', 'copyVolume'],
@@ -19,17 +17,6 @@ const volumeId = volumeIdOf('web')
 const [from, to] = [storageIdOf('ada'), sharedId]
 const ada = hostIdOf('ada')
 
-function arrange(cloud: Cloud, mishap: Mishap, { call, code }: { call: Call; code: DialtoneError['code'] }): void {
-  let isOver = false
-  const moment = mishap === 'fails once' || mishap === 'crashes before' ? 'before' : 'after'
-  cloud.agents.intercept = (seen, at) => {
-    if (seen !== call || at !== moment || isOver) return
-    isOver = true
-    if (mishap.startsWith('crashes')) cloud.crash()
-    throw new DialtoneError(code, `${call} met with: ${mishap}`)
-  }
-}
-
 async function startWith(state: State): Promise<{ readonly cloud: Cloud; readonly vmId: VmId }> {
   const cloud = await startCloud({ hosts: [{ name: 'ada' }, { name: 'bob' }], hasLocalStorages: true })
   const vmId = await cloud.createRunning('web', { storage: from, spec: { ha: false, boundToHostId: ada } })
@@ -37,17 +24,6 @@ async function startWith(state: State): Promise<{ readonly cloud: Cloud; readonl
   await cloud.change(vmId, { desired: 'stopped' })
   await cloud.clock.until('it is stopped', () => cloud.vm(vmId)?.status?.state === 'stopped', 10_000)
   return { cloud, vmId }
-}
-
-async function letItEnd(cloud: Cloud): Promise<void> {
-  await cloud.clock.advance(1_500)
-  if (cloud.engine().leader.signal.aborted) {
-    await cloud.clock.advance(300)
-    await cloud.startEngine()
-  }
-  const isOver = () => [...cloud.state().tasks.values()].every(({ endedAt }) => endedAt !== null)
-  await cloud.clock.until('every task has ended', isOver, 120_000)
-  await cloud.clock.advance(3_000)
 }
 
 const move = (cloud: Cloud): Promise<TaskId> => cloud.begin('volume.move', { volumeId, toStorageId: to })

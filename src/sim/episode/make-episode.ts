@@ -1,5 +1,6 @@
 /** A seed becomes an episode: the cluster, its machines, what is asked for, and one to six faults. Pure: same seed, same plan. */
 
+import { newLeaderWaitsMs } from '../../model/protection/bounds.ts'
 import { defaultTimings } from '../../model/timings.ts'
 import type { FaultKind } from '../faults/fault.ts'
 import { createSeededRandom, type SeededRandom } from '../seeded-random.ts'
@@ -70,8 +71,10 @@ function drawWorld(seed: number, random: SeededRandom): EpisodePlan['world'] {
   const isArmed = random.chance(0.85)
   const storages = random.chance(0.25) ? ['shared', 'second'] : ['shared']
   const isBadNetwork = random.chance(0.25)
+  const isLeaderSeasoned = random.fork('leader').chance(0.75)
   return worldConfigurationSchema.parse({
     seed,
+    hostsComeAfterMs: isLeaderSeasoned ? newLeaderWaitsMs(defaultTimings) : 0,
     hosts: Array.from({ length: count }, (_one, index) => ({
       name: `h${index + 1}`,
       memoryMiB: random.pick([1024, 2048, 4096]),

@@ -12,6 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { Capture, CaptureRequest } from '../hypervisor.ts'
 import { addOverlayNode, attachedNodes, blockQueryTimeoutMs, removeNode } from './block-nodes.ts'
+import { callOffMerges } from './merge-layers.ts'
 import {
   cancelMigration,
   continueAfterMigration,
@@ -134,6 +135,7 @@ async function withOverlays<T>(
     }))
     if (actions.length > 0) await line.execute('transaction', { actions }, blockQueryTimeoutMs)
   }
+  await callOffMerges(line)
   try {
     for (const { volumeId, path } of request.overlays)
       added.push({ volumeId, overlay: await addOverlayNode(line, { volumeId, path }, place.fileLocking) })

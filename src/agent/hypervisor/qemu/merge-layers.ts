@@ -7,12 +7,16 @@ import type { MergeOptions } from '../hypervisor.ts'
 import { attachedNodes, belongsTo, blockQueryTimeoutMs, listLayerNodes, removeNode } from './block-nodes.ts'
 import type { QmpLine } from './qmp-session.ts'
 
+type MergeJob = { readonly jobId: string; readonly topPath: string }
+
 export type LayerRange = { readonly volumeId: string; readonly topPath: string; readonly basePath: string }
 
 const commandTimeoutMs = 5000
+const jobPrefix = 'merge-'
 /** Nothing was copied for so long: the storage is gone, and somebody has to look. */
 const stalledMs = 5 * 60_000
 const askAgainMs = 500
+const flushTimeoutMs = 60_000
 
 /**
  * Copies what lies between the two layers into `topPath`, and lets it lie on `basePath`. Throws `hypervisor-failed` when QEMU refuses, which
@@ -23,9 +27,9 @@ export async function mergeLayers(
   { volumeId, topPath, basePath }: LayerRange,
   options: MergeOptions = {},
 ): Promise<void> {
-  const jobId = `merge-${volumeId}-${createHash('sha256').update(topPath).digest('hex').slice(0, 12)}`
+  const jobId = `${jobPrefix}${volumeId}-${createHash('sha256').update(topPath).digest('hex').slice(0, 12)}`
   // One that an earlier agent began, or one that it did not see the end of.
-  await finishJob(line, jobId, options).catch((error: unknown) => {
+  await finishJob(line, { jobId, topPath }, options).catch((error: unknown) => {
     if (options.signal?.aborted === true) throw error
   })
   const nodes = await listLayerNodes(line)
@@ -46,12 +50,23 @@ export async function mergeLayers(
       // As the storage writes it, so that the folder can be mounted elsewhere.
       'backing-file': relative(dirname(topPath), basePath),
       'auto-dismiss': false,
+      // What was copied is flushed before the layer is told to lie on the lower one: see `finalize`.
+      'auto-finalize': false,
       ...(options.bytesPerSecond === undefined ? {} : { speed: options.bytesPerSecond }),
     },
     blockQueryTimeoutMs,
   )
-  await finishJob(line, jobId, options)
+  await finishJob(line, { jobId, topPath }, options)
   await closeLeftLayers(line, volumeId)
+}
+
+/** Ends those that an earlier agent began and nobody has gone on with: while one is open, QEMU lets nothing else be done to its disk. */
+export async function callOffMerges(line: QmpLine): Promise<void> {
+  const jobs = await line.execute('query-jobs', {}, commandTimeoutMs)
+  for (const { id } of jobs.filter((job) => job.id.startsWith(jobPrefix)))
+    await finishJob(line, { jobId: id, topPath: '' }, { signal: AbortSignal.abort() }).catch((error: unknown) => {
+      if (!(error instanceof DialtoneError) || error.code !== 'cancelled') throw error
+    })
 }
 
 /**
@@ -74,11 +89,15 @@ export async function closeLeftLayers(line: QmpLine, volumeId: string): Promise<
 }
 
 /** Waits for the end of a job and clears it away. Throws what it failed with. None of that name is fine. */
-async function finishJob(line: QmpLine, id: string, { signal, onProgress }: MergeOptions): Promise<void> {
+async function finishJob(
+  line: QmpLine,
+  { jobId: id, topPath }: MergeJob,
+  { signal, onProgress }: MergeOptions,
+): Promise<void> {
   let wake = (): void => undefined
   let [progress, movedAt, isCancelAsked] = [-1, performance.now(), false]
   const stopListening = line.listen((event) => {
-    if (event.event === 'JOB_STATUS_CHANGE' && event.data.id === id && event.data.status === 'concluded') wake()
+    if (event.event === 'JOB_STATUS_CHANGE' && event.data.id === id && isTurn(event.data.status)) wake()
   })
   const abort = () => wake()
   signal?.addEventListener('abort', abort)
@@ -90,6 +109,7 @@ async function finishJob(line: QmpLine, id: string, { signal, onProgress }: Merg
       const job = (await line.execute('query-jobs', {}, commandTimeoutMs)).find((one) => one.id === id)
       if (job === undefined) return
       if (job.status === 'concluded') return await dismiss(line, job, signal)
+      if (job.status === 'pending' && signal?.aborted !== true) await finalize(line, { jobId: id, topPath })
       if (job['current-progress'] !== progress) [progress, movedAt] = [job['current-progress'], performance.now()]
       onProgress?.(progress / Math.max(1, job['total-progress']))
       const isStalled = performance.now() - movedAt > stalledMs
@@ -107,6 +127,31 @@ async function finishJob(line: QmpLine, id: string, { signal, onProgress }: Merg
     stopListening()
     signal?.removeEventListener('abort', abort)
   }
+}
+
+function isTurn(status: string): boolean {
+  return status === 'concluded' || status === 'pending'
+}
+
+/**
+ * QEMU tells the layer what it lies on as soon as all is copied, but keeps where it was copied to in its own memory for as long as the guest
+ * asks for no flush. Were it killed in between, what the guest had long made durable would be gone: so it is flushed first.
+ */
+async function finalize(line: QmpLine, { jobId, topPath }: MergeJob): Promise<void> {
+  const top = (await listLayerNodes(line)).find(({ path }) => path === topPath)
+  if (top === undefined)
+    throw new DialtoneError('not-found', `${topPath} is no layer of a disk that the machine has open`)
+  // The machine protocol has no order for it.
+  const answer = await line.execute(
+    'human-monitor-command',
+    { 'command-line': `qemu-io ${top.name} flush` },
+    flushTimeoutMs,
+  )
+  if (answer.trim() !== '') {
+    await line.execute('job-cancel', { id: jobId }, commandTimeoutMs)
+    throw new DialtoneError('hypervisor-failed', `what was merged could not be flushed: ${answer.trim()}`)
+  }
+  await line.execute('job-finalize', { id: jobId }, commandTimeoutMs)
 }
 
 async function dismiss(

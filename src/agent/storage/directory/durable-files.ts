@@ -39,7 +39,7 @@ export async function linkUnlessThere(existingPath: string, newPath: string): Pr
 }
 
 /** Makes this file, which must not be there yet, with its content on the disk when it returns. */
-export async function writeDurably(path: string, content: string): Promise<void> {
+export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {
   const file = await open(path, 'wx', 0o600)
   try {
     await file.writeFile(content)

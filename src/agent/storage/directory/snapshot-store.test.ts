@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { runCommand } from '../../../linux/run-command.ts'
 import { layerIdSchema } from '../../../model/ids.ts'
 import { makeSampleSnapshot, sampleSnapshotId } from '../sample-snapshot.fixture.ts'
 import { testSnapshots } from '../snapshots.contract.ts'
+import { failsWith } from '../storage.contract.ts'
 import { makeContractWorld, makeWorld, qemuImg, request, volumeId } from './storage-world.fixture.ts'
 
 testSnapshots('directory storage', makeContractWorld)
@@ -54,6 +55,23 @@ test('merging closed layers keeps every byte and the owner of the disk, and whoe
   assert.deepEqual(left, [])
   for (const layerId of layers.slice(0, 2).toReversed()) await storage.removeLayer(volumeId, layerId)
   assert.deepEqual(await contentOf(path, world.outside), before)
+})
+
+test('the TPM’s files come back as its user’s own, later ones go, and a link among them leads nowhere', async (t) => {
+  const world = await makeWorld(t)
+  const storage = world.onHost('a')
+  await storage.createVolume(request(world))
+  await storage.openGuestState(volumeId, { variables: null, hasTpm: true, userId: 20001 })
+  await writeFile(world.fileOf('tpm/tpm2-00.permall'), 'before')
+  await storage.keepGuestState(volumeId, sampleSnapshotId)
+  await writeFile(world.fileOf('tpm/tpm2-00.permall'), 'after')
+  await writeFile(world.fileOf('tpm/later'), 'after')
+  await storage.restoreGuestState(volumeId, sampleSnapshotId)
+  assert.deepEqual(await readdir(world.fileOf('tpm')), ['tpm2-00.permall'])
+  const { uid, gid, mode } = await stat(world.fileOf('tpm/tpm2-00.permall'))
+  assert.deepEqual([uid, gid, mode & 0o777], [20001, 20001, 0o600])
+  await symlink('/etc/hostname', world.fileOf('tpm/link'))
+  await assert.rejects(storage.keepGuestState(volumeId, sampleSnapshotId), failsWith('image-corrupt'))
 })
 
 function qemuIo(path: string, command: string): Promise<string> {

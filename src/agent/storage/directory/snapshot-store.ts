@@ -15,6 +15,7 @@ import { giveTo, layerUnder, readChain, readLink } from './disk-chain.ts'
 import { isErrno, syncPath, writeDurably } from './durable-files.ts'
 import { frozenVolumes } from './frozen-volumes.ts'
 import { refuseWithoutSpace } from './image-copies.ts'
+import { createKeptStateCalls, removeKeptState } from './kept-guest-state.ts'
 import { markLetGo } from './let-go-layers.ts'
 import { isThere, markNeeded, namesIn, snapshotPath, unmarkNeeded } from './needed-layers.ts'
 import { processesWithOpenFile } from './open-files.ts'
@@ -23,6 +24,7 @@ import { nameOfWork } from './work-in-progress.ts'
 
 export function createSnapshotCalls(place: StoragePlace, call: StorageCall): SnapshotStorage {
   return {
+    ...createKeptStateCalls(place, call),
     storeSnapshot: (volumeId, snapshot) => call('storeSnapshot', () => storeSnapshot(volumeId, snapshot, place)),
     listSnapshots: (volumeId) => call('listSnapshots', () => listSnapshots(volumeFolder(place, volumeId))),
     removeSnapshot: (volumeId, snapshotId) => call('removeSnapshot', () => removeSnapshot(volumeId, snapshotId, place)),
@@ -91,6 +93,7 @@ async function removeSnapshot(volumeId: VolumeId, snapshotId: SnapshotId, place:
     await rm(path, { force: true })
     await syncPath(dirname(path))
   }
+  await removeKeptState(folder, snapshotId)
   const volumeIds = new Set([volumeId, ...disks.map((disk) => disk.volumeId)])
   for (const each of volumeIds)
     await unmarkNeeded(volumeFolder(place, each), { id: snapshotId, besideVolumeId: volumeId })

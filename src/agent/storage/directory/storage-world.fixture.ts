@@ -1,4 +1,5 @@
 /** A directory storage in a temporary folder, for tests. */
+import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
@@ -53,8 +54,21 @@ export async function makeContractWorld(t: TestContext): Promise<StorageWorld> {
       if (changed === undefined) await rm(path)
       else await writeFile(path, changed)
     },
+    async readGuestState(volume) {
+      const [variables, tpm] = await Promise.all(statePaths(folderOf(volume)).map((path) => readFile(path, 'utf8')))
+      assert.equal(variables, tpm)
+      return variables ?? ''
+    },
+    async writeGuestState(volume, state) {
+      for (const path of statePaths(folderOf(volume))) await writeFile(path, state)
+    },
     tearSlot: (slot) => writeAt(join(world.path, 'slots'), slot * 4096 + 17, 'X'),
   }
+}
+
+/** Of firmware and TPM. */
+function statePaths(folder: string): readonly string[] {
+  return [join(folder, 'firmware-variables.fd'), join(folder, 'tpm', 'tpm2-00.permall')]
 }
 
 /** What the hypervisor's merge of layers does to the file, of a machine that doesn't run. */

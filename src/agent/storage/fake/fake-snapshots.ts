@@ -19,9 +19,23 @@ export function createSnapshotCalls(
           (left, right) => Date.parse(left.takenAt) - Date.parse(right.takenAt),
         ),
       ),
+    keepGuestState: (volumeId, snapshotId) =>
+      call(() => {
+        const { keptGuestStates, guestState } = volumeOf(world, volumeId)
+        keptGuestStates.set(snapshotId, guestState)
+      }),
+    restoreGuestState: (volumeId, snapshotId) =>
+      call(() => {
+        const volume = volumeOf(world, volumeId)
+        const kept = volume.keptGuestStates.get(snapshotId)
+        if (kept === undefined)
+          throw new DialtoneError('not-found', `What firmware and TPM remembered at ${snapshotId} is not there`)
+        volume.guestState = kept
+      }),
     removeSnapshot: (volumeId, snapshotId) =>
       call(() => {
-        const { snapshots } = world.volumes.get(volumeId) ?? {}
+        const { snapshots, keptGuestStates } = world.volumes.get(volumeId) ?? {}
+        keptGuestStates?.delete(snapshotId)
         for (const disk of snapshots?.get(snapshotId)?.disks ?? []) letGo(world, disk.volumeId, [disk.layerId])
         snapshots?.delete(snapshotId)
       }),

@@ -32,6 +32,8 @@ async function makeWorld(t: TestContext): Promise<StorageWorld> {
     mergeInto: async () => undefined,
     damageImage: async (image, change) => world.damageImage(image, change),
     tearSlot: async (slot) => world.tearSlot(slot),
+    readGuestState: async (volume) => world.readGuestState(volume),
+    writeGuestState: async (volume, state) => world.writeGuestState(volume, state),
   }
 }
 

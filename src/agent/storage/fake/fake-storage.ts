@@ -51,6 +51,10 @@ export type FakeStorageWorld = {
   tearSlot(slot: number): void
   /** What a machine wrote into a layer: it occupies so much more from now on. */
   writeToLayer(volumeId: VolumeId, layerId: LayerId | null, bytes: number): void
+  /** What firmware and TPM of its machine remember. */
+  readGuestState(volumeId: VolumeId): string
+  /** They do so from now on. */
+  writeGuestState(volumeId: VolumeId, state: string): void
   /** This file of the volume, and those that it lies on, the topmost first. */
   chainUnder(volumeId: VolumeId, path: string): readonly string[]
   /** What a layer lies on, from the upper one down. */
@@ -90,6 +94,10 @@ export function createFakeStorageWorld(options: FakeStorageOptions): FakeStorage
       return storage
     },
     tearSlot: (slot) => void world.torn.add(slot),
+    readGuestState: (volumeId) => volumeOf(world, volumeId).guestState,
+    writeGuestState(volumeId, state) {
+      volumeOf(world, volumeId).guestState = state
+    },
     writeToLayer(volumeId, layerId, bytes) {
       const layer = layerOf(volumeOf(world, volumeId), layerId)
       layer.usedBytes += bytes
@@ -261,6 +269,8 @@ function createVolume(world: FakeWorld, request: VolumeRequest): void {
       images: new Map(),
       snapshots: new Map(),
       letGo: new Set(),
+      guestState: '',
+      keptGuestStates: new Map(),
     })
     return
   }

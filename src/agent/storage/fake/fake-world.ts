@@ -31,6 +31,9 @@ export type FakeVolume = {
   /** Those that lie beside it. */
   readonly snapshots: Map<SnapshotId, Snapshot>
   readonly letGo: Set<LayerId>
+  /** What firmware and TPM remember, as a word; and what they did at snapshots. */
+  guestState: string
+  readonly keptGuestStates: Map<SnapshotId, string>
 }
 
 export type FakeWorld = {

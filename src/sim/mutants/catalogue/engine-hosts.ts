@@ -148,8 +148,8 @@ export const engineHostMutants: readonly Mutant[] = [
       },
       {
         file: 'src/engine/hosts/host-table.ts',
-        find: 'if (!isOlder) entry.heartbeat = heartbeat',
-        put: 'entry.heartbeat = isOlder ? heartbeat : heartbeat',
+        find: 'if (isOlder) return\n',
+        put: 'if (isOlder && heartbeat.sequence < 0) return\n',
       },
     ],
     caughtBy: [...safety, ...liveness],

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { MachineDefinition, MachineEvent, RunningMachine } from '../src/agent/hypervisor/hypervisor.ts'
+import type { MachineDefinition, MachineEvent, RunningMachine } from '../../src/agent/hypervisor/hypervisor.ts'
 import { bootTimeoutMs, type GuestHost, openGuestHost, template } from './open-guest-host.ts'
 
 const timeout = 60_000

@@ -5,9 +5,9 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { connectQmp, type QmpClient, type QmpEvent } from '../src/agent/hypervisor/qemu/qmp-client.ts'
-import { runCommand } from '../src/linux/run-command.ts'
-import type { TemplateManifest } from '../src/model/template-manifest.ts'
+import { connectQmp, type QmpClient, type QmpEvent } from '../../src/agent/hypervisor/qemu/qmp-client.ts'
+import { runCommand } from '../../src/linux/run-command.ts'
+import type { TemplateManifest } from '../../src/model/template-manifest.ts'
 
 export type Template = { readonly directory: string; readonly manifest: TemplateManifest }
 

@@ -10,15 +10,15 @@ import { createInterface } from 'node:readline'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
-import { findSecondWriters, readStamps } from '../recipes/tiny/read-stamps.ts'
-import { runCommand } from '../src/linux/run-command.ts'
+import { findSecondWriters, readStamps } from '../../recipes/tiny/read-stamps.ts'
+import { runCommand } from '../../src/linux/run-command.ts'
 import {
   type TemplateManifest,
   templateManifestFileName,
   templateManifestSchema,
-} from '../src/model/template-manifest.ts'
+} from '../../src/model/template-manifest.ts'
 
-const builder = join(import.meta.dirname, '../recipes/build-template.ts')
+const builder = join(import.meta.dirname, '../../recipes/build-template.ts')
 const home = process.env['DIALTONE_HOME'] ?? '/var/lib/dialtone'
 const bootTimeoutMs = 30_000
 const powerOffTimeoutMs = 10_000

@@ -9,9 +9,9 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
-import { residentEntropyBytes } from '../src/agent/hypervisor/resident-protocol.ts'
-import { runCommand } from '../src/linux/run-command.ts'
-import { templateManifestFileName, templateManifestSchema } from '../src/model/template-manifest.ts'
+import { residentEntropyBytes } from '../../src/agent/hypervisor/resident-protocol.ts'
+import { runCommand } from '../../src/linux/run-command.ts'
+import { templateManifestFileName, templateManifestSchema } from '../../src/model/template-manifest.ts'
 import {
   bootedMacAddress,
   captureMemory,
@@ -22,7 +22,7 @@ import {
   type Template,
 } from './resident-guest.driver.ts'
 
-const builder = join(import.meta.dirname, '../recipes/build-template.ts')
+const builder = join(import.meta.dirname, '../../recipes/build-template.ts')
 const home = process.env['DIALTONE_HOME'] ?? '/var/lib/dialtone'
 const bootTimeoutMs = 30_000
 const diskBytes = 16 << 20

@@ -5,11 +5,11 @@
  */
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
-import { createNftFirewall } from '../src/agent/firewall/nft/nft-firewall.ts'
-import { probeFirewall } from '../src/agent/firewall/nft/probe-firewall.ts'
-import { DialtoneError } from '../src/model/dialtone-error.ts'
-import { firewallKindSchema, hostFirewallSchema } from '../src/model/firewall.ts'
-import { vmIdSchema } from '../src/model/ids.ts'
+import { createNftFirewall } from '../../src/agent/firewall/nft/nft-firewall.ts'
+import { probeFirewall } from '../../src/agent/firewall/nft/probe-firewall.ts'
+import { DialtoneError } from '../../src/model/dialtone-error.ts'
+import { firewallKindSchema, hostFirewallSchema } from '../../src/model/firewall.ts'
+import { vmIdSchema } from '../../src/model/ids.ts'
 
 const tapSchema = z.object({
   tapName: z.string(),

@@ -8,18 +8,18 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, beforeEach, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { cardOf, failsWith, networkOf, testNetwork } from '../src/agent/network/network.contract.ts'
-import type { Network } from '../src/agent/network/network.ts'
-import { findCgroupMount, killCgroupAndWait, processesIn, removeCgroup } from '../src/linux/cgroup.ts'
-import { mountsBelow, unmount } from '../src/linux/mounts.ts'
+import { cardOf, failsWith, networkOf, testNetwork } from '../../src/agent/network/network.contract.ts'
+import type { Network } from '../../src/agent/network/network.ts'
+import { findCgroupMount, killCgroupAndWait, processesIn, removeCgroup } from '../../src/linux/cgroup.ts'
+import { mountsBelow, unmount } from '../../src/linux/mounts.ts'
 import {
   addNetworkNamespace,
   deleteInterface,
   deleteNetworkNamespace,
   runIpCommands,
-} from '../src/linux/network-namespace.ts'
-import { runCommand } from '../src/linux/run-command.ts'
-import { DialtoneError } from '../src/model/dialtone-error.ts'
+} from '../../src/linux/network-namespace.ts'
+import { runCommand } from '../../src/linux/run-command.ts'
+import { DialtoneError } from '../../src/model/dialtone-error.ts'
 import type { DhcpQuestion, DhcpReply } from './agent-network.probe.ts'
 
 const prefix = `dtn${process.pid}`

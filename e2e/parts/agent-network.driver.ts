@@ -4,11 +4,11 @@
  */
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
-import { createBridgeNetwork } from '../src/agent/network/bridge/bridge-network.ts'
-import { dhcpEntrySchema } from '../src/agent/network/bridge/dhcp-hosts.ts'
-import { hostNetworkSchema } from '../src/model/agent-protocol/host-network.ts'
-import { DialtoneError } from '../src/model/dialtone-error.ts'
-import { networkIdSchema } from '../src/model/ids.ts'
+import { createBridgeNetwork } from '../../src/agent/network/bridge/bridge-network.ts'
+import { dhcpEntrySchema } from '../../src/agent/network/bridge/dhcp-hosts.ts'
+import { hostNetworkSchema } from '../../src/model/agent-protocol/host-network.ts'
+import { DialtoneError } from '../../src/model/dialtone-error.ts'
+import { networkIdSchema } from '../../src/model/ids.ts'
 
 const cardSchema = dhcpEntrySchema.extend({
   tapName: z.string(),

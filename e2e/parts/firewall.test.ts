@@ -9,14 +9,20 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, beforeEach, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type FirewallWorld, groupId, policyFor, tapOf, testFirewall } from '../src/agent/firewall/firewall.contract.ts'
-import type { FirewallAbility } from '../src/agent/firewall/firewall.ts'
-import { addNetworkNamespace, deleteNetworkNamespace, runIpCommands } from '../src/linux/network-namespace.ts'
-import { runCommand } from '../src/linux/run-command.ts'
-import { DialtoneError } from '../src/model/dialtone-error.ts'
-import type { FilterRule, HostFirewall } from '../src/model/firewall.ts'
+import {
+  type FirewallWorld,
+  groupId,
+  policyFor,
+  tapOf,
+  testFirewall,
+} from '../../src/agent/firewall/firewall.contract.ts'
+import type { FirewallAbility } from '../../src/agent/firewall/firewall.ts'
+import { addNetworkNamespace, deleteNetworkNamespace, runIpCommands } from '../../src/linux/network-namespace.ts'
+import { runCommand } from '../../src/linux/run-command.ts'
+import { DialtoneError } from '../../src/model/dialtone-error.ts'
+import type { FilterRule, HostFirewall } from '../../src/model/firewall.ts'
+import { listenerProgram, senderProgram } from '../raw-frames.ts'
 import { arp, ethernet, icmp6, type Sender, udp } from './firewall.frames.ts'
-import { listenerProgram, senderProgram } from './raw-frames.ts'
 
 const prefix = `dtf${process.pid}`
 const [host, web, shop, outside] = [`${prefix}h`, `${prefix}1`, `${prefix}2`, `${prefix}x`] as const

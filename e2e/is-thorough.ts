@@ -1,0 +1,5 @@
+/**
+ * Whether a file of end-to-end tests runs in its long form (`npm run e2e -- FILE --rounds N`): with every case of its kind, not only with
+ * those that `npm test` has time for.
+ */
+export const isThorough: boolean = process.env['ROUNDS'] !== undefined
