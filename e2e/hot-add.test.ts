@@ -18,7 +18,7 @@ after(() => laboratory?.[Symbol.asyncDispose]())
 
 const sizeSchema = z.looseObject({ cpus: z.number(), memoryMiB: z.number(), bootId: z.string() })
 
-test('its guest uses processors and memory that come while it runs, and gives them back', async (t) => {
+test('its guest uses processors and memory that come while it runs, and gives memory back', async (t) => {
   const before = await size()
   await set({ cpus: 2, memoryMiB: 384 })
   await until('the guest sees them', async () => {
@@ -78,8 +78,8 @@ test('limits are in force', async (t) => {
   await set({ limits: { cpuPercent: 40, diskMiBPerSecond: 4, networkMbitPerSecond: 8 } })
   assert.deepEqual((await fitted()).pending, [])
   const beganAt = performance.now()
-  await laboratory.inGuest('web', 'dd if=/dev/vda of=/dev/null bs=1M count=12 iflag=direct')
-  const mibPerSecond = 12_000 / (performance.now() - beganAt)
+  await laboratory.inGuest('web', 'dd if=/dev/vda of=/dev/null bs=1M count=8 iflag=direct')
+  const mibPerSecond = 8_000 / (performance.now() - beganAt)
   t.diagnostic(`${mibPerSecond.toFixed(1)} MiB/s from a disk that is limited to 4`)
   assert.ok(mibPerSecond < 7)
   const { status } = await look()

@@ -44,16 +44,16 @@ export function addDiskCommands(vm: Command): void {
     .action((name: string, options: AttachOptions, command: Command) =>
       withSession(command, (session) => attachDisk(session, name, options)),
     )
-  disk
+  const resize = disk
     .command('resize')
     .description('make a disk larger; one that runs sees it at once')
     .argument('<vm>')
     .argument('<disk>', 'its number, 0 for the root disk, or its volume')
     .argument('<size>', 'the new size, such as 20GiB', sizeOption)
-    .action((name: string, which: string, sizeMiB: number, _options: object, command: Command) =>
-      withSession(command, (session) => resizeDisk(session, name, { which, sizeMiB })),
-    )
-  disk
+  resize.action((name: string, which: string, sizeMiB: number) =>
+    withSession(resize, (session) => resizeDisk(session, name, { which, sizeMiB })),
+  )
+  const detach = disk
     .command('detach')
     .description('take a disk out; it stays the VM’s and can be put back')
     .argument('<vm>')
@@ -61,9 +61,9 @@ export function addDiskCommands(vm: Command): void {
     .option('--delete', 'and delete it with all that is on it')
     .option('--yes', 'do not ask')
     .option(...detachOption)
-    .action((name: string, which: string, options: DetachOptions, command: Command) =>
-      withSession(command, (session) => detachDisk(session, name, { which, ...options })),
-    )
+  detach.action((name: string, which: string, options: DetachOptions) =>
+    withSession(detach, (session) => detachDisk(session, name, { which, ...options })),
+  )
 }
 
 async function listDisks({ api, screen }: Session, name: string): Promise<void> {
@@ -90,7 +90,7 @@ async function attachDisk(session: Session, name: string, options: AttachOptions
   const { size, disk, storage, format } = options
   const body = disk === undefined ? { sizeMiB: requireSize(size), storage, format } : { disk }
   const begun = await session.api.call('attachDisk', { params: { vm: name }, body })
-  await finish(session, begun, options, 'has its disk')
+  await finish(session, begun, { ...options, sentence: 'has its disk' })
 }
 
 function requireSize(size: number | undefined): number {
@@ -126,14 +126,14 @@ async function detachDisk(
   }
   const query = options.delete === true ? { delete: 'true' } : {}
   const begun = await api.call('detachDisk', { params: { vm: vm.id, disk: options.which }, query })
-  await finish(session, begun, options, options.delete === true ? 'has the disk no more' : 'has let go of the disk')
+  const sentence = options.delete === true ? 'has the disk no more' : 'has let go of the disk'
+  await finish(session, begun, { ...options, sentence })
 }
 
 async function finish(
   session: Session,
   begun: Begun,
-  { detach }: { readonly detach?: boolean },
-  sentence: string,
+  { detach, sentence }: { readonly detach?: boolean; readonly sentence: string },
 ): Promise<void> {
   const { api, screen } = session
   if (detach === true) return writeBegun(screen, begun)

@@ -71,7 +71,8 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     return refuse('name-taken', `a VM named ${wish.name} exists`)
   const template = findTemplate(cluster, wish.template)
   if (template === undefined) return refuse('template-not-built', `there is no built template ${wish.template}`)
-  const memoryMiB = wish.memoryMiB ?? template.defaultMemoryMiB
+  const { memoryMiB = template.defaultMemoryMiB, cpus = template.defaultCpus } = wish
+  const size = { cpus, memoryMiB }
   if (memoryMiB < template.minimumMemoryMiB)
     return refuse(
       'invalid-input',
@@ -104,8 +105,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     id: identity.vmId,
     name: wish.name,
     number,
-    cpus: wish.cpus ?? template.defaultCpus,
-    memoryMiB,
+    ...size,
     templateId: template.id,
     templateVersion: template.version,
     hardware,
@@ -131,8 +131,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     guest: guest.guest,
     cdroms: guest.cdroms,
     cloudInit: guest.cloudInit,
-    growth: usualGrowth({ cpus: wish.cpus ?? template.defaultCpus, memoryMiB }),
-    limits: noLimits,
+    ...{ growth: usualGrowth(size), limits: noLimits },
   }
   const rootDiskMiB = wish.origin?.rootDiskMiB ?? guest.rootDiskMiB
   return admitOnStorage(cluster, base, { wish, rootDiskMiB, storage, identity, requiredHost: host?.spec.id })

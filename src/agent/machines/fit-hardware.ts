@@ -54,7 +54,6 @@ async function fitOnce(keeping: Keeping, fitting: Fitting, wasLimited: boolean):
   const found = wasLimited ? undefined : await lookForAll(keeping, machine)
   if (found !== undefined) {
     fitting.hardware = found
-    keeping.ports.reportSoon()
     return true
   }
   const outcome = await enqueue(keeping, async () => {

@@ -7,7 +7,7 @@ import { refuseChange } from '../../control/growth/admit-disk.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { nicNumberSchema } from '../../model/hardware.ts'
-import { vmIdSchema, volumeIdSchema } from '../../model/ids.ts'
+import { storageIdSchema, vmIdSchema, volumeIdSchema } from '../../model/ids.ts'
 import { cardFields, nicsOf } from '../../model/network.ts'
 import type { VmSpec } from '../../model/vm.ts'
 import type { AgentPort } from '../agent-port.ts'
@@ -24,6 +24,8 @@ const journalSchema = z.object({
     z.object({ kind: z.literal('disk'), volumeId: volumeIdSchema, isToBeDeleted: z.boolean() }),
     z.object({ kind: z.literal('card'), number: nicNumberSchema }),
   ]),
+  /** Where the disk is: nobody else knows once it is not the VM's any more. */
+  storageId: storageIdSchema.optional(),
   summary: z.string().optional(),
 })
 type Journal = z.infer<typeof journalSchema>
@@ -42,7 +44,10 @@ export function detachSagas(leader: Leader, agents: AgentPort): readonly Runnabl
           name: 'ask',
           message: 'asks its guest to let go',
           timeoutMs: 30_000,
-          run: async ({ journal }) => mark(leader, journal, true),
+          run: async ({ journal }) => {
+            await mark(leader, journal, true)
+            return storageOf(leader, journal)
+          },
           undo: async ({ journal }) => mark(leader, journal, undefined),
         },
         {
@@ -61,6 +66,14 @@ export function detachSagas(leader: Leader, agents: AgentPort): readonly Runnabl
       ],
     }),
   )
+}
+
+function storageOf(leader: Leader, { vmId, what }: Journal): Partial<Journal> {
+  const disk = leader.index
+    .state()
+    .vms.get(vmId)
+    ?.spec.disks.find(({ volumeId }) => what.kind === 'disk' && volumeId === what.volumeId)
+  return disk === undefined ? {} : { storageId: disk.storageId }
 }
 
 async function mark(leader: Leader, { vmId, what }: Journal, isDetached: true | undefined): Promise<void> {
@@ -116,11 +129,10 @@ function isGone(vm: VmRecord, what: What): boolean {
   )
 }
 
-async function forget(leader: Leader, agents: AgentPort, { journal: { vmId, what }, task }: StepContext<Journal>) {
+async function forget(leader: Leader, agents: AgentPort, { journal, task }: StepContext<Journal>): Promise<void> {
+  const { vmId, what, storageId } = journal
   if (what.kind === 'card') return forgetCard(leader, { vmId, number: what.number, user: task.user })
-  const vm = leader.index.state().vms.get(vmId)
-  const disk = vm?.spec.disks.find(({ volumeId }) => volumeId === what.volumeId)
-  if (vm === undefined || !what.isToBeDeleted) return
+  if (!what.isToBeDeleted) return
   // First it is nobody's: whatever is started from now on doesn't know of it.
   await untilCommitted('the VM', async () => {
     const present = leader.index.state().vms.get(vmId)
@@ -138,9 +150,8 @@ async function forget(leader: Leader, agents: AgentPort, { journal: { vmId, what
     })
     return result.kind === 'committed' ? true : undefined
   })
-  const storageId = disk?.storageId
   if (storageId === undefined) return
-  const host = hostForStorage(leader, storageId, vm.placement?.hostId)
+  const host = hostForStorage(leader, storageId, undefined)
   await agents.deleteVolume(host.spec, { authority: authorityOf(leader, host), volumeId: what.volumeId, storageId })
 }
 

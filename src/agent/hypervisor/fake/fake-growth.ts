@@ -69,6 +69,20 @@ export function growFakeMachine(world: FakeWorld, machine: FakeMachine, answerin
       growth.cards.delete(number)
       growth.ports.delete(`${number}`)
     },
+    ...sizeOrders(machine, { begin, maximumCpus, roomMiB }),
+    limitDisks: async (limits) => {
+      answering()
+      growth.limits = limits
+    },
+  }
+}
+
+function sizeOrders(
+  { growth, definition }: FakeMachine,
+  room: { begin(kind: FakeOrder['kind']): void; readonly maximumCpus: number; readonly roomMiB: number },
+): Pick<GrowthOrders, 'setCpus' | 'setMemory'> {
+  const { begin, maximumCpus, roomMiB } = room
+  return {
     setCpus: async (count) => {
       begin('set-cpus')
       if (count > maximumCpus)
@@ -83,10 +97,6 @@ export function growFakeMachine(world: FakeWorld, machine: FakeMachine, answerin
       const reached = definition.memoryMiB + pluggedMiB - balloonedMiB
       if (reached > growth.memoryMiB || !growth.holdsOn) growth.memoryMiB = reached
       return growth.memoryMiB
-    },
-    limitDisks: async (limits) => {
-      answering()
-      growth.limits = limits
     },
   }
 }

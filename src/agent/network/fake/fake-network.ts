@@ -22,7 +22,6 @@ const flat: NetworkSettings = { prefixLength: 16, gateway: '10.0.0.1', askFrom: 
 export function createFakeNetwork(): FakeNetwork {
   const taps = new Set<string>()
   const unplugged = new Set<string>()
-  const limits = new Map<string, number>()
   let cards: readonly DhcpCard[] = []
   let known = new Map<NetworkId, NetworkSettings>()
   let broken = false
@@ -58,13 +57,7 @@ export function createFakeNetwork(): FakeNetwork {
     dhcpCards: () => cards,
     pluggedTaps: () => [...taps].filter((tapName) => !unplugged.has(tapName)),
     connect,
-    limits: () => limits,
-    async limit(tapNames, mbitPerSecond) {
-      refuseIfBroken()
-      for (const tapName of tapNames)
-        if (mbitPerSecond === null) limits.delete(tapName)
-        else limits.set(tapName, mbitPerSecond)
-    },
+    ...fakeLimits(refuseIfBroken),
     async settingsOf(networkId) {
       refuseIfUnknown(networkId)
       return known.get(networkId) ?? flat
@@ -93,6 +86,19 @@ export function createFakeNetwork(): FakeNetwork {
     async adopt(adopted) {
       refuseIfBroken()
       cards = adopted.map(({ tapName: _tapName, ...card }) => card)
+    },
+  }
+}
+
+function fakeLimits(refuseIfBroken: () => void): Pick<FakeNetwork, 'limits' | 'limit'> {
+  const limits = new Map<string, number>()
+  return {
+    limits: () => limits,
+    async limit(tapNames, mbitPerSecond) {
+      refuseIfBroken()
+      for (const tapName of tapNames)
+        if (mbitPerSecond === null) limits.delete(tapName)
+        else limits.set(tapName, mbitPerSecond)
     },
   }
 }
