@@ -26,7 +26,10 @@ export function judgeSilence(
   if (host === undefined) return { kind: 'as-it-is' }
   const { state } = host.status
   const silence = `silent for ${Math.round(observation.attentiveSilentMs)} ms`
-  if ((state === 'online' || state === 'maintenance') && observation.attentiveSilentMs >= timings.suspectAfterMs) {
+  if (
+    (state === 'online' || state === 'deaf' || state === 'maintenance') &&
+    observation.attentiveSilentMs >= timings.suspectAfterMs
+  ) {
     return { kind: 'becomes-suspect', reason: silence }
   }
   if (
@@ -40,6 +43,14 @@ export function judgeSilence(
   return { kind: 'as-it-is' }
 }
 
+/**
+ * True when no answer has reached a host for as long as a lease lasts, while its heartbeats arrived: by its own count its lease has run out,
+ * though it is acknowledged. A heartbeat without an answer lasts half a second or two beats.
+ */
+export function hearsNothing({ cluster }: ClusterState, { unheardAnswers }: HostObservation): boolean {
+  return unheardAnswers * Math.max(500, 2 * cluster.timings.heartbeatMs) >= cluster.timings.leaseMs
+}
+
 export type MassSilence = { readonly isMass: boolean; readonly silent: number; readonly total: number }
 
 /**
@@ -49,7 +60,7 @@ export type MassSilence = { readonly isMass: boolean; readonly silent: number; r
 export function judgeMassSilence(cluster: ClusterState, observations: Observations): MassSilence {
   const { maximumSilentShare } = cluster.cluster.timings
   const known = [...cluster.hosts.values()].filter(
-    ({ status }) => status.state === 'online' || status.state === 'suspect' || status.state === 'maintenance',
+    ({ status }) => status.state !== 'fenced' && status.state !== 'offline',
   )
   const silent = known.filter(({ spec }) => missesBeats(cluster, observations.get(spec.id)))
   return { isMass: silent.length > known.length * maximumSilentShare, silent: silent.length, total: known.length }

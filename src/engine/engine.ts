@@ -20,6 +20,7 @@ import { createHeartbeatDesk } from './hosts/admit-heartbeat.ts'
 import { createAgentConfigurations } from './hosts/agent-configurations.ts'
 import { createHostFencer, type HostFencer } from './hosts/fence-hosts.ts'
 import { createHostTable, type HostTable } from './hosts/host-table.ts'
+import { settleTimings } from './hosts/settle-timings.ts'
 import { type Leader, takeTerm } from './leader.ts'
 import { createLedgerKeeper, type LedgerKeeper } from './ledger/keep-ledger.ts'
 import { noteTransitions } from './ledger/note-transitions.ts'
@@ -137,7 +138,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const { schedules, ...keepers } = snapshotKeepers(leader, agents, tasks)
   noteTransitions({ leader, ledger, table })
   const loops = { ...diskKeepers(leader, table, agents), schedules, ...keepers }
-  follow({ leader, tasks, table, fencer, reconciler, ...loops, bell: wakeUp })
+  follow({ leader, tasks, table, fencer, reconciler, ...loops, configurationFor, bell: wakeUp })
   logger.info('leader.began', { term: leader.term })
 
   return {
@@ -242,6 +243,7 @@ type Followed = {
   readonly changes: ChangeKeeper
   readonly schedules: ScheduleKeeper
   readonly discards: DiscardKeeper
+  configurationFor(hostId: HostId): AgentConfiguration
   readonly bell: Bell
 }
 
@@ -268,6 +270,7 @@ function follow(followed: Followed): void {
     await standbys.look()
     await changes.look()
     await discards.look()
+    await settleTimings({ leader, table, configurationFor: followed.configurationFor })
   })
   void every(scheduleLookEveryMs, leader, () => schedules.look())
   void runWhenRung(leader, bell, () => reconciler.run())

@@ -47,6 +47,10 @@ export type StorageTrouble = {
   waitMs: number
   /** By the clock that counts from boot. */
   retryAtMs: number
+  /** QEMU has confirmed that it stands still, and it has not been tried again since: no write of it is on its way. */
+  isStill: boolean
+  /** It failed while it was tried again: begins its recovery, once it goes on. */
+  failure: (() => Promise<void>) | undefined
 }
 
 /** A machine is being given what it is to have; a newer wish, or another process, is another one. */
@@ -147,6 +151,11 @@ export function beginKeeping(
   }
 }
 
+/** True when nothing of it is on its way to a disk: it is frozen, and is not just being tried again. */
+export function isStill({ phase, storageTrouble }: Keeping): boolean {
+  return phase === 'frozen' && storageTrouble?.isStill !== false
+}
+
 /** Does the work after everything that was queued before it, whether that went well or not. */
 export function enqueue<T>(keeping: Keeping, work: () => Promise<T>): Promise<T> {
   const result = keeping.queue.then(work, work)
@@ -168,6 +177,8 @@ export function become(keeping: Keeping, phase: MachinePhase, detail: string): v
     to: phase,
     detail,
   })
+  // The next error that its disks return is a new one.
+  if (phase === 'running') keeping.storageTrouble = undefined
   keeping.phase = phase
   keeping.detail = detail
   ports.reportSoon()

@@ -16,6 +16,7 @@ export async function storeHeartbeat(
   const storageIds = heartbeat.storages.map((storage) => storage.storageId).sort()
   const seen: Partial<HostStatus> = {
     session: heartbeat.session,
+    agentLife: heartbeat.agentLife,
     bootId: heartbeat.bootId,
     armed: heartbeat.armed,
     storageIds,

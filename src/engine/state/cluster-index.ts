@@ -249,6 +249,7 @@ export const neverSeen: HostRecord['status'] = {
   since: '1970-01-01T00:00:00.000Z',
   detail: 'has joined and not reported yet',
   session: null,
+  agentLife: 0,
   bootId: null,
   armed: 'none',
   cpus: 0,

@@ -33,11 +33,10 @@ export function makeEpisode({ seed, among = faultKinds }: EpisodeWish): EpisodeP
   return { world, machines, steps, faultsEndAtMs, lastsMs: Math.max(faultsEndAtMs, random.whole(60_000, 300_000)) }
 }
 
-// With a heartbeat that was lost just before, half a lease is as long as the silence after which pills are written and fences used.
-const longestQuietPauseMs = defaultTimings.leaseMs / 3
+const longestQuietPauseMs = defaultTimings.leaseMs / 2
 
 /**
- * A cluster in which nothing breaks: one message in a hundred is lost, and its processes stand still for up to a third of a lease. Whatever is
+ * A cluster in which nothing breaks: one message in a hundred is lost, and its processes stand still for up to half a lease. Whatever is
  * fenced or restarted in it is a false alarm.
  */
 export function makeQuietEpisode(seed: number): EpisodePlan {

@@ -193,8 +193,8 @@ export const engineVmMutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/engine/vms/give-orders.ts',
-        find: 'upToEpoch: decision.upToEpoch })',
-        put: 'upToEpoch: decision.upToEpoch - 1 })',
+        find: 'upToEpoch: decision.upToEpoch,',
+        put: 'upToEpoch: decision.upToEpoch - 1,',
       },
     ],
     caughtBy: [...safety, ...liveness],
