@@ -9,9 +9,11 @@ import { addChangeCommands } from './change-commands.ts'
 import { addCloneCommand, createFromMemory } from './clone-commands.ts'
 import { CommandFailure, exitCodes } from './command-failure.ts'
 import { confirmByName } from './confirm.ts'
+import { addDiskCommands } from './disk-commands.ts'
 import { followTask, writeBegun } from './follow-task.ts'
 import { addGuestOptions, type GuestOptions, guestOf } from './guest-options.ts'
 import { addMigrateCommand } from './migrate-command.ts'
+import { addNicCommands } from './nic-commands.ts'
 import {
   type DiskOption,
   diskOption,
@@ -87,6 +89,8 @@ export function addVmCommands(vm: Command): void {
   addChangeCommands(vm)
   addPlacementCommand(vm)
   addCdromCommands(vm)
+  addDiskCommands(vm)
+  addNicCommands(vm.command('nic').description('the network cards of a VM'))
   vm.command('reset')
     .description('press its reset button')
     .argument('<vm>')

@@ -8,7 +8,9 @@ import { runInNewContext } from 'node:vm'
 
 const everyBytes = 8 * 1024 * 1024
 
-let collect: ((options: { readonly type: 'minor' }) => void) | undefined
+type Collector = (options: { readonly type: 'minor' }) => void
+
+let collect: Collector | undefined
 let passedBytes = 0
 
 /** To be told of every buffer that has passed through. */
@@ -21,9 +23,12 @@ export function notePassed(bytes: number): void {
 }
 
 /** As with `node --expose-gc`, but for this function alone. */
-function exposeCollector(): NonNullable<typeof collect> {
+function exposeCollector(): Collector {
   setFlagsFromString('--expose-gc')
   const collector: unknown = runInNewContext('gc')
-  if (typeof collector !== 'function') return () => undefined
-  return (options) => void collector(options)
+  return isCollector(collector) ? collector : () => undefined
+}
+
+function isCollector(value: unknown): value is Collector {
+  return typeof value === 'function'
 }

@@ -81,6 +81,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
       situation.changes.push(`move ${params.volume} to ${body.storage}`)
       return { volume: makeVolumeView(), task: makeTaskView({ kind: 'volume.move', subject: 'web:0' }) }
     },
+    ...makeDiskHandlers(situation),
     ...makeHostHandlers(situation),
     ...makeRecoveryHandlers(situation),
     ...makeFirewallHandlers(situation),
@@ -123,6 +124,23 @@ const happened: EventView = {
   vmId: null,
   hostId: null,
   user: 'admin',
+}
+
+function makeDiskHandlers({ changes }: Situation) {
+  return {
+    attachDisk: ({ body }: { readonly body: object }) => {
+      changes.push(`attach ${JSON.stringify(body)}`)
+      return { vm: makeVmView(), task: makeTaskView({ kind: 'vm.attach-disk' }) }
+    },
+    resizeDisk: ({ params, body }: { readonly params: { readonly disk: string }; readonly body: object }) => {
+      changes.push(`resize ${params.disk} ${JSON.stringify(body)}`)
+      return makeVmView()
+    },
+    detachDisk: ({ params, query }: { readonly params: { readonly disk: string }; readonly query: object }) => {
+      changes.push(`detach ${params.disk} ${JSON.stringify(query)}`)
+      return { vm: makeVmView(), task: makeTaskView({ kind: 'vm.detach-disk' }) }
+    },
+  }
 }
 
 type VmHandlers = Pick<

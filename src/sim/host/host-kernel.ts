@@ -82,6 +82,7 @@ export function createHostKernel({ time, drained, endWhenPossible }: HostKernelO
         }
       },
       remove: async () => undefined,
+      limit: async () => undefined,
       makeSpare: async (vmId) => spareDirectory(vmId),
       async endSpare(vmId) {
         for (const spare of livingSpares())

@@ -2,6 +2,7 @@
 
 import type { EventView, HostView, TaskView, VmView } from '../../model/api/views.ts'
 import { clusterSpecSchema } from '../../model/cluster.ts'
+import { noLimits } from '../../model/growth.ts'
 import { kernelGuest } from '../../model/guest.ts'
 import {
   hostIdSchema,
@@ -75,6 +76,9 @@ export function makeVm(name: string, state: VmState = 'running', changes: Partia
     cdroms: [],
     discs: [],
     cloudInit: null,
+    growth: null,
+    limits: noLimits,
+    pending: [],
     hostName: 'node1',
     placement: {
       hostId,
