@@ -12,6 +12,7 @@ import { afterAdoption, afterStart, reconfigured } from '../recovery/serve-after
 import { keepWhileItLives } from '../recovery/spare-keeper.ts'
 import { keepTidy } from '../recovery/tidy-layers.ts'
 import { endWatch, hurryWatch } from '../recovery/watch-service.ts'
+import { keepFitting } from './fit-hardware.ts'
 import { become, enqueue, isStill, type Keeping, nowIso, reapWithinMs, tidyAfterDeath, writeRecord } from './keeping.ts'
 import { noteWriterDied, untilLanded } from './last-writes.ts'
 import {
@@ -88,6 +89,7 @@ export async function goOnWith(keeping: Keeping, machine: RunningMachine): Promi
   const { imageId } = keeping.record
   if (imageId !== null) keepWhileItLives(imageId, machine.exited, keeping.ports)
   inBackground(keeping, () => keepTidy(keeping, machine))
+  keepFitting(keeping, machine)
   await afterAdoption(keeping, { machine, onFailed: (detail) => serviceFailed(keeping, machine, detail) })
 }
 
@@ -200,6 +202,7 @@ export async function beginLife(
   if (keeping.orderedEpoch === keeping.record.epoch) become(keeping, 'running', '')
   afterStart(keeping, { machine, onFailed: (detail) => serviceFailed(keeping, machine, detail) })
   inBackground(keeping, () => keepTidy(keeping, machine))
+  keepFitting(keeping, machine)
   expectCure(keeping, machine)
   await writeRecord(keeping, { confirmed: true })
   await tidyEarlierProcess(keeping, before)
