@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { DialtoneError } from '../../model/dialtone-error.ts'
 import { createMachineHost, webId } from './machine-host.fixture.ts'
 
 const starts = (history: readonly string[]) => history.filter((entry) => entry.startsWith('start '))
@@ -106,5 +107,22 @@ describe('after a restart of the agent a machine', () => {
     await host.clock.advance(10_000)
     assert.equal(host.report(), undefined)
     assert.deepEqual(starts(host.history), ['start 1.0'])
+  })
+})
+
+describe('a machine that is paused by order', () => {
+  test('and does not say that it stands still is told as paused when it says so, and can go on', async () => {
+    const late = async () => {
+      throw new DialtoneError('deadline-exceeded', 'the machine did not answer in time')
+    }
+    const host = await createMachineHost(undefined, { drained: late })
+    await host.start(1)
+    const keeper = host.room.keeper(webId)
+    await assert.rejects(async () => keeper?.pause(), { code: 'deadline-exceeded' })
+    host.renewLease()
+    await host.pass(1_500)
+    assert.deepEqual([host.report()?.phase, host.living()?.state], ['paused', 'paused'])
+    await keeper?.resume()
+    assert.deepEqual([host.report()?.phase, host.living()?.state], ['running', 'running'])
   })
 })

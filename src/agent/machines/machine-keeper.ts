@@ -13,8 +13,8 @@ import type { InjectedFailure } from '../../model/recovery/drill.ts'
 import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { Rung } from '../../model/recovery/recovery-policy.ts'
 import type { SnapshotWish } from '../../model/snapshots/snapshot.ts'
-import type { MachinePhase, MachineReport } from '../../model/vm.ts'
-import type { MachineState, RunningMachine } from '../hypervisor/hypervisor.ts'
+import type { MachineReport } from '../../model/vm.ts'
+import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import {
   type ArrivalWish,
   abandonArrival,
@@ -35,46 +35,31 @@ import { holdVolume, keepVolume, mirrorVolume, switchVolume, type VolumeTarget }
 import { captureForClones } from '../recovery/capture-for-clones.ts'
 import { injectFailure } from '../recovery/inject-failure.ts'
 import { keepSpare } from '../recovery/keep-image.ts'
-import { bootDisksOf } from '../recovery/machine-shape.ts'
 import { captureRunning } from '../recovery/serve-after-start.ts'
 import type { SpareKeeper } from '../recovery/spare-keeper.ts'
-import { currentLayerOf } from '../recovery/take-instant.ts'
 import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
 import { followTidying } from '../snapshots/follow-tidying.ts'
 import { holdMachine } from '../snapshots/hold-machine.ts'
 import { type RevertWish, revertMachine } from '../snapshots/revert-machine.ts'
 import { takeSnapshot } from '../snapshots/take-snapshot.ts'
+import { adopt, believeWhenItAnswers } from './adopt-machine.ts'
 import { applyLicence } from './apply-licence.ts'
 import { changeDisc, type DiscChange } from './change-disc.ts'
 import { asWanted, keepFitting } from './fit-hardware.ts'
-import { guardMachine } from './guard-machine.ts'
 import {
   become,
   beginKeeping,
   enqueue,
   type Keeping,
   nowIso,
-  reapWithinMs,
   reportOf,
   tidyAfterDeath,
   whenStill,
   writeRecord,
 } from './keeping.ts'
-import {
-  changeOver,
-  goOnWith,
-  inBackground,
-  recoverByHand,
-  recoverDead,
-  release,
-  startByOrder,
-} from './machine-life.ts'
+import { changeOver, inBackground, recoverByHand, recoverDead, release, startByOrder } from './machine-life.ts'
 import type { MachinePorts } from './machine-ports.ts'
 import type { MachineRecord } from './machine-record.ts'
-import { noteStorageError } from './stand-still-on-storage-error.ts'
-
-/** One that didn't answer when it was taken over is asked again so often. */
-const askAgainMs = 1_000
 
 export type MachineKeeper = {
   report(): MachineReport
@@ -215,82 +200,6 @@ function beginOrder(keeping: Keeping, epoch: number): void {
   keeping.releasing = undefined
 }
 
-async function adopt(keeping: Keeping, running: RunningMachine): Promise<void> {
-  keeping.running = running
-  await guardMachine(keeping, false)
-  // One that doesn't answer at the moment is there all the same: it is guarded, followed and can be killed.
-  const told = await running.state().catch(() => undefined)
-  const state = told ?? 'running'
-  const phase = phaseOf(keeping, state)
-  // It was being started, or waited for a licence. Before anything lets it run, its disks are looked at.
-  const isHandedOver = keeping.record.handedOverTo !== null
-  if (phase === 'frozen' && !isHandedOver)
-    inBackground(keeping, () => enqueue(keeping, () => settleStart(keeping, running)))
-  become(keeping, phase, 're-adopted')
-  if (phase === 'frozen') await guardMachine(keeping, true)
-  inBackground(keeping, async () => {
-    await goOnWith(keeping, running)
-    if (state === 'io-error') await noteStorageError(keeping, running)
-    if (told === undefined) await believeWhenItAnswers(keeping, running)
-  })
-}
-
-/** Nothing is known of one that did not answer when it was taken over: it may have stood still all the time. */
-async function believeWhenItAnswers(keeping: Keeping, machine: RunningMachine): Promise<void> {
-  const isDoubtful = () => machine === keeping.running && !keeping.isReleased && keeping.phase === 'running'
-  for (;;) {
-    await keeping.ports.clock.sleep(askAgainMs)
-    if (!isDoubtful()) return
-    // Whatever makes it stand still for a moment on purpose lets it go on.
-    if (isHeldUp(keeping)) continue
-    const state = await machine.state().catch(() => undefined)
-    if (state === undefined) continue
-    if (state === 'io-error') return noteStorageError(keeping, machine)
-    return enqueue(keeping, async () => {
-      // What was done in its turn since it answered is newer.
-      if (!isDoubtful() || isHeldUp(keeping) || (await machine.state()) !== 'paused') return
-      become(keeping, phaseOf(keeping, 'paused'), 'it stood still when it answered again')
-      if (keeping.record.handedOverTo === null) await settleStart(keeping, machine)
-    })
-  }
-}
-
-function isHeldUp({ image, hold, snapshotWork }: Keeping): boolean {
-  return image.isCapturing || hold !== undefined || snapshotWork !== undefined
-}
-
-function phaseOf({ record }: Keeping, state: MachineState): MachinePhase {
-  if (record.wanted === 'stopped') return 'stopping'
-  if (state !== 'paused') return 'running'
-  return record.isPaused ? 'paused' : 'frozen'
-}
-
-/** One that was taken over, but not its disks, never ran: what it would write is not what the next life would find. */
-async function settleStart(keeping: Keeping, machine: RunningMachine): Promise<void> {
-  if (machine !== keeping.running || keeping.isReleased || keeping.phase !== 'frozen') return
-  const isSafe = await isOnItsDisks(keeping, machine).catch(() => true)
-  if (!isSafe) {
-    keeping.running = undefined
-    await machine.kill(reapWithinMs)
-    machine.detach()
-    return recoverDead(keeping, 'the agent ended while it was being taken over')
-  }
-  if (keeping.record.machine.leased) return
-  await machine.resume()
-  become(keeping, 'running', '')
-}
-
-/** What it writes to is what is current; a storage that can't be looked at is taken on trust by the caller. */
-async function isOnItsDisks({ record, ports }: Keeping, machine: RunningMachine): Promise<boolean> {
-  const paths = await machine.diskPaths()
-  for (const disk of bootDisksOf(record.machine)) {
-    if (disk.format !== 'qcow2') continue
-    const current = await ports.storage(disk.storageId).layerPath(disk.volumeId, await currentLayerOf(disk, ports))
-    if (paths.get(disk.volumeId) !== current) return false
-  }
-  return true
-}
-
 async function configure(keeping: Keeping, wanted: MachineOrder): Promise<void> {
   const { record, running } = keeping
   const { recovery, probe } = record.machine
@@ -328,9 +237,26 @@ async function shutDown(keeping: Keeping): Promise<void> {
 async function pause(keeping: Keeping, machine: RunningMachine): Promise<void> {
   pauseWatch(keeping)
   await writeRecord(keeping, { isPaused: true })
-  await machine.pause()
+  try {
+    await machine.pause()
+  } catch (error) {
+    inBackground(keeping, () => settlePause(keeping, machine))
+    throw error
+  }
   keeping.ports.journal.note({ kind: 'planned', vmId: keeping.vmId, at: nowIso(keeping), what: 'paused' })
   become(keeping, 'paused', 'paused by order')
+}
+
+/** It did not say that it stands still; it may do so all the same, then or later. */
+async function settlePause(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  await believeWhenItAnswers(keeping, machine)
+  await enqueue(keeping, () =>
+    whenStill(keeping, 'running', async (present) => {
+      if (present !== machine || !keeping.record.isPaused) return
+      await writeRecord(keeping, { isPaused: false })
+      resumeWatch(keeping)
+    }),
+  )
 }
 
 async function resume(keeping: Keeping, machine: RunningMachine): Promise<void> {
