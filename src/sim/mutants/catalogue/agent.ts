@@ -7,7 +7,7 @@ const licence = 'src/agent/machines/apply-licence.ts'
 const launch = 'src/agent/machines/launch-machine.ts'
 const keeping = 'src/agent/machines/keeping.ts'
 const room = 'src/agent/machines/machine-room.ts'
-const keeper = 'src/agent/machines/machine-keeper.ts'
+const adoption = 'src/agent/machines/adopt-machine.ts'
 const confirmation = 'if (request.needsConfirmation && !(await ports.confirmStart(life))) {'
 
 export const agentMutants: readonly Mutant[] = [
@@ -152,7 +152,7 @@ export const agentMutants: readonly Mutant[] = [
     says: 'The watchdog does not hear of a machine that a new agent has taken over.',
     patches: [
       {
-        file: keeper,
+        file: adoption,
         find: '  keeping.running = running\n  await guardMachine(keeping, false)\n',
         put: '  keeping.running = running\n',
       },
