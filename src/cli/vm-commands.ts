@@ -11,6 +11,7 @@ import { confirmByName } from './confirm.ts'
 import { followTask, writeBegun } from './follow-task.ts'
 import { addGuestOptions, type GuestOptions, guestOf } from './guest-options.ts'
 import { addMigrateCommand } from './migrate-command.ts'
+import { addNamingCommands } from './naming-commands.ts'
 import {
   type DiskOption,
   diskOption,
@@ -54,6 +55,7 @@ type CreateOptions = RecoveryOptions &
     readonly force?: boolean
     readonly detach?: boolean
   }
+type ListOptions = { readonly tag?: string }
 type DetachOption = { readonly detach?: boolean }
 type DeleteOptions = DetachOption & {
   readonly force?: boolean
@@ -71,7 +73,8 @@ export function addVmCommands(vm: Command): void {
   addCreate(vm)
   vm.command('list')
     .description('list all VMs')
-    .action((_options: object, command: Command) => withSession(command, listVms))
+    .option('--tag <tag>', 'only those that have this tag')
+    .action((options: ListOptions, command: Command) => withSession(command, (session) => listVms(session, options)))
   vm.command('show')
     .description('show everything about a VM')
     .argument('<vm>')
@@ -87,6 +90,7 @@ export function addVmCommands(vm: Command): void {
   addChangeCommands(vm)
   addPlacementCommand(vm)
   addCdromCommands(vm)
+  addNamingCommands(vm)
   vm.command('reset')
     .description('press its reset button')
     .argument('<vm>')
@@ -273,10 +277,11 @@ function addPowerVerbs(vm: Command): void {
     )
 }
 
-async function listVms({ api, screen }: Session): Promise<void> {
-  const answer = await api.call('listVms', {})
+async function listVms({ api, screen }: Session, { tag }: ListOptions): Promise<void> {
+  const answer = await api.call('listVms', tag === undefined ? {} : { query: { tag } })
   if (screen.json) return writeJson(screen, answer)
-  writeListing(screen, answer.vms, vmListing(screen.nowMs()))
+  const none = tag === undefined ? {} : { none: `No VM has the tag ${tag}.` }
+  writeListing(screen, answer.vms, { ...vmListing(screen.nowMs()), ...none })
 }
 
 function vmListing(nowMs: number): Listing<VmView> {

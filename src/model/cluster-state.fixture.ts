@@ -147,6 +147,8 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
     guest: kernelGuest,
     cdroms: [],
     cloudInit: null,
+    tags: [],
+    note: '',
     ...changes.spec,
   }
   const { on } = changes

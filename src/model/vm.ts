@@ -23,6 +23,7 @@ import { proofSchema } from './proof.ts'
 import { imageKindSchema } from './recovery/memory-image.ts'
 import { probeSchema } from './recovery/probe.ts'
 import { recoverySchema } from './recovery/recovery-policy.ts'
+import { tagsSchema, vmNoteSchema } from './tags.ts'
 
 export const desiredPowerSchema = z.enum(['running', 'paused', 'stopped'])
 export type DesiredPower = z.infer<typeof desiredPowerSchema>
@@ -87,6 +88,8 @@ export const vmSpecSchema = z.object({
   cdroms: cdromsSchema.default([]),
   /** What it is told about itself; secret. */
   cloudInit: cloudInitSchema.nullable().default(null),
+  tags: tagsSchema.default([]),
+  note: vmNoteSchema.default(''),
 })
 export type VmSpec = z.infer<typeof vmSpecSchema>
 

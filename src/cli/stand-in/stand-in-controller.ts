@@ -12,6 +12,7 @@ import { listen, makeServer } from '../../transport/serve.ts'
 import { makeFirewallHandlers } from './firewall-answers.ts'
 import { makeImageHandlers } from './image-answers.ts'
 import { makeLedgerHandlers } from './ledger-answers.ts'
+import { makeNamingHandlers } from './naming-answers.ts'
 import { makeNetworkHandlers } from './network-answers.ts'
 import { makePlanningHandlers } from './planning-answers.ts'
 import { makeRecoveryHandlers } from './recovery-answers.ts'
@@ -140,7 +141,11 @@ function makeVmHandlers(situation: Situation): VmHandlers {
     return { vm, task: makeTaskView({ kind: `vm.${verb}`, subject: vm.name }) }
   }
   return {
-    listVms: () => ({ vms: situation.vms, revision: 40 }),
+    listVms({ query: { tag } }) {
+      const vms = situation.vms.filter(({ tags }) => tag === undefined || tags.includes(tag))
+      return { vms, revision: 40 }
+    },
+    ...makeNamingHandlers(found),
     getVm: ({ params }) => found(params.vm),
     createVm: ({ body }) => {
       if (situation.refusal !== null) throw situation.refusal

@@ -34,7 +34,7 @@ const twoDisks: VmView['disks'] = [
 ]
 
 const noOrigin = { clonedFrom: null, basedOnSnapshotId: null, resumesFrom: null }
-const kernelBooted = { guest: kernelGuest, cdroms: [], discs: [], cloudInit: null }
+const kernelBooted = { guest: kernelGuest, cdroms: [], discs: [], cloudInit: null, tags: [], note: '' }
 
 export function makeVmView(changes: Partial<VmView> = {}): VmView {
   return {
