@@ -5,6 +5,8 @@ import { type HostId, imageIdSchema, vmIdSchema } from '../model/ids.ts'
 import { formatPill } from '../model/protection/pill.ts'
 import type { Handlers } from '../transport/mount-contract.ts'
 import type { AgentPorts } from './agent-ports.ts'
+import { cloneOrders } from './clones/clone-orders.ts'
+import { createFlattenWorks } from './clones/flatten-works.ts'
 import type { HostStorages } from './host-storages.ts'
 import { numberOfTap } from './machines/machine-names.ts'
 import type { MachineRoom } from './machines/machine-room.ts'
@@ -28,6 +30,7 @@ export type OrderContext = {
 
 export function handleOrders(context: OrderContext): Handlers<AgentContract> {
   const { room, ports, storages, licences } = context
+  const works = createFlattenWorks(ports.clock, () => ports.cgroups.makeForTools())
   return {
     startMachine: ({ body }) => ({ report: room.start(body.machine, body) }),
     async stopMachine({ params, body }) {
@@ -73,6 +76,7 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
     },
     async deleteVolume({ params, body }) {
       room.checkAuthority(body.authority)
+      await works.callOff(params.volumeId)
       await storages.storage(body.storageId).deleteVolume(params.volumeId)
       return {}
     },
@@ -86,6 +90,7 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
     },
     ...recoveryOrders(room),
     ...snapshotOrders(room, { ...ports, storage: storages.storage }),
+    ...cloneOrders(room, { ...ports, storage: storages.storage }, works),
     ...migrationOrders(room),
     ...volumeOrders(context),
     runHostCommand({ params, body }) {

@@ -15,6 +15,7 @@ import { listen, makeServer } from '../transport/serve.ts'
 import { identifyByCertificate } from '../transport/tls-identity.ts'
 import { connectToAgents } from './agent-connections.ts'
 import { identifyByToken } from './authenticate.ts'
+import { cloneDisksSaga } from './clones/clone-disks-saga.ts'
 import { cloneVmSaga } from './clones/clone-vm-saga.ts'
 import { warmTemplateSaga } from './clones/warm-template-saga.ts'
 import { readControllerConfig } from './controller-config.ts'
@@ -51,12 +52,13 @@ const engine = await startEngine({
   agents,
   fences: fenceAgents,
   signal: stopping.signal,
-  moreSagas: (leader, tasks) => [
+  moreSagas: (leader, tasks, epochs) => [
     importTemplateSaga(leader, places),
     importIsoSaga(leader, places),
     buildTemplateSaga(leader, config.templatesDirectory),
     cloneVmSaga(leader, agents, tasks),
     warmTemplateSaga(leader, agents, tasks),
+    cloneDisksSaga(leader, tasks, epochs),
   ],
 })
 await clearUploads(places.uploads, systemClock.wallTime().getTime())

@@ -105,6 +105,10 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     ...makeImageHandlers(situation),
     ...makeLedgerHandlers([]),
     cloneTemplate: ({ body }) => ({ names: body.names ?? [], task: makeTaskView({ kind: 'vm.clone' }) }),
+    cloneDisks: ({ params, body }) => {
+      situation.changes.push(`clone-disks ${JSON.stringify(body)} ${params.vm}`)
+      return { names: [params.vm], task: makeTaskView({ kind: 'vm.clone-disks' }) }
+    },
     warmTemplate: ({ params }) => ({ task: makeTaskView({ kind: 'template.warm', subject: params.template }) }),
     listEvents: () => ({ events: [happened] }),
     watchEvents: () => sent([happened]),

@@ -19,6 +19,7 @@ import { ladderStatisticsSchema } from '../recovery/ladder-statistics.ts'
 import { probeSchema } from '../recovery/probe.ts'
 import { recoverySchema, rungSchema } from '../recovery/recovery-policy.ts'
 import { machineReportSchema } from '../vm.ts'
+import { cloneOrders } from './clone-orders.ts'
 import { migrationOrders } from './migration-orders.ts'
 import { snapshotOrders } from './snapshot-orders.ts'
 import { volumeOrders } from './volume-orders.ts'
@@ -223,6 +224,7 @@ export const agentContract = {
   },
   ...migrationOrders,
   ...snapshotOrders,
+  ...cloneOrders,
   ...volumeOrders,
 } as const satisfies Contract
 
