@@ -123,7 +123,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     recovery: wish.recovery,
     probe: probeOf(wish, template),
     drillable: wish.drillable,
-    clonedFrom: wish.origin?.clonedFrom ?? null,
+    ...originOf(wish),
     ...{ basedOnSnapshotId: null, resumesFrom: null, tags: [], note: '' },
     securityGroupIds: [...(wish.securityGroupIds ?? [])],
     lifecycle: 'creating',
@@ -136,6 +136,11 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
   }
   const rootDiskMiB = wish.origin?.rootDiskMiB ?? guest.rootDiskMiB
   return admitOnStorage(cluster, base, { wish, rootDiskMiB, storage, identity, requiredHost: host?.spec.id })
+}
+
+function originOf({ origin }: VmWish): Pick<VmSpec, 'clonedFrom' | 'isUntoldClone'> {
+  const clonedFrom = origin?.clonedFrom ?? null
+  return { clonedFrom, isUntoldClone: origin !== undefined && clonedFrom === null }
 }
 
 function isFlat({ networkId }: { readonly networkId: NetworkId }): boolean {

@@ -135,6 +135,7 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
     probe: null,
     drillable: false,
     clonedFrom: null,
+    isUntoldClone: false,
     basedOnSnapshotId: null,
     resumesFrom: null,
     securityGroupIds: [],

@@ -66,6 +66,8 @@ export const vmSpecSchema = z.object({
   drillable: z.boolean(),
   /** The memory that it begins with, until it has become a machine of its own; null for one that boots. */
   clonedFrom: cloneOriginSchema.nullable(),
+  /** Its disks begin as another machine's: at its first start its guest is told that it is a new one. */
+  isUntoldClone: z.boolean().default(false),
   /** The snapshot that its present state descends from; null for none. */
   basedOnSnapshotId: snapshotIdSchema.nullable().default(null),
   /** The memory of a snapshot that its next start goes on from, until it runs. */
