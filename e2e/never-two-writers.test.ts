@@ -3,7 +3,7 @@
  * its locks would hide a mistake. The old process has to be gone before the new one begins, and the stamps must show one writer at a time.
  * With a false proof (an operator's word that isn't true) the same measurement does show a second writer: it can fail.
  *
- * `npm run e2e -- never-two-writers --rounds 10` repeats each way ten times; `npm test` does the first two once.
+ * `npm run e2e -- never-two-writers --rounds 10` repeats each way ten times; `npm test` does the first once.
  */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -47,7 +47,7 @@ const faults: readonly Fault[] = [
   },
 ]
 
-for (const fault of isThorough ? faults : faults.slice(0, 2)) {
+for (const fault of isThorough ? faults : faults.slice(0, 1)) {
   for (let round = 1; round <= rounds; round += 1) {
     test(`a host is cut off because ${fault.name}: dead there before it starts elsewhere (round ${round})`, async () => {
       const vm = await deployStamping()

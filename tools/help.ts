@@ -15,7 +15,7 @@ const sentences: Readonly<Record<string, string>> = {
   model:
     'checks the formal model of docs/model in every state, and shows how each broken variant of the protocol fails',
   sim: 'one episode of a simulated cluster with faults, and all that happens in it: npm run sim -- --seed 7',
-  'sim:many': 'episodes on all cores, and what they come to: npm run sim:many -- --minutes 10',
+  'sim:many': 'episodes on all cores, and what they come to: npm run sim:many -- --minutes 10, or --episodes 200000',
   'sim:mutants':
     'puts seeded bugs into the simulated cluster, one at a time, and looks whether it notices: npm run sim:mutants -- --only ID',
   bench: 'measures: npm run bench -- --list',

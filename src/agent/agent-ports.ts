@@ -22,6 +22,8 @@ export type AgentPorts = {
   readonly hostName: string
   readonly hostId: HostId
   readonly session: SessionId
+  /** Its number among the agents of this host: higher than those before it. */
+  readonly agentLife: number
   readonly bootId: string
   /** Of the agent's own process. */
   readonly pid: number
@@ -54,6 +56,8 @@ export type AgentPorts = {
   /** The configuration as it was last heard, so that slots are read also while no controller can be reached. */
   readonly lastConfiguration: AgentConfiguration | undefined
   keepConfiguration(configuration: AgentConfiguration): Promise<void>
+  /** The leader knows a newer agent of this host, by this number. This one ends, and its supervisor starts the next, whose number is higher. */
+  replaced(knownLife: number): void
   post(heartbeat: Heartbeat, timeoutMs: number): Promise<Acknowledgement>
   readonly signal: AbortSignal
 }

@@ -2,8 +2,10 @@
  * One agent: its machines, its licence, its heartbeats and the orders it takes, put together from the drivers that `main.ts` chose. Needs
  * no memory of its own to be right: what runs is found again before the first heartbeat.
  */
+import { z } from 'zod'
 import type { AgentContract } from '../model/agent-protocol/agent-contract.ts'
-import type { Acknowledgement, Heartbeat } from '../model/agent-protocol/heartbeat.ts'
+import type { Acknowledgement, AgentConfiguration, Heartbeat } from '../model/agent-protocol/heartbeat.ts'
+import { DialtoneError } from '../model/dialtone-error.ts'
 import { defaultTimings } from '../model/timings.ts'
 import type { Handlers } from '../transport/mount-contract.ts'
 import type { AgentPorts } from './agent-ports.ts'
@@ -34,6 +36,8 @@ const roomEveryMs = 3_000
 /** What changes while the agent lives. */
 type AgentState = {
   beats: HeartbeatSender | undefined
+  /** What the agent that follows this one would know, too, and the watchdog process knows. */
+  keptRevision: number
   /** The newest state of the store that was heard of: a store that knows less went back in time. */
   newest: { readonly incarnation: string | null; readonly revision: number }
 }
@@ -50,7 +54,11 @@ type Parts = {
 
 /** Finds its machines again, then begins to report. */
 export async function startAgent(ports: AgentPorts): Promise<Agent> {
-  const state: AgentState = { beats: undefined, newest: { incarnation: null, revision: 0 } }
+  const state: AgentState = {
+    beats: undefined,
+    keptRevision: ports.lastConfiguration?.revision ?? 0,
+    newest: { incarnation: null, revision: 0 },
+  }
   const pendingStarts = createPendingStarts(ports.clock)
   const timings = ports.lastConfiguration?.timings ?? defaultTimings
   const licences = createLicenceKeeper({
@@ -91,8 +99,8 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
     logger: ports.logger,
     signal: ports.signal,
     timings: licences.timings,
-    compose: (sequence) => composeHeartbeat(parts, sequence),
-    post: ports.post,
+    compose: (sequence, unanswered) => composeHeartbeat(parts, { sequence, unanswered }),
+    post: (heartbeat, timeoutMs) => postOrEnd(ports, heartbeat, timeoutMs),
     received: (acknowledgement, sent) => takeIn(parts, acknowledgement, sent),
   })
   void repeat(ports, licenceEveryMs, () => room.applyLicences())
@@ -108,15 +116,32 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
   return { room, handlers: handleOrders({ hostId: ports.hostId, room, ports, storages, licences }) }
 }
 
+const replacedSchema = z.object({ agentLife: z.number().int() })
+
+/** One that the leader counts among the dead can do nothing here any more: orders and acknowledgements are for another. */
+async function postOrEnd(ports: AgentPorts, heartbeat: Heartbeat, timeoutMs: number): Promise<Acknowledgement> {
+  try {
+    return await ports.post(heartbeat, timeoutMs)
+  } catch (error) {
+    if (error instanceof DialtoneError && error.code === 'session-replaced') {
+      ports.logger.error('agent.replaced', { error })
+      ports.replaced(replacedSchema.safeParse(error.detail).data?.agentLife ?? ports.agentLife)
+    }
+    throw error
+  }
+}
+
 function composeHeartbeat(
   { ports, state, room, storages, licences, journal, pendingStarts }: Parts,
-  sequence: number,
+  { sequence, unanswered }: Pick<Heartbeat, 'sequence' | 'unanswered'>,
 ): Heartbeat {
   const configuration = storages.configuration()
   return {
     session: ports.session,
+    agentLife: ports.agentLife,
     bootId: ports.bootId,
     sequence,
+    unanswered,
     armed: ports.watchdog.armed(),
     facts: ports.facts,
     machines: [...room.reports()],
@@ -129,12 +154,23 @@ function composeHeartbeat(
     })),
     standbys: [...room.standbys.reports()],
     records: [...journal.pending()],
-    configurationRevision: configuration?.revision ?? 0,
+    configurationRevision: state.keptRevision,
     highestKnownRevision: state.newest.revision,
     highestKnownEpoch: room.highestEpoch(),
     highestKnownTerm: room.highestTerm(),
     storeIncarnation: state.newest.incarnation,
   }
+}
+
+/** The leader counts on what it is told to be in force here: with these times, in this agent, the next one and the watchdog process. */
+async function keep(
+  { ports, state, licences }: Pick<Parts, 'ports' | 'state' | 'licences'>,
+  configuration: AgentConfiguration,
+): Promise<void> {
+  await ports.keepConfiguration(configuration)
+  await licences.tellWatchdog()
+  state.keptRevision = configuration.revision
+  state.beats?.beatSoon()
 }
 
 type Sent = { readonly heartbeat: Heartbeat; readonly sentAtMs: number }
@@ -151,10 +187,9 @@ function takeIn(
       .setPolicy(configuration.firewall)
       .catch((error: unknown) => ports.logger.error('firewall.not-in-force', { error }))
     void ports.network.configure(configuration.networks)
-    state.beats?.beatSoon()
-    ports
-      .keepConfiguration(configuration)
-      .catch((error: unknown) => ports.logger.error('configuration.not-kept', { error }))
+    keep({ ports, state, licences }, configuration).catch((error: unknown) =>
+      ports.logger.error('configuration.not-kept', { error }),
+    )
   }
   const isSameHistory = incarnation === state.newest.incarnation
   state.newest = { incarnation, revision: isSameHistory ? Math.max(revision, state.newest.revision) : revision }

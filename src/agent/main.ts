@@ -22,6 +22,7 @@ import { listen, makeServer } from '../transport/serve.ts'
 import { identifyByCertificate } from '../transport/tls-identity.ts'
 import { startAgent } from './agent.ts'
 import { type AgentConfig, readAgentConfig } from './agent-config.ts'
+import { beginLife, raiseLives } from './agent-lives.ts'
 import { createNftFirewall } from './firewall/nft/nft-firewall.ts'
 import { probeFirewall } from './firewall/nft/probe-firewall.ts'
 import { answerFor } from './guest-data/answer-metadata.ts'
@@ -93,12 +94,14 @@ const discs = createImageCache({
   directory: join(config.dataDirectory, 'discs'),
   fetchFile: fetchImageFile,
 })
+const livesFile = join(config.dataDirectory, 'agent-lives')
 const configurationFile = join(config.dataDirectory, 'configuration.json')
 
 const agent = await startAgent({
   hostName: config.hostName,
   hostId: identity.hostId,
   session: makeId('ses', sessionIdSchema, randomBytes(8)),
+  agentLife: await beginLife(livesFile),
   bootId: (await readFile(config.bootIdFile, 'utf8')).trim(),
   pid: process.pid,
   facts,
@@ -160,6 +163,8 @@ const agent = await startAgent({
   rootDisk: async (version) => (await images.ensure(version)).rootDisk,
   lastConfiguration: await readLastConfiguration(),
   keepConfiguration,
+  // Machines outlive their agent.
+  replaced: (knownLife) => void raiseLives(livesFile, knownLife).finally(() => process.exit(1)),
   post: (heartbeat, timeoutMs) => controller.call('heartbeat', { body: heartbeat }, { timeoutMs }),
   signal: stopping.signal,
 })

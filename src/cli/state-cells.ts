@@ -22,6 +22,7 @@ const vmStyles: Readonly<Record<VmState, TextStyle | null>> = {
 
 const hostStyles: Readonly<Record<HostState, TextStyle>> = {
   online: 'green',
+  deaf: 'yellow',
   suspect: 'yellow',
   fenced: 'red',
   maintenance: 'cyan',

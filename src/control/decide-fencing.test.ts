@@ -83,16 +83,21 @@ describe('a silent host is left alone', () => {
 describe('a host whose kernel answers', () => {
   const answering = (silentMs: number, kernelAnsweredAgoMs: number, ada: HostChanges = withFence) =>
     kinds({ ada, silentMs, adaAnswers: { kernelAnsweredAgoMs } })
-  test('is not switched off before a pill would be due', () => {
+  test('is not switched off before its lease has run out', () => {
     assert.deepEqual(answering(900, 120), ['hold'])
     assert.deepEqual(answering(900, 799), ['hold'])
-    assert.deepEqual(answering(1_999, 120), ['hold'])
-    assert.deepEqual(answering(2_000, 120), ['begin', 'use-power-fence', 'write-pill'])
+    assert.deepEqual(answering(2_999, 120), ['hold'])
+    assert.deepEqual(answering(3_000, 120), ['begin', 'use-power-fence', 'write-pill'])
   })
-  test('is switched off at once when it has stopped answering', () =>
-    assert.deepEqual(answering(900, 800), ['begin', 'use-power-fence']))
-  test('is left to its lease all the same when it has no power fence', () =>
-    assert.deepEqual(answering(2_000, 120, {}), ['begin', 'write-pill']))
+  test('gets no pill before that either, and nothing is said before one would be due', () => {
+    assert.deepEqual(answering(1_999, 120, {}), [])
+    assert.deepEqual(answering(2_999, 120, {}), ['hold'])
+    assert.deepEqual(answering(3_000, 120, {}), ['begin', 'write-pill'])
+  })
+  test('is fenced as ever when it has stopped answering', () => {
+    assert.deepEqual(answering(900, 800), ['begin', 'use-power-fence'])
+    assert.deepEqual(answering(2_000, 800, {}), ['begin', 'write-pill'])
+  })
 })
 
 describe('fencing', () => {

@@ -1,6 +1,7 @@
 /**
  * What to do about a silent host that holds machines with HA (docs/architecture.md, 4.4 and 4.5): the power fence at once, a pill on each
- * shared storage when the silence lasts, and the proof as soon as either is complete. The first proof wins. Pure.
+ * shared storage when the silence lasts, and the proof as soon as either is complete. The first proof wins. Neither is begun while the host's
+ * kernel answers and its lease may hold (decision 36). Pure.
  */
 import {
   type ClusterState,
@@ -13,6 +14,7 @@ import type { HostId, StorageId } from '../model/ids.ts'
 import { ownersOf } from '../model/migration/owners-of.ts'
 import type { Proof } from '../model/proof.ts'
 import { leaseProofAfterMs, pillProofAfterMs } from '../model/protection/bounds.ts'
+import { countedTimings } from '../model/protection/counted-timings.ts'
 import type { MassSilence, Observations } from './judge-hosts.ts'
 import { placeVm } from './place-vm.ts'
 
@@ -63,8 +65,11 @@ export function decideFencing(cluster: ClusterState, question: FencingQuestion):
   if (stake.length === 0) return []
   const { suspectAfterMs } = cluster.cluster.timings
   if (question.progress === undefined && observation.attentiveSilentMs < suspectAfterMs) return []
-  if (question.progress === undefined && isOnlyStalled(cluster, host, observation))
-    return [{ kind: 'hold', reason: 'its kernel answers, so it is rather its agent that stands still for a moment' }]
+  if (question.progress === undefined && isOnlyStalled(cluster, observation)) {
+    const isAnythingDue = nextSteps(host, stake, { cluster, observation, question }).length > 0
+    const reason = 'its kernel answers, so it is rather its agent that stands still for a moment'
+    return isAnythingDue ? [{ kind: 'hold', reason }] : []
+  }
   const obstacle = question.progress === undefined ? findObstacle(cluster, stake, question) : undefined
   if (obstacle !== undefined) return [{ kind: 'hold', reason: obstacle }]
   const proof = proofSoFar(host, stake, { cluster, observation, question })
@@ -75,13 +80,14 @@ export function decideFencing(cluster: ClusterState, question: FencingQuestion):
 }
 
 /**
- * A power fence ends every machine of its host, so a stall of the agent alone is no reason for it until the pill is due as well. A host
- * that died or was cut off does not answer, and is fenced as early as ever.
+ * Whatever fences a host ends machines that run well as long as its lease holds, so a stall of the agent alone is no reason for it before the
+ * lease has run out: then the host's own watchdog process ends them. A host that died or was cut off does not answer, and is fenced as early
+ * as ever.
  */
-function isOnlyStalled(cluster: ClusterState, host: HostRecord, observation: HostObservation): boolean {
-  const { suspectAfterMs, pillAfterMs } = cluster.cluster.timings
+function isOnlyStalled({ cluster }: ClusterState, observation: HostObservation): boolean {
+  const { suspectAfterMs, leaseMs } = cluster.timings
   const isAnswering = observation.kernelAnsweredAgoMs < suspectAfterMs
-  return isAnswering && host.spec.fence !== null && observation.attentiveSilentMs < pillAfterMs
+  return isAnswering && observation.attentiveSilentMs < leaseMs
 }
 
 /** The machines for whose sake the host would be fenced: HA, on shared storage, and meant to run. */
@@ -126,7 +132,7 @@ function proofSoFar(host: HostRecord, stake: readonly VmRecord[], context: Conte
     return { kind: 'power', ...base, fenceAgent: baseName(host.spec.fence.agent), tookMs: progress.power.tookMs }
   }
   if (progress === undefined || host.status.armed === 'none') return undefined
-  const { timings } = context.cluster.cluster
+  const timings = countedTimings(context.cluster.cluster)
   const leaseBoundMs = leaseProofAfterMs(timings)
   if (context.observation.silentMs < leaseBoundMs) return undefined
   const pills: { storageId: StorageId; generation: number; stoodMs: number }[] = []

@@ -23,7 +23,7 @@ export function decideStandby(cluster: ClusterState, vm: VmRecord): StandbyDecis
   const excluded = new Map([[placement.hostId, 'it runs there']])
   const choice = placeVm(cluster, spec, { excluded, preferred: standby?.hostId, takesOver: true })
   // A host that is merely silent for a moment keeps what was placed on it.
-  const isSilent = present !== undefined && present.status.state === 'suspect'
+  const isSilent = present !== undefined && (present.status.state === 'suspect' || present.status.state === 'deaf')
   if (isSilent && standby?.imageId === image.imageId) return { kind: 'settled' }
   if (choice.kind === 'no-host-fits')
     return standby === undefined ? { kind: 'settled' } : { kind: 'dismiss', reason: 'no other host has room for it' }

@@ -51,6 +51,26 @@ function decide(wish: { vm?: VmChanges; ada?: HostChanges; bob?: HostChanges; qu
 const report = (changes: Partial<MachineReport>) => ({ report: makeReport('web', changes) })
 const fenced = (proof: Proof): HostChanges => ({ status: { state: 'fenced', proof } })
 
+describe('a VM that stands still where only its host has lost the storage', () => {
+  const lostStorage = { name: 'shared', unreadBy: [hostIdOf('ada')] }
+  const frozen = { ...report({ phase: 'frozen', epoch: 5 }), lostStorage }
+  test('is let go there if nothing of it is on its way, and goes on elsewhere on that proof', () => {
+    const letGo = decide({ question: frozen })
+    assert.ok(letGo.kind === 'release' && letGo.hostId === hostIdOf('ada') && letGo.onlyIfStill)
+    const placed = decide({ question: { lostStorage, released: releasedProof } })
+    assert.ok(placed.kind === 'place' && placed.hostId === hostIdOf('bob') && placed.proof === releasedProof)
+    assert.equal(placed.isRecovery, true)
+  })
+  test('waits where it is when nobody else could take it, or it has no HA', () => {
+    assert.equal(decide({ bob: { status: { memoryMiB: 10 } }, question: frozen }).kind, 'wait')
+    assert.equal(decide({ question: report({ phase: 'frozen', epoch: 5 }) }).kind, 'wait')
+    assert.equal(decide({ vm: { spec: { ha: false } }, question: frozen }).kind, 'settled')
+  })
+  test('and is on a host that hears nothing waits: no order would arrive', () => {
+    assert.equal(decide({ ada: { status: { state: 'deaf' } }, question: frozen }).kind, 'wait')
+  })
+})
+
 describe('a VM that is nowhere', () => {
   test('is placed when it is wanted running, and left alone when not, or while a task works on it', () => {
     const cluster = makeCluster({ hosts: [makeHost('ada')] })
@@ -112,8 +132,8 @@ describe('a VM on a host that answers', () => {
     assert.deepEqual(decideVm({ ...cluster, volumes }, vm, question), { kind: 'settled' })
   })
 
-  test('is settled while it runs, starts, restarts or is frozen', () => {
-    for (const phase of ['running', 'starting', 'restarting', 'frozen'] as const)
+  test('is settled while it runs, starts or restarts', () => {
+    for (const phase of ['running', 'starting', 'restarting'] as const)
       assert.deepEqual(decide({ question: report({ phase }) }), { kind: 'settled' })
   })
 

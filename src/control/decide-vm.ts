@@ -1,9 +1,17 @@
 /** What to do next for one VM, from what its owner wants, where it is, and what its host says. Pure; carried out by the engine. */
-import { type ClusterState, type HostRecord, isAnswering, type VmRecord } from '../model/cluster-state.ts'
+import {
+  type ClusterState,
+  type HostRecord,
+  isAnswering,
+  isDeaf,
+  isLeased,
+  type VmRecord,
+} from '../model/cluster-state.ts'
 import type { Proof } from '../model/proof.ts'
 import { proofReaches } from '../model/proof-reaches.ts'
 import { describeOperation } from '../model/snapshots/vm-operation.ts'
 import { configurationOf, type MachineReport, type VmPlacement } from '../model/vm.ts'
+import type { LostStorage } from './find-lost-storage.ts'
 import { placeAnew } from './place-anew.ts'
 import type { VmDecision, VmQuestion } from './vm-decision.ts'
 
@@ -91,6 +99,8 @@ function decideOnAnsweringHost(cluster: ClusterState, vm: VmRecord, situation: S
   if (!question.hostHasReported) return { kind: 'wait', reason: `waits for ${host.spec.name} to report` }
   if (current !== undefined && current.phase !== 'stopped')
     return decideByReport(cluster, vm, { ...situation, current })
+  if (question.released !== undefined && question.lostStorage !== undefined)
+    return placeWhereItIsRead(cluster, vm, situation, question.lostStorage)
   // It was let go there because it had failed: it goes on elsewhere, though its host has nothing to say of it any more.
   if (question.released !== undefined && question.failures.count > 0) return placeAfterFailure(cluster, vm, situation)
   if (current !== undefined) return decideByReport(cluster, vm, { ...situation, current })
@@ -144,9 +154,9 @@ function decideByReport(
       return { kind: 'settled' }
     case 'frozen':
       // Of a move that nobody remembers. What it was sent to may have run since: only its disk is still true.
-      return current.isHandedOver && vm.migration === undefined && !hasMovingVolume(cluster, vm)
-        ? placeAnew(cluster, vm, { question, stayOn: placement.hostId })
-        : { kind: 'settled' }
+      if (current.isHandedOver && vm.migration === undefined && !hasMovingVolume(cluster, vm))
+        return placeAnew(cluster, vm, { question, stayOn: placement.hostId })
+      return decideOnFrozen(cluster, vm, situation)
     case 'running':
       if (vm.spec.desired === 'paused') return { kind: 'change', ...order, change: 'pause' }
       return current.recovery.configuration === configurationOf(vm.spec)
@@ -164,6 +174,28 @@ function decideByReport(
     case 'failed':
       return placeAfterFailure(cluster, vm, situation)
   }
+}
+
+/** Where only its host has lost the storage, it goes on where that is read, if there is room; else it waits for its storage where it is. */
+function decideOnFrozen(cluster: ClusterState, vm: VmRecord, situation: Situation): VmDecision {
+  const isMovable = isLeased(vm.spec, cluster.storages) && vm.migration === undefined && !hasMovingVolume(cluster, vm)
+  if (!isMovable || vm.spec.desired !== 'running') return { kind: 'settled' }
+  const waits: VmDecision = { kind: 'wait', reason: 'waits until it may write again' }
+  const lost = situation.question.lostStorage
+  if (lost === undefined) return waits
+  const elsewhere = placeWhereItIsRead(cluster, vm, situation, lost)
+  return elsewhere.kind === 'wait' ? waits : elsewhere
+}
+
+// oxlint-disable-next-line max-params -- what it is about, and the storage.
+function placeWhereItIsRead(
+  cluster: ClusterState,
+  vm: VmRecord,
+  { placement, question }: Situation,
+  { name, unreadBy }: LostStorage,
+): VmDecision {
+  const excluded = new Map(unreadBy.map((hostId) => [hostId, `it does not reach the storage ${name}`]))
+  return placeAnew(cluster, vm, { question, oldPlacement: placement, isRecovery: true, excluded, onlyIfStill: true })
 }
 
 /** After two failures on one host, or when its ladder asks for it, another one is tried, if the machine may move and another takes it; else the same again. */
@@ -188,6 +220,8 @@ function decideOnSilentHost(
   const hostProof = host?.status.proof ?? undefined
   const reaching = hostProof !== undefined && proofReaches(vm, hostProof) ? hostProof : undefined
   const proof = question.released ?? proofOfStop(vm, host) ?? reaching
+  if (proof === undefined && host !== undefined && isDeaf(host))
+    return { kind: 'wait', reason: `${name} hears nothing at the moment: what is ordered there waits until it does` }
   if (proof === undefined)
     return {
       kind: 'wait',

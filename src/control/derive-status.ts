@@ -1,5 +1,5 @@
 /** What people see of a VM, from what is stored and what its host says. Pure. */
-import { type HostRecord, isAnswering, type VmRecord } from '../model/cluster-state.ts'
+import { type HostRecord, isHeard, type VmRecord } from '../model/cluster-state.ts'
 import { proofReaches } from '../model/proof-reaches.ts'
 import type { MachineReport, VmState, VmStatus } from '../model/vm.ts'
 
@@ -33,7 +33,7 @@ export function deriveStatus(vm: VmRecord, facts: StatusFacts): DerivedStatus | 
       ? of('stopped', 'was never started')
       : of('waiting', facts.waitReason ?? 'waits for a host')
   if (facts.host === undefined) return of('unknown', 'its host is no longer part of the cluster')
-  if (!isAnswering(facts.host)) return silentStatus(vm, facts.host, { of, ...facts })
+  if (!isHeard(facts.host)) return silentStatus(vm, facts.host, { of, ...facts })
   if (!facts.hostHasReported) return undefined
   const { report } = facts
   // On its way it stands still here, or begins there, for a moment: that is no state that it is in.

@@ -11,7 +11,7 @@ const judge = (
 ) =>
   judgeSilence(makeCluster({ hosts: [makeHost('ada', { status: { state } })] }), hostIdOf('ada'), {
     observation: makeObservation({ attentiveSilentMs, silentMs }),
-    mayGoOffline,
+    mayGoOffline: () => mayGoOffline,
   }).kind
 
 test('a host becomes suspect by silence in which the leader was attentive, and by no other', () => {

@@ -1,7 +1,8 @@
 /** Which hosts are silent, and whether that says something about them or rather about the leader. Pure. */
-import type { ClusterState, HostObservation } from '../model/cluster-state.ts'
+import type { ClusterState, HostObservation, HostRecord } from '../model/cluster-state.ts'
 import type { HostId } from '../model/ids.ts'
 import { leaseProofAfterMs } from '../model/protection/bounds.ts'
+import type { Timings } from '../model/timings.ts'
 
 export type Observations = ReadonlyMap<HostId, HostObservation>
 
@@ -18,25 +19,36 @@ export type HostJudgement =
 export function judgeSilence(
   cluster: ClusterState,
   hostId: HostId,
-  { observation, mayGoOffline }: { readonly observation: HostObservation; readonly mayGoOffline: boolean },
+  { observation, mayGoOffline }: { readonly observation: HostObservation; mayGoOffline(): boolean },
 ): HostJudgement {
   const host = cluster.hosts.get(hostId)
   const { timings } = cluster.cluster
   if (host === undefined) return { kind: 'as-it-is' }
   const { state } = host.status
   const silence = `silent for ${Math.round(observation.attentiveSilentMs)} ms`
-  if ((state === 'online' || state === 'maintenance') && observation.attentiveSilentMs >= timings.suspectAfterMs) {
+  if (
+    (state === 'online' || state === 'deaf' || state === 'maintenance') &&
+    observation.attentiveSilentMs >= timings.suspectAfterMs
+  ) {
     return { kind: 'becomes-suspect', reason: silence }
   }
   if (
-    mayGoOffline &&
     state === 'suspect' &&
     host.status.fencing === null &&
-    observation.attentiveSilentMs >= 2 * leaseProofAfterMs(timings)
+    observation.attentiveSilentMs >= 2 * leaseProofAfterMs(timings) &&
+    mayGoOffline()
   ) {
     return { kind: 'becomes-offline', reason: `${silence}; no machine with HA is on it, so nobody fences it` }
   }
   return { kind: 'as-it-is' }
+}
+
+/**
+ * True when no answer has reached a host for as long as a lease lasts, while its heartbeats arrived: by its own count its lease has run out,
+ * though it is acknowledged. A heartbeat without an answer lasts half a second or two beats.
+ */
+export function hearsNothing({ cluster }: ClusterState, { unheardAnswers }: HostObservation): boolean {
+  return unheardAnswers * Math.max(500, 2 * cluster.timings.heartbeatMs) >= cluster.timings.leaseMs
 }
 
 export type MassSilence = { readonly isMass: boolean; readonly silent: number; readonly total: number }
@@ -48,7 +60,7 @@ export type MassSilence = { readonly isMass: boolean; readonly silent: number; r
 export function judgeMassSilence(cluster: ClusterState, observations: Observations): MassSilence {
   const { maximumSilentShare } = cluster.cluster.timings
   const known = [...cluster.hosts.values()].filter(
-    ({ status }) => status.state === 'online' || status.state === 'suspect' || status.state === 'maintenance',
+    ({ status }) => status.state !== 'fenced' && status.state !== 'offline',
   )
   const silent = known.filter(({ spec }) => missesBeats(cluster, observations.get(spec.id)))
   return { isMass: silent.length > known.length * maximumSilentShare, silent: silent.length, total: known.length }
@@ -56,5 +68,22 @@ export function judgeMassSilence(cluster: ClusterState, observations: Observatio
 
 /** True from the first beat on that did not come, long before suspicion. */
 export function missesBeats(cluster: ClusterState, observation: HostObservation | undefined): boolean {
-  return (observation?.attentiveSilentMs ?? Infinity) > 1.6 * cluster.cluster.timings.heartbeatMs
+  return (observation?.attentiveSilentMs ?? Infinity) > toleratedSilenceMs(cluster.cluster.timings)
+}
+
+/** Between two beats that come as they should. */
+function toleratedSilenceMs({ heartbeatMs }: Timings): number {
+  return 1.6 * heartbeatMs
+}
+
+/**
+ * Its beats come and nobody has doubted it: there is nothing to decide about it, and it makes no silence a common one. That is nearly every
+ * host at nearly every look, so this costs next to nothing.
+ */
+export function isAtWork(
+  { status }: HostRecord,
+  { silentMs, timings }: { readonly silentMs: number; readonly timings: Timings },
+): boolean {
+  if (status.state !== 'online' && status.state !== 'maintenance') return false
+  return silentMs <= toleratedSilenceMs(timings) && silentMs < timings.suspectAfterMs
 }

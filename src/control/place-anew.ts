@@ -14,6 +14,10 @@ export type PlaceAnewOptions = {
   readonly isRecovery?: boolean
   readonly preferred?: HostId
   readonly avoided?: HostId
+  /** Hosts that are out of the question, each with the reason. */
+  readonly excluded?: ReadonlyMap<HostId, string>
+  /** It is let go only when nothing of it is on its way to a disk. */
+  readonly onlyIfStill?: true
   /** Only there: nothing proves it dead for other hosts. */
   readonly stayOn?: HostId
   /** Where it was, on a host that answers: a move away from there has to be released first. */
@@ -29,7 +33,8 @@ export function placeAnew(cluster: ClusterState, vm: VmRecord, options: PlaceAne
   const { question, oldPlacement } = options
   const obstacle = findObstacle(vm, question)
   if (obstacle !== undefined) return { kind: 'wait', reason: obstacle, isForItsTurn: true }
-  const excluded = options.avoided === undefined ? undefined : new Map([[options.avoided, 'it failed to start there']])
+  const failed = options.avoided === undefined ? undefined : new Map([[options.avoided, 'it failed to start there']])
+  const excluded = options.excluded ?? failed
   const preferred = options.preferred ?? preferredFor(vm, options)
   const choice = placeVm(cluster, vm.spec, {
     preferred,
@@ -42,7 +47,14 @@ export function placeAnew(cluster: ClusterState, vm: VmRecord, options: PlaceAne
     return { kind: 'wait', reason: `no host fits: ${describeVerdicts(choice.verdicts)}`, verdicts: choice.verdicts }
   }
   if (oldPlacement !== undefined && choice.hostId !== oldPlacement.hostId && question.released === undefined) {
-    return { kind: 'release', hostId: oldPlacement.hostId, upToEpoch: oldPlacement.epoch, reason: choice.reason }
+    const still = options.onlyIfStill === true ? { onlyIfStill: true as const } : {}
+    return {
+      kind: 'release',
+      hostId: oldPlacement.hostId,
+      upToEpoch: oldPlacement.epoch,
+      reason: choice.reason,
+      ...still,
+    }
   }
   return {
     kind: 'place',

@@ -3,6 +3,7 @@ import type { HostId } from '../model/ids.ts'
 import type { StartKind } from '../model/machine-order.ts'
 import type { Proof } from '../model/proof.ts'
 import type { MachineReport } from '../model/vm.ts'
+import type { LostStorage } from './find-lost-storage.ts'
 import type { HostVerdict } from './place-vm.ts'
 
 export type VmDecision =
@@ -31,7 +32,14 @@ export type VmDecision =
   /** It runs, and its owner has changed how it recovers or what its service is. */
   | { readonly kind: 'configure'; readonly hostId: HostId; readonly epoch: number }
   /** Ask a host for the proof that it let go: of the present placement, or of a life that nobody knows of. */
-  | { readonly kind: 'release'; readonly hostId: HostId; readonly upToEpoch: number; readonly reason: string }
+  | {
+      readonly kind: 'release'
+      readonly hostId: HostId
+      readonly upToEpoch: number
+      readonly reason: string
+      /** Only when nothing of it is on its way to a disk. */
+      readonly onlyIfStill?: true
+    }
   /** It is down, and that is now what its owner wants: its guest switched itself off, or it has no autostart. */
   | { readonly kind: 'accept-stop'; readonly reason: string }
 
@@ -47,6 +55,8 @@ export type VmQuestion = {
   readonly startOrder: 'not-given' | 'accepted' | 'spent'
   /** Lives that answering hosts hold beside the placed one. */
   readonly strays: readonly StrayLife[]
+  /** Set when it stands still and its host has lost a storage of it that others read. */
+  readonly lostStorage?: LostStorage | undefined
   /** The proof that the placed host gave on being asked to let go of the present epoch. */
   readonly released: Proof | undefined
   /** Set when automatic starts are on hold (a new leader waits; the store went back in time). */

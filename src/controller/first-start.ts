@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { keys } from '../engine/state/keys.ts'
 import { type ClusterSpec, clusterSpecSchema } from '../model/cluster.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
+import { formerTimingsAfter } from '../model/protection/counted-timings.ts'
 import { defaultTimings, timingsSchema } from '../model/timings.ts'
 import type { Store } from '../store/store.ts'
 import { makeHostKey } from '../transport/host-key.ts'
@@ -19,11 +20,13 @@ const certificateLifeMs = 5 * 365 * 86_400_000
 export async function ensureCluster(store: Store, config: ControllerConfig): Promise<ClusterSpec> {
   const stored = await store.get(keys.cluster)
   const before = stored === undefined ? undefined : clusterSpecSchema.parse(JSON.parse(stored.value))
+  const timings = timingsSchema.parse({ ...(before?.timings ?? defaultTimings), ...config.timings })
   const cluster: ClusterSpec = {
     id: before?.id ?? randomUUID(),
     name: before?.name ?? config.clusterName,
     createdAt: before?.createdAt ?? new Date().toISOString(),
-    timings: timingsSchema.parse({ ...(before?.timings ?? defaultTimings), ...config.timings }),
+    timings,
+    formerTimings: before === undefined ? null : formerTimingsAfter(before, timings),
     hostFailuresToTolerate: before?.hostFailuresToTolerate ?? 0,
   }
   if (before !== undefined && JSON.stringify(before) === JSON.stringify(cluster)) return cluster

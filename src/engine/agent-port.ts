@@ -49,7 +49,13 @@ export type AgentPort = {
   /** Answers only when it is true; the answer is a proof. */
   releaseMachine(
     host: HostSpec,
-    order: { readonly vmId: VmId; readonly authority: OrderAuthority; readonly upToEpoch: number },
+    order: {
+      readonly vmId: VmId
+      readonly authority: OrderAuthority
+      readonly upToEpoch: number
+      /** Refused with `wrong-state` when a write of it may be on its way. */
+      readonly onlyIfStill?: boolean
+    },
   ): Promise<{ readonly session: SessionId; readonly upToEpoch: number }>
   createVolume(host: HostSpec, order: VolumeOrder): Promise<void>
   deleteVolume(

@@ -17,9 +17,10 @@ import { changeSagas } from './changes/change-sagas.ts'
 import { type ChangeKeeper, createChangeKeeper } from './changes/keep-changes.ts'
 import { drillSaga } from './drills/drill-saga.ts'
 import { createHeartbeatDesk } from './hosts/admit-heartbeat.ts'
+import { createAgentConfigurations } from './hosts/agent-configurations.ts'
 import { createHostFencer, type HostFencer } from './hosts/fence-hosts.ts'
-import { createFirewallViews, type FirewallViews } from './hosts/firewall-views.ts'
 import { createHostTable, type HostTable } from './hosts/host-table.ts'
+import { settleTimings } from './hosts/settle-timings.ts'
 import { type Leader, takeTerm } from './leader.ts'
 import { createLedgerKeeper, type LedgerKeeper } from './ledger/keep-ledger.ts'
 import { noteTransitions } from './ledger/note-transitions.ts'
@@ -27,7 +28,6 @@ import { evacuateHostSaga } from './maintenance/evacuate-host.ts'
 import type { MigrateVm } from './maintenance/migrate-vm.ts'
 import { restartElsewhereSaga } from './maintenance/restart-elsewhere.ts'
 import { updateSagas } from './maintenance/update-host.ts'
-import { createNetworkPlanner, type NetworkPlanner } from './networks/network-planner.ts'
 import { deleteSnapshotSaga } from './snapshots/delete-snapshot-saga.ts'
 import { createScheduleKeeper, type ScheduleKeeper } from './snapshots/keep-schedules.ts'
 import { revertSaga } from './snapshots/revert-saga.ts'
@@ -35,7 +35,6 @@ import { snapshotSetSaga } from './snapshots/snapshot-set-saga.ts'
 import { createSnapshotTasks, type SnapshotTasks } from './snapshots/snapshot-tasks.ts'
 import { type SnapshotSagaOptions, takeSnapshotSaga } from './snapshots/take-snapshot-saga.ts'
 import { openClusterIndex } from './state/cluster-index.ts'
-import { digestOf } from './state/digest-of.ts'
 import { createEventLedger } from './state/ledger-of-events.ts'
 import { createStoreCheck } from './state/store-check.ts'
 import type { RunnableSaga } from './tasks/saga.ts'
@@ -98,7 +97,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const table = createHostTable(leader.startedAtMs)
   const check = createStoreCheck(leader, table)
   const wakeUp = createBell()
-  const { configurationFor, knowsFirewall } = createConfigurations(leader, table)
+  const { configurationFor, knowsFirewall } = createAgentConfigurations(leader, table)
   const { startsOnHold, epochFloor } = check
   const reconciler = createVmReconciler({
     leader,
@@ -137,7 +136,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const { schedules, ...keepers } = snapshotKeepers(leader, agents, tasks)
   noteTransitions({ leader, ledger, table })
   const loops = { ...diskKeepers(leader, table, agents), schedules, ...keepers }
-  follow({ leader, tasks, table, fencer, reconciler, ...loops, bell: wakeUp })
+  follow({ leader, tasks, table, fencer, reconciler, ...loops, configurationFor, bell: wakeUp })
   logger.info('leader.began', { term: leader.term })
 
   return {
@@ -226,17 +225,6 @@ function snapshotSagas(leader: Leader, options: SnapshotSagaOptions, tasks: () =
   ]
 }
 
-/** What each host is told, and whether it has heard of it. */
-function createConfigurations(leader: Leader, table: HostTable) {
-  const firewalls = createFirewallViews(leader.index)
-  const views = { firewalls, planner: createNetworkPlanner(leader.index) }
-  const configurationFor = (hostId: HostId) => configurationOf(leader, hostId, views)
-  const knowsFirewall = (hostId: HostId, vmId: VmId) =>
-    !firewalls.concerns(hostId, vmId) ||
-    table.heartbeat(hostId)?.configurationRevision === configurationFor(hostId).revision
-  return { configurationFor, knowsFirewall }
-}
-
 function movingSagas(parts: Parameters<typeof updateSagas>[0]): readonly RunnableSaga[] {
   return [...parts.migrate.sagas, evacuateHostSaga(parts), restartElsewhereSaga(parts.leader), ...updateSagas(parts)]
 }
@@ -251,6 +239,7 @@ type Followed = {
   readonly changes: ChangeKeeper
   readonly schedules: ScheduleKeeper
   readonly discards: DiscardKeeper
+  configurationFor(hostId: HostId): AgentConfiguration
   readonly bell: Bell
 }
 
@@ -277,41 +266,10 @@ function follow(followed: Followed): void {
     await standbys.look()
     await changes.look()
     await discards.look()
+    await settleTimings({ leader, table, configurationFor: followed.configurationFor })
   })
   void every(scheduleLookEveryMs, leader, () => schedules.look())
   void runWhenRung(leader, bell, () => reconciler.run())
-}
-
-/** What an agent has to know of the cluster. Its revision is another one whenever something in it is. */
-function configurationOf(
-  leader: Leader,
-  hostId: HostId,
-  { firewalls, planner }: { readonly firewalls: FirewallViews; readonly planner: NetworkPlanner },
-): AgentConfiguration {
-  const state = leader.index.state()
-  const host = state.hosts.get(hostId)
-  if (host === undefined) throw new DialtoneError('not-found', `${hostId} is not a host of this cluster`)
-  const storages = [...state.storages.values()].filter((storage) => storage.shared || storage.hostId === hostId)
-  const parts = ['cluster', 'network', ...storages.map((storage) => `storage/${storage.id}`)]
-  const { firewall, digest } = firewalls.of(hostId)
-  const plan = planner.planFor(hostId)
-  const revisions = parts.map((key) => leader.index.modRevision(key))
-  return {
-    revision: digestOf([...revisions, storages.length, digest, plan.since].join(' ')),
-    clusterId: state.cluster.id,
-    timings: state.cluster.timings,
-    network: state.network ?? null,
-    storages: storages.map((storage) => ({
-      storageId: storage.id,
-      name: storage.name,
-      kind: storage.kind,
-      path: storage.path,
-      shared: storage.shared,
-      slot: host.spec.number,
-    })),
-    firewall,
-    networks: [...plan.networks],
-  }
 }
 
 async function every(milliseconds: number, leader: Leader, look: (nowMs: number) => Promise<void>): Promise<void> {

@@ -135,6 +135,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     restartAgent(name, { losesFirstHeartbeat = false } = {}) {
       const host = fakes.host(name)
       host.session = newSession()
+      host.agentLife += 1
       host.released.clear()
       host.records = []
       host.recordsMade = 0
@@ -198,7 +199,9 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     await clock.sleep(1)
     if (host.isCut || host.isOff || host.isStalled || fakes.receive === undefined) return undefined
     const answer = await fakes.receive(host.spec.id, heartbeat).catch(() => undefined)
-    if (answer === undefined || host.isCut || host.session !== heartbeat.session) return undefined
+    if (host.isDeaf) host.unanswered += 1
+    if (answer === undefined || host.isCut || host.isDeaf || host.session !== heartbeat.session) return undefined
+    host.unanswered = 0
     host.highestKnownRevision = answer.storeRevision
     host.storeIncarnation = answer.storeIncarnation
     host.configurationRevision = answer.configuration?.revision ?? host.configurationRevision
@@ -223,8 +226,10 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     const machines = [...host.machines].map(([vmId, machine]) => reportOf(vmId, machine))
     return {
       session: host.session,
+      agentLife: host.agentLife,
       bootId: host.bootId,
       sequence,
+      unanswered: host.unanswered,
       armed: host.armed,
       facts: {
         cpus: 4,
@@ -289,7 +294,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
   ): Promise<T> {
     const host = hosts.get(spec.id)
     await clock.sleep(fakes.takesMs.get(call) ?? orderTakesMs)
-    if (host === undefined || host.isCut || host.isOff)
+    if (host === undefined || host.isCut || host.isDeaf || host.isOff)
       throw new DialtoneError('host-unreachable', `${spec.name} does not answer`)
     if (authority !== undefined && authority.session !== host.session)
       throw new DialtoneError('session-void', `the session of ${spec.name} is ${host.session}`)
@@ -364,8 +369,12 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
           held(host, vmId, epoch)
           become(host, vmId, change === 'pause' ? 'paused' : 'running')
         }),
-      releaseMachine: (spec, { vmId, authority, upToEpoch }) =>
-        reach({ spec, call: 'releaseMachine', authority }, (host) => release(host, vmId, upToEpoch)),
+      releaseMachine: (spec, { vmId, authority, upToEpoch, onlyIfStill = false }) =>
+        reach({ spec, call: 'releaseMachine', authority }, (host) => {
+          if (onlyIfStill && host.machines.get(vmId)?.phase !== 'frozen')
+            throw new DialtoneError('wrong-state', `${vmId} may have a write on its way`)
+          return release(host, vmId, upToEpoch)
+        }),
       createVolume: (spec, { authority, ...place }) =>
         reach({ spec, call: 'createVolume', authority }, (host) => {
           requireStorage(host, place.storageId)

@@ -41,6 +41,7 @@ export type Machine = {
 export type FakeHost = {
   readonly spec: HostSpec
   session: SessionId
+  agentLife: number
   bootId: string
   armed: Armed
   memoryMiB: number
@@ -48,6 +49,10 @@ export type FakeHost = {
   freeMiB: number
   /** No packet passes between it and the controller. */
   isCut: boolean
+  /** What it says arrives; nothing reaches it. */
+  isDeaf: boolean
+  /** Heartbeats in a row without an answer. */
+  unanswered: number
   /** Its agent makes no progress, while its kernel and its machines do. */
   isStalled: boolean
   /** Its storage can't be reached. */
@@ -79,11 +84,14 @@ export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): 
   return {
     spec,
     session,
+    agentLife: 1,
     bootId: `boot-${spec.name}-1`,
     armed,
     memoryMiB: 4096,
     freeMiB: 10_000,
     isCut: false,
+    isDeaf: false,
+    unanswered: 0,
     isStalled: false,
     isWithoutStorage: false,
     isOff: false,

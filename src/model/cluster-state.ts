@@ -66,9 +66,13 @@ export type HostObservation = {
   readonly silentMs: number
   /** The same, but only the time in which the leader itself was attentive: what suspicion is counted from. */
   readonly attentiveSilentMs: number
-  /** Since a question was sent that its kernel answered; Infinity when none was since it fell silent. */
+  /** Attentive time since a question was sent that its kernel answered; Infinity when none was since it fell silent. */
   readonly kernelAnsweredAgoMs: number
+  /** Heartbeats in a row that came from it and said that the one before them had no answer. */
+  readonly unheardAnswers: number
   readonly reports: ReadonlyMap<VmId, MachineReport>
+  /** How long ago it last read its slot on each storage that it has told of. */
+  readonly unreadMs: ReadonlyMap<StorageId, number>
   /** Storages whose slot it has read lately. */
   readonly reachableStorages: ReadonlySet<StorageId>
 }
@@ -86,6 +90,16 @@ export function boundHostOf(disks: VmSpec['disks'], storages: ClusterState['stor
 /** True for a machine that a lease may kill: HA, on shared storage. */
 export function isLeased(vm: VmSpec, storages: ClusterState['storages']): boolean {
   return vm.ha && isOnSharedStorage(vm, storages)
+}
+
+/** True for a host that is heard and isn't being fenced: what it reports counts, though it may take no orders. */
+export function isHeard(host: HostRecord): boolean {
+  return isAnswering(host) || isDeaf(host)
+}
+
+/** True for a host that is heard, and that no order reaches. */
+export function isDeaf({ status }: HostRecord): boolean {
+  return status.state === 'deaf' && status.fencing === null
 }
 
 /** True for a host that answers and isn't being fenced: what it reports counts, and it takes orders. */

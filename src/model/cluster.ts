@@ -15,6 +15,8 @@ export const clusterSpecSchema = z.object({
   name: nameSchema,
   createdAt: z.iso.datetime(),
   timings: timingsSchema,
+  /** The longest times that a host may still count with; null when every host has told that it counts with the present ones. */
+  formerTimings: timingsSchema.nullable().default(null),
   /** How many hosts may fail at once with every machine with HA still finding a place. */
   hostFailuresToTolerate: z.number().int().min(0).max(mostHostFailures).default(0),
 })

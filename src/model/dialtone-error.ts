@@ -52,6 +52,11 @@ export const errorCatalogue = {
     retryable: true,
     next: 'The agent restarted or another controller leads: the order is void and will be given anew.',
   },
+  'session-replaced': {
+    status: 409,
+    retryable: false,
+    next: 'A newer agent of this host was heard: this one ends, and its supervisor starts the next.',
+  },
   'stale-epoch': { status: 409, retryable: false, next: 'A newer owner exists; this order is void.' },
   'licence-lost': {
     status: 409,

@@ -43,7 +43,8 @@ export type HostSpec = z.infer<typeof hostSpecSchema>
 export const armedSchema = z.enum(['hard', 'soft', 'none'])
 export type Armed = z.infer<typeof armedSchema>
 
-export const hostStateSchema = z.enum(['online', 'suspect', 'fenced', 'maintenance', 'offline'])
+/** `deaf`: it is heard, but no answer and no order reaches it. */
+export const hostStateSchema = z.enum(['online', 'deaf', 'suspect', 'fenced', 'maintenance', 'offline'])
 export type HostState = z.infer<typeof hostStateSchema>
 
 /** A fencing that has begun: from then on the host gets no acknowledgement until it has let go of what it held. */
@@ -63,6 +64,8 @@ export const hostStatusSchema = z.object({
   since: z.iso.datetime(),
   detail: z.string(),
   session: sessionIdSchema.nullable(),
+  /** The number of the newest agent that was heard. */
+  agentLife: z.number().int().default(0),
   bootId: z.string().nullable(),
   armed: armedSchema,
   cpus: z.number().int(),

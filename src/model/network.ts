@@ -42,6 +42,9 @@ export const domainSchema = z
   .max(100)
   .regex(/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/, 'must be a domain like dev.internal')
 
+/** No network has this number: hosts would ask its machines from the address at which machines ask who they are. */
+export const numberOfMetadata = 10_750
+
 export const virtualNetworkSchema = z.object({
   id: networkIdSchema,
   name: nameSchema,

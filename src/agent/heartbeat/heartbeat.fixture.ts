@@ -6,8 +6,10 @@ import { hostIdOf, sessionIdOf } from '../../model/cluster-state.fixture.ts'
 export function makeHeartbeat(changes: Partial<Heartbeat> = {}): Heartbeat {
   return {
     session: sessionIdOf('first'),
+    agentLife: 1,
     bootId: 'boot-1',
     sequence: 0,
+    unanswered: 0,
     armed: 'hard',
     facts: {
       cpus: 4,

@@ -15,21 +15,23 @@ function open(t: TestContext, link: (clock: ReturnType<typeof createVirtualClock
   t.after(() => end.abort())
   const sentAtMs: number[] = []
   const received: { readonly sentAtMs: number; readonly atMs: number; readonly sequence: number }[] = []
+  const unanswered: number[] = []
   const post = link(clock)
   const sender = sendHeartbeats({
     clock,
     logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
     signal: end.signal,
     timings: () => timings,
-    compose: (sequence) => makeHeartbeat({ sequence }),
-    post: (_heartbeat, timeoutMs) => {
+    compose: (sequence, unanswered) => makeHeartbeat({ sequence, unanswered }),
+    post: (heartbeat, timeoutMs) => {
+      unanswered.push(heartbeat.unanswered)
       sentAtMs.push(clock.bootTimeMs())
       return post(timeoutMs)
     },
     received: (_acknowledgement, sent) =>
       received.push({ sentAtMs: sent.sentAtMs, atMs: clock.bootTimeMs(), sequence: sent.heartbeat.sequence }),
   })
-  return { clock, sender, sentAtMs, received }
+  return { clock, sender, sentAtMs, received, unanswered }
 }
 
 const answers: Link = async () => makeAcknowledgement()
@@ -89,7 +91,7 @@ describe('heartbeats', () => {
 
   test('go on after a failure, and a failed one extends no lease', async (t) => {
     let isUp = false
-    const { clock, received, sentAtMs } = open(t, () => async (timeoutMs) => {
+    const { clock, received, sentAtMs, unanswered } = open(t, () => async (timeoutMs) => {
       if (!isUp) throw new DialtoneError('host-unreachable', 'refused')
       return answers(timeoutMs)
     })
@@ -99,5 +101,7 @@ describe('heartbeats', () => {
     await clock.advance(250)
     assert.deepEqual(received, [{ sentAtMs: 750, atMs: 750, sequence: 3 }])
     assert.equal(sentAtMs.length, 4)
+    await clock.advance(250)
+    assert.deepEqual(unanswered, [0, 1, 2, 3, 0], 'each tells how many before it were not answered')
   })
 })

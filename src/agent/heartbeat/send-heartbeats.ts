@@ -17,7 +17,7 @@ export type HeartbeatSenderOptions = {
   readonly logger: Logger
   readonly signal: AbortSignal
   timings(): Timings
-  compose(sequence: number): Heartbeat
+  compose(sequence: number, unanswered: number): Heartbeat
   post(heartbeat: Heartbeat, timeoutMs: number): Promise<Acknowledgement>
   received(acknowledgement: Acknowledgement, sent: { readonly heartbeat: Heartbeat; readonly sentAtMs: number }): void
 }
@@ -34,15 +34,17 @@ export function sendHeartbeats(options: HeartbeatSenderOptions): HeartbeatSender
   }
 
   async function beatForever(): Promise<void> {
-    let isConnected = true
+    let unanswered = 0
     for (let sequence = 0; !options.signal.aborted; sequence += 1) {
       isDue = false
-      wake = new AbortController()
+      if (wake.signal.aborted) wake = new AbortController()
       const startedAtMs = options.clock.bootTimeMs()
-      const error = await beat(sequence)
-      if (error !== undefined && isConnected) options.logger.warn('heartbeat.unanswered', { error })
-      if (error === undefined && !isConnected) options.logger.info('heartbeat.answered-again', {})
-      isConnected = error === undefined
+      const error = await beat(sequence, unanswered)
+      const wasConnected = unanswered === 0
+      unanswered = error === undefined ? 0 : unanswered + 1
+      const isConnected = unanswered === 0
+      if (!isConnected && wasConnected) options.logger.warn('heartbeat.unanswered', { error })
+      if (isConnected && !wasConnected) options.logger.info('heartbeat.answered-again', {})
       const waitMs = options.timings().heartbeatMs - (options.clock.bootTimeMs() - startedAtMs)
       // After a failure the beat stays steady even when changes are waiting: a dead link is not to be hammered.
       if ((!isDue || !isConnected) && waitMs > 0)
@@ -50,8 +52,8 @@ export function sendHeartbeats(options: HeartbeatSenderOptions): HeartbeatSender
     }
   }
 
-  async function beat(sequence: number): Promise<unknown> {
-    const heartbeat = options.compose(sequence)
+  async function beat(sequence: number, unanswered: number): Promise<unknown> {
+    const heartbeat = options.compose(sequence, unanswered)
     const sentAtMs = options.clock.bootTimeMs()
     try {
       const timeoutMs = Math.max(500, 2 * options.timings().heartbeatMs)

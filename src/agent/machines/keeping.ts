@@ -46,6 +46,10 @@ export type StorageTrouble = {
   waitMs: number
   /** By the clock that counts from boot. */
   retryAtMs: number
+  /** QEMU has confirmed that it stands still, and it has not been tried again since: no write of it is on its way. */
+  isStill: boolean
+  /** It failed while it was tried again: begins its recovery, once it goes on. */
+  failure: (() => Promise<void>) | undefined
 }
 
 export type Keeping = {
@@ -140,6 +144,11 @@ export function beginKeeping(
   }
 }
 
+/** True when nothing of it is on its way to a disk: it is frozen, and is not just being tried again. */
+export function isStill({ phase, storageTrouble }: Keeping): boolean {
+  return phase === 'frozen' && storageTrouble?.isStill !== false
+}
+
 /** Does the work after everything that was queued before it, whether that went well or not. */
 export function enqueue<T>(keeping: Keeping, work: () => Promise<T>): Promise<T> {
   const result = keeping.queue.then(work, work)
@@ -161,6 +170,8 @@ export function become(keeping: Keeping, phase: MachinePhase, detail: string): v
     to: phase,
     detail,
   })
+  // The next error that its disks return is a new one.
+  if (phase === 'running') keeping.storageTrouble = undefined
   keeping.phase = phase
   keeping.detail = detail
   ports.reportSoon()

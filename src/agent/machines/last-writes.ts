@@ -1,11 +1,11 @@
 /** What a dead process had sent to a disk may land up to the drain time later; nobody may be told before that it let go. */
-import type { Keeping } from './keeping.ts'
+import { isStill, type Keeping } from './keeping.ts'
 import { sharedStoragesOf } from './launch-machine.ts'
 
 /** A process of it is dead that may have been writing. What stood still, or was handed over, had nothing on its way. */
 export function noteWriterDied(keeping: Keeping): void {
   const { ports, phase, record } = keeping
-  if (phase === 'paused' || phase === 'frozen' || record.handedOverTo !== null) return
+  if (phase === 'paused' || isStill(keeping) || record.handedOverTo !== null) return
   keeping.landedAtMs = ports.clock.bootTimeMs() + ports.licences.timings().drainMs
 }
 

@@ -89,7 +89,8 @@ export type MachineKeeper = {
   restartOnTheSpot(): void
   shutDown(): Promise<void>
   /** Kills it and forgets it durably; resolves when it is reaped and nothing of it is left here. */
-  release(detail: string): Promise<void>
+  /** `onlyIfStill`: throws `wrong-state` when a write of it may be on its way. */
+  release(detail: string, options?: { readonly onlyIfStill: boolean }): Promise<void>
   pause(): Promise<void>
   resume(): Promise<void>
   reset(): Promise<void>
@@ -157,7 +158,7 @@ export function createMachineKeeper(
     restartOnTheSpot: () =>
       inBackground(keeping, () => enqueue(keeping, () => recoverDead(keeping, 'it was dead when the agent came back'))),
     shutDown: () => enqueue(keeping, () => shutDown(keeping)),
-    release: (detail) => release(keeping, detail),
+    release: (detail, options) => release(keeping, detail, options),
     pause: () => enqueue(keeping, () => whenStill(keeping, 'running', (machine) => pause(keeping, machine))),
     resume: () => enqueue(keeping, () => whenStill(keeping, 'paused', (machine) => resume(keeping, machine))),
     reset: () => enqueue(keeping, () => reset(keeping)),

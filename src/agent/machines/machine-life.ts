@@ -13,7 +13,7 @@ import { afterAdoption, afterStart, reconfigured } from '../recovery/serve-after
 import { keepWhileItLives } from '../recovery/spare-keeper.ts'
 import { keepTidy } from '../recovery/tidy-layers.ts'
 import { endWatch, hurryWatch } from '../recovery/watch-service.ts'
-import { become, enqueue, type Keeping, nowIso, reapWithinMs, tidyAfterDeath, writeRecord } from './keeping.ts'
+import { become, enqueue, isStill, type Keeping, nowIso, reapWithinMs, tidyAfterDeath, writeRecord } from './keeping.ts'
 import { noteWriterDied, untilLanded } from './last-writes.ts'
 import {
   boot,
@@ -141,13 +141,18 @@ export async function recoverDead(keeping: Keeping, detail: string): Promise<voi
 
 /**
  * Kills it and forgets it durably; when this resolves, it is reaped, its last writes have landed, and no agent of this host starts it by
- * itself. One that is asked for
- * while another is under way is the same one: nothing of it may come after the first has answered and touch a later life.
+ * itself. One that is asked for while another is under way is the same one: nothing of it may come after the first has answered and touch a
+ * later life.
+ *
+ * `onlyIfStill`: throws `wrong-state`, and nothing is done, when a write of it may be on its way, for however long (decision 37).
  */
-export function release(keeping: Keeping, why: string): Promise<void> {
-  keeping.isReleased = true
+export function release(keeping: Keeping, why: string, { onlyIfStill = false } = {}): Promise<void> {
+  if (!onlyIfStill) keeping.isReleased = true
   if (keeping.releasing !== undefined) return keeping.releasing
   const releasing = enqueue(keeping, async () => {
+    if (onlyIfStill && !isStill(keeping))
+      throw new DialtoneError('wrong-state', `${keeping.record.machine.name} may have a write on its way`)
+    keeping.isReleased = true
     endWatch(keeping)
     if (keeping.running !== undefined) {
       await keeping.running.kill(reapWithinMs)
@@ -236,7 +241,10 @@ async function failNow(keeping: Keeping, machine: RunningMachine, why: Why): Pro
   const isToBeDown = keeping.record.wanted === 'stopped' && keeping.phase === 'stopping'
   if (isToBeDown && machine === keeping.running && !keeping.isReleased) return machine.kill(reapWithinMs)
   const isOver = machine !== keeping.running || keeping.isReleased || keeping.record.wanted === 'stopped'
-  if (isOver || keeping.phase !== 'running') return
+  if (isOver) return
+  // While its storage is tried again it runs, though it is told as frozen.
+  if (keeping.storageTrouble !== undefined) keeping.storageTrouble.failure = () => failNow(keeping, machine, why)
+  if (keeping.phase !== 'running') return
   beginFailure(keeping, why)
   await recover(keeping)
 }

@@ -39,16 +39,26 @@ export type MachineRoom = {
   /** The machine whose order this is for; throws `session-void`, `stale-epoch` or `not-found`. */
   keeperFor(vmId: VmId, order: { readonly authority: OrderAuthority; readonly epoch: number }): MachineKeeper
   keeper(vmId: VmId): MachineKeeper | undefined
-  /** Resolves when the machine is reaped and nothing up to this epoch will start here: the caller may take it as a proof. */
+  /**
+   * Resolves when the machine is reaped and nothing up to this epoch will start here: the caller may take it as a proof. `onlyIfStill`: throws
+   * `wrong-state` when a write of it may be on its way, or it is not held here.
+   */
   release(
     vmId: VmId,
-    order: { readonly authority: OrderAuthority; readonly upToEpoch: number; readonly detail: string },
+    order: {
+      readonly authority: OrderAuthority
+      readonly upToEpoch: number
+      readonly detail: string
+      readonly onlyIfStill?: boolean | undefined
+    },
   ): Promise<void>
   /** The leader has fenced this host: every leased machine ends. Resolves when all are reaped. */
   releaseLeased(detail: string): Promise<void>
   applyLicences(): Promise<void>
   checkAuthority(authority: OrderAuthority): void
 }
+
+type Forgetting = { readonly detail: string; readonly onlyIfStill?: boolean }
 
 export function createMachineRoom(session: SessionId, ports: MachinePorts): MachineRoom {
   const keepers = new Map<VmId, MachineKeeper>()
@@ -58,8 +68,8 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
   const clearing = createClearing(ports)
   const standbys = createStandbyRoom(ports)
 
-  const forget = async (vmId: VmId, keeper: MachineKeeper, detail: string) => {
-    await keeper.release(detail)
+  const forget = async (vmId: VmId, keeper: MachineKeeper, { detail, onlyIfStill = false }: Forgetting) => {
+    await keeper.release(detail, { onlyIfStill })
     if (keepers.get(vmId) === keeper && keeper.isReleased()) keepers.delete(vmId)
     ports.reportSoon()
   }
@@ -93,21 +103,25 @@ export function createMachineRoom(session: SessionId, ports: MachinePorts): Mach
       return keeper
     },
     keeper: (vmId) => keepers.get(vmId),
-    async release(vmId, { authority, upToEpoch, detail }) {
+    async release(vmId, { authority, upToEpoch, detail, onlyIfStill = false }) {
       checkAuthority(authority)
+      const held = keepers.get(vmId)
+      if (onlyIfStill && held?.epoch() !== upToEpoch)
+        throw new DialtoneError('wrong-state', `${vmId} is not held here under epoch ${upToEpoch}`)
+      if (onlyIfStill && held !== undefined) await forget(vmId, held, { detail, onlyIfStill })
       releasedUpTo.set(vmId, Math.max(upToEpoch, releasedUpTo.get(vmId) ?? 0))
       const keeper = keepers.get(vmId)
       if (keeper !== undefined && keeper.epoch() > upToEpoch) {
         throw new DialtoneError('stale-epoch', `${vmId} is held here under the newer epoch ${keeper.epoch()}`)
       }
-      if (keeper !== undefined) await forget(vmId, keeper, detail)
+      if (keeper !== undefined) await forget(vmId, keeper, { detail })
       else await clearing.clear(vmId)
     },
     async releaseLeased(detail) {
       const leased = [...keepers].filter(([, keeper]) => keeper.record().machine.leased)
       // The leader takes it as a proof: an order up to these epochs that arrives late is void.
       for (const [vmId, keeper] of leased) releasedUpTo.set(vmId, Math.max(keeper.epoch(), releasedUpTo.get(vmId) ?? 0))
-      await Promise.all(leased.map(([vmId, keeper]) => forget(vmId, keeper, detail)))
+      await Promise.all(leased.map(([vmId, keeper]) => forget(vmId, keeper, { detail })))
     },
     async applyLicences() {
       // Nobody waits for it: a machine that takes long to stand still keeps no other one from being frozen in time.

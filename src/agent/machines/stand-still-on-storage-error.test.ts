@@ -49,6 +49,54 @@ describe('a machine whose disk returned an error', () => {
     })
   }
 
+  test('and whose guest hangs while it is tried again is recovered as ever', async () => {
+    const opened = await startOn(true)
+    const { host, diskFails, pass } = opened
+    diskFails()
+    await pass(400)
+    while (host.living()?.state !== 'running') await pass(100)
+    assert.equal(host.report()?.phase, 'frozen')
+    host.world.hang(host.living()?.definition.runDirectory ?? '')
+    await pass(3_000)
+    assert.deepEqual(
+      [host.report()?.phase, host.report()?.incarnation, host.living()?.state],
+      ['running', 1, 'running'],
+    )
+  })
+
+  test('is let go for another host only while nothing of it can be on its way to a disk', async () => {
+    const opened = await startOn(true)
+    const { host, diskFails, pass } = opened
+    const letGo = async () => {
+      const order = {
+        authority: { term: 1, session: host.session },
+        upToEpoch: 1,
+        detail: 'by order',
+        onlyIfStill: true,
+      }
+      const outcome = host.room.release(webId, order).then(
+        () => 'let go',
+        (error: unknown) => (error instanceof Error ? error.message : ''),
+      )
+      await pass(400)
+      return outcome
+    }
+    assert.match(await letGo(), /may have a write on its way/, 'while it runs')
+    const works = keepFailing(opened)
+    diskFails()
+    await pass(400)
+    works()
+    while (host.living()?.state !== 'running') await pass(100)
+    assert.equal(host.report()?.phase, 'frozen')
+    assert.match(await letGo(), /may have a write on its way/, 'while it is tried again')
+    await pass(3_000)
+    assert.equal(host.report()?.phase, 'running')
+    diskFails()
+    await pass(400)
+    assert.equal(await letGo(), 'let go')
+    assert.equal(host.living(), undefined)
+  })
+
   test('is tried again less and less often, without a word, until its storage works', async () => {
     const opened = await startOn(true)
     const { host, diskFails, pass } = opened

@@ -17,7 +17,13 @@ export async function noteStorageError(keeping: Keeping, machine: RunningMachine
   const { storageTrouble, ports } = keeping
   if (storageTrouble !== undefined) storageTrouble.errors += 1
   else {
-    keeping.storageTrouble = { errors: 1, waitMs: firstWaitMs, retryAtMs: ports.clock.bootTimeMs() + firstWaitMs }
+    keeping.storageTrouble = {
+      errors: 1,
+      waitMs: firstWaitMs,
+      retryAtMs: ports.clock.bootTimeMs() + firstWaitMs,
+      isStill: false,
+      failure: undefined,
+    }
     await enqueue(keeping, async () => {
       const isAtWork = keeping.phase === 'running' || keeping.phase === 'stopping'
       if (machine !== keeping.running || keeping.isReleased || !isAtWork) return
@@ -39,9 +45,11 @@ export async function tryStorageAgain(
   goesOn: () => Promise<void>,
 ): Promise<void> {
   const { storageTrouble: trouble, ports } = keeping
-  if (trouble === undefined) return
+  // It may have been tried since this was queued.
+  if (trouble === undefined || awaitsStorage(keeping)) return
   const before = trouble.errors
   trouble.retryAtMs = ports.clock.bootTimeMs() + settledAfterMs + trouble.waitMs
+  trouble.isStill = false
   await guardMachine(keeping, false)
   await machine.resume()
   // Nobody waits for it: what is ordered meanwhile is done.
@@ -58,6 +66,7 @@ export async function tryStorageAgain(
         }
         keeping.storageTrouble = undefined
         await goesOn()
+        await trouble.failure?.()
       }),
     )
   }
@@ -68,6 +77,7 @@ export async function tryStorageAgain(
 async function standStill(keeping: Keeping, machine: RunningMachine): Promise<void> {
   try {
     await machine.pause()
+    if (keeping.storageTrouble !== undefined) keeping.storageTrouble.isStill = true
     await guardMachine(keeping, true)
   } catch (error) {
     keeping.ports.logger.warn('machine.not-drained', { vmId: keeping.vmId, error })

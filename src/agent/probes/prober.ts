@@ -160,7 +160,7 @@ async function keepAsking(
     else if (watch.hurriedSinceMs !== undefined || watch.pending < maximumPending) void begin(watch)
     if (watch.isOver) return
     const nowMs = clock.bootTimeMs()
-    watch.waiting = new AbortController()
+    if (watch.waiting.signal.aborted) watch.waiting = new AbortController()
     await clock.sleep(Math.max(0, intervalMs(watch, nowMs, probe) - (nowMs - begunAtMs)), watch.waiting.signal)
   }
 }

@@ -36,8 +36,7 @@ export function readSlots(watches: readonly SlotWatch[], options: SlotReaderOpti
   }
 }
 
-/** Reads end five times a second: without a reason each would make an error with its stack. */
-const answered = 'answered'
+type Read = { isUnderWay: boolean; startedAtMs: number }
 
 async function readForever(
   watch: SlotWatch,
@@ -49,11 +48,12 @@ async function readForever(
     if (!wasUnreadable) options.logger.warn('slot.unreadable', { storageId: watch.storageId, error })
     wasUnreadable = true
   }
+  const read: Read = { isUnderWay: false, startedAtMs: 0 }
+  void watchForHang(read, options, unreadable)
   while (!options.signal.aborted) {
-    const hung = new AbortController()
-    void tellWhenHung(hung.signal, options, unreadable)
     // The start of the read is what counts: a pill written while the read was under way may have been missed.
     const startedAtMs = options.clock.bootTimeMs()
+    Object.assign(read, { isUnderWay: true, startedAtMs })
     try {
       const content = parseSlot(await watch.storage.readSlot(watch.slot))
       if (content.kind === 'pill-free') options.licences.pillFreeRead(watch.storageId, startedAtMs)
@@ -66,20 +66,22 @@ async function readForever(
       wasUnreadable = false
     } catch (error) {
       unreadable(error)
-    } finally {
-      hung.abort(answered)
     }
+    read.isUnderWay = false
     await options.clock.sleep(options.licences.timings().slotReadMs, options.signal)
   }
 }
 
-/** A read that hangs fails nowhere: it is told when it can license nothing any more. */
-async function tellWhenHung(
-  hasEnded: AbortSignal,
-  { clock, licences }: SlotReaderOptions,
+/** A read that hangs fails nowhere: it is told when it can license nothing any more. One wait for many reads, which nearly all end in time. */
+async function watchForHang(
+  read: Read,
+  { clock, licences, signal }: SlotReaderOptions,
   tell: (why: Error) => void,
 ): Promise<void> {
-  const { pillFreeMs } = licences.timings()
-  await clock.sleep(pillFreeMs, hasEnded)
-  if (!hasEnded.aborted) tell(new Error(`it has not answered for ${pillFreeMs} ms`))
+  while (!signal.aborted) {
+    const { pillFreeMs } = licences.timings()
+    const waitedMs = read.isUnderWay ? clock.bootTimeMs() - read.startedAtMs : 0
+    if (waitedMs >= pillFreeMs) tell(new Error(`it has not answered for ${pillFreeMs} ms`))
+    await clock.sleep(waitedMs >= pillFreeMs ? pillFreeMs : pillFreeMs - waitedMs, signal)
+  }
 }

@@ -132,6 +132,7 @@ function makeDump(): ClusterDump {
       name: 'lab',
       createdAt: '2026-03-01T11:00:00.000Z',
       timings: defaultTimings,
+      formerTimings: null,
       hostFailuresToTolerate: 0,
     },
     network: null,

@@ -122,6 +122,7 @@ export function makeHostView(changes: Partial<HostView> = {}): HostView {
       since: madeAt,
       detail: '',
       session,
+      agentLife: 1,
       bootId: '0d1d7e3c',
       armed: 'soft',
       cpus: 2,

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { makeCluster, makeHost } from '../../model/cluster-state.fixture.ts'
 import { networkIdSchema } from '../../model/ids.ts'
 import { makeNetwork } from '../../model/network.fixture.ts'
+import { numberOfMetadata } from '../../model/network.ts'
 import { admitNetwork, describePoolFault, type NetworkWish } from './admit-network.ts'
 
 const identity = { id: networkIdSchema.parse('net-bbbbbbbb'), createdAt: '2026-01-01T00:00:00.000Z' }
@@ -36,6 +37,13 @@ test('numbers and VNIs are those that nobody has', () => {
   assert(answer.kind === 'admitted')
   assert.deepEqual([answer.network.number, answer.network.segment], [2, { kind: 'vxlan', vni: 1001 }])
   assert.match(refusal({ vni: 1000 }, { networks: [makeNetwork('one', 1)] }), /^in-use: .* is the network one$/)
+})
+
+test('the number whose asking address is that of the metadata is nobody’s', () => {
+  const taken = Array.from({ length: numberOfMetadata - 1 }, (_one, index) => makeNetwork(`n${index}`, index + 1))
+  const answer = admit({ vni: 100_000 }, { networks: taken })
+  assert(answer.kind === 'admitted')
+  assert.equal(answer.network.number, numberOfMetadata + 1)
 })
 
 test('addresses may be those of another network, but not those of the hosts where machines must reach them', () => {

@@ -6,6 +6,7 @@ import type { NetworkId } from '../../model/ids.ts'
 import {
   flatNetworkName,
   nicsOf,
+  numberOfMetadata,
   type Uplink,
   usualMtu,
   type VirtualNetwork,
@@ -59,7 +60,7 @@ export function admitNetwork(
     network: {
       id: identity.id,
       name: wish.name,
-      number: smallestFree(new Set(existing.map(({ number }) => number)), 1),
+      number: smallestFree(new Set([...existing.map(({ number }) => number), numberOfMetadata]), 1),
       segment,
       pool,
       prefix6: wish.prefix6 ?? null,

@@ -117,6 +117,8 @@ const silent: HostObservation = {
   silentMs: muteMs,
   attentiveSilentMs: muteMs,
   kernelAnsweredAgoMs: Infinity,
+  unheardAnswers: 0,
+  unreadMs: new Map(),
   reports: new Map(),
   reachableStorages: new Set(),
 }

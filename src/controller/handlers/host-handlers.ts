@@ -34,7 +34,7 @@ export function hostHandlers(context: HostHandlersContext): Handlers<typeof host
       const { spec, status } = findHost(context, params.host)
       if (body.confirm !== spec.name)
         throw new DialtoneError('invalid-input', `to confirm that ${spec.name} is off, send its name as "confirm"`)
-      if (status.state === 'online' || status.state === 'maintenance')
+      if (status.state === 'online' || status.state === 'deaf' || status.state === 'maintenance')
         throw new DialtoneError('wrong-state', `${spec.name} reports: it is not dead`)
       return { proof: await context.engine.confirmHostDead(spec.id, caller.name) }
     },
@@ -98,7 +98,8 @@ async function deleteHost(context: ApiContext, reference: string, caller: Caller
   )
   if (held.length > 0)
     throw new DialtoneError('in-use', `${spec.name} holds ${held.map((vm) => vm.spec.name).join(', ')}`)
-  if (status.state === 'online') throw new DialtoneError('wrong-state', `${spec.name} is online: stop its agent first`)
+  if (status.state === 'online' || status.state === 'deaf')
+    throw new DialtoneError('wrong-state', `${spec.name} is ${status.state}: stop its agent first`)
   const local = [...state.storages.values()].filter((storage) => storage.hostId === spec.id)
   const gone = [
     keys.hostStatus(spec.id),

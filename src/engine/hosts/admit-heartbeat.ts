@@ -2,10 +2,14 @@
  * Answers a heartbeat. What it tells that is new (session, boot, armed state, facts) is stored before it is acknowledged; a host that is
  * being fenced gets no acknowledgement until it has let go of every leased machine and its pills are cleared.
  */
+
+import { hearsNothing } from '../../control/judge-hosts.ts'
 import type { Acknowledgement, Heartbeat } from '../../model/agent-protocol/heartbeat.ts'
 import type { HostRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import type { HostState } from '../../model/host.ts'
 import type { HostId } from '../../model/ids.ts'
+import { isSame } from '../../model/is-same.ts'
 import type { HostTable } from './host-table.ts'
 import { createHeartbeatOrder } from './overtaken-heartbeats.ts'
 import { createReadmission, type Readmission, type ReadmissionOptions, type Verdict } from './readmit-host.ts'
@@ -30,16 +34,16 @@ export function createHeartbeatDesk(options: HeartbeatDeskOptions): HeartbeatDes
   const { leader, table } = options
   const order = createHeartbeatOrder()
   const readmission = createReadmission(options)
-  const machinesBefore = new Map<HostId, string>()
+  const toldBefore = new Map<HostId, Pick<Heartbeat, 'session' | 'machines'>>()
 
   const receive = async ({ hostId, heartbeat }: Received): Promise<Acknowledgement> => {
     const host = hostOf(options, hostId)
     order.check(host, heartbeat, table.heartbeat(hostId))
     const isStored = await storeHeartbeat(leader, host, heartbeat)
-    table.heard(hostId, heartbeat)
-    const machines = JSON.stringify([heartbeat.session, heartbeat.machines])
-    if (isStored !== 'known' || machinesBefore.get(hostId) !== machines) options.wake(hostId)
-    machinesBefore.set(hostId, machines)
+    table.heard(hostId, heartbeat, leader.clock.bootTimeMs())
+    const told = { session: heartbeat.session, machines: heartbeat.machines }
+    if (isStored !== 'known' || !isSame(toldBefore.get(hostId), told)) options.wake(hostId)
+    toldBefore.set(hostId, told)
     const verdict = isStored === 'failed' ? unstored : await judge(options, readmission, { hostId, heartbeat })
     if (verdict.kind === 'admitted') {
       table.acknowledged(hostId, leader.clock.bootTimeMs())
@@ -80,7 +84,7 @@ async function judge(
   const knowsConfiguration = heartbeat.configurationRevision === options.configurationFor(hostId).revision
   if (host.status.state === 'offline' && !knowsConfiguration)
     return { kind: 'hold', reason: 'it learns of its storages and network first' }
-  if (host.status.state === 'suspect' || host.status.state === 'offline') await welcomeBack(options, host)
+  await settleState(options, host)
   // It may have been decided to fence it, or even proven, while the status was being written.
   if (isFenced(options, hostOf(options, hostId))) return { kind: 'fenced', reason: 'it was decided to fence this host' }
   return { kind: 'admitted', reason: '' }
@@ -90,18 +94,27 @@ function isFenced(options: HeartbeatDeskOptions, { spec, status }: HostRecord): 
   return options.isBeingFenced(spec.id) || status.fencing !== null || status.proof !== null || status.state === 'fenced'
 }
 
-async function welcomeBack(options: HeartbeatDeskOptions, { spec, status: before }: HostRecord): Promise<void> {
-  const { leader } = options
-  const message = before.state === 'offline' ? 'the host reports' : 'the host answers again'
+/** A host that is heard is online, or deaf. */
+async function settleState(options: HeartbeatDeskOptions, { spec, status: before }: HostRecord): Promise<void> {
+  const { leader, table } = options
+  const isDeaf = hearsNothing(leader.index.state(), table.observation(spec.id, leader.clock.bootTimeMs()))
+  const state = isDeaf ? 'deaf' : 'online'
+  if (before.state === state || before.state === 'fenced' || before.state === 'maintenance') return
+  const detail = isDeaf ? 'its heartbeats arrive, but no answer reaches it: it takes no orders' : 'reports'
   await writeHostStatus(leader, spec.id, (status) => {
     if (status.fencing !== null || options.isBeingFenced(spec.id)) return undefined
     const since = leader.clock.wallTime().toISOString()
     return {
-      status: { ...status, state: 'online', since, detail: 'reports' },
-      event: { kind: 'host.online', subject: spec.name, message },
+      status: { ...status, state, since, detail },
+      event: { kind: `host.${state}`, subject: spec.name, message: isDeaf ? detail : howItCameBack(before.state) },
     }
   })
   options.wake(spec.id)
+}
+
+function howItCameBack(before: HostState): string {
+  if (before === 'deaf') return 'the host hears again'
+  return before === 'offline' ? 'the host reports' : 'the host answers again'
 }
 
 function answer(

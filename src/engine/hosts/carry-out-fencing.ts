@@ -4,6 +4,7 @@ import type { HostRecord } from '../../model/cluster-state.ts'
 import type { HostStatus } from '../../model/host.ts'
 import type { HostId } from '../../model/ids.ts'
 import { describeProof, type Proof } from '../../model/proof.ts'
+import { countedTimings } from '../../model/protection/counted-timings.ts'
 import type { AgentPort, FencePort } from '../agent-port.ts'
 import type { Leader } from '../leader.ts'
 import { orderTarget } from '../order-target.ts'
@@ -39,7 +40,7 @@ export async function usePowerFence({ leader, fences, memory }: FencingTools, ho
   try {
     await fences.switchOff(host.spec)
     // What it had sent to a storage may still be on its way there.
-    await leader.clock.sleep(leader.index.state().cluster.timings.drainMs, leader.signal)
+    await leader.clock.sleep(countedTimings(leader.index.state().cluster).drainMs, leader.signal)
     fencing.power = { kind: 'off', tookMs: leader.clock.bootTimeMs() - startedAtMs }
     return !leader.signal.aborted
   } catch (error) {

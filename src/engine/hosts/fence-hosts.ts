@@ -1,11 +1,12 @@
 /** Looks at silent hosts and carries out what is decided about them: suspicion, power fence, pills, proof. */
 import { decideFencing, type FencingDecision, machinesAtStake } from '../../control/decide-fencing.ts'
-import { judgeMassSilence, judgeSilence, missesBeats } from '../../control/judge-hosts.ts'
+import { isAtWork, judgeMassSilence, judgeSilence, missesBeats } from '../../control/judge-hosts.ts'
 import type { HostRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId } from '../../model/ids.ts'
 import type { Proof } from '../../model/proof.ts'
 import { newLeaderWaitsMs } from '../../model/protection/bounds.ts'
+import { countedTimings } from '../../model/protection/counted-timings.ts'
 import type { AgentPort, FencePort } from '../agent-port.ts'
 import type { Leader } from '../leader.ts'
 import {
@@ -42,7 +43,7 @@ export type HostFencerOptions = {
 type Fencer = {
   readonly tools: FencingTools
   readonly table: HostTable
-  /** When each host's kernel was last asked. */
+  /** When each host's kernel was last asked, in attentive time. */
   readonly knockedAtMs: Map<HostId, number>
   /** Why a host isn't fenced, as it was last told. */
   readonly holds: Map<HostId, string>
@@ -67,9 +68,17 @@ export function createHostFencer(options: HostFencerOptions): HostFencer {
       const nowMs = leader.clock.bootTimeMs()
       const state = leader.index.state()
       // Every host is counted from the first look on: one that this leader never hears is as silent as the others.
-      for (const hostId of state.hosts.keys()) table.observation(hostId, nowMs)
-      if (nowMs - leader.startedAtMs < newLeaderWaitsMs(state.cluster.timings)) return
-      for (const hostId of state.hosts.keys()) {
+      for (const hostId of state.hosts.keys()) table.count(hostId)
+      const { timings } = state.cluster
+      const quiet = [...state.hosts].filter(
+        ([hostId, host]) => !isAtWork(host, { silentMs: table.attentiveSilentMs(hostId), timings }),
+      )
+      for (const hostId of fencer.holds.keys()) if (!quiet.some(([id]) => id === hostId)) fencer.holds.delete(hostId)
+      if (quiet.length === 0) return
+      // Also while a new leader judges nobody yet, so that its first judgement knows the answers.
+      askSilentKernels(fencer)
+      if (nowMs - leader.startedAtMs < newLeaderWaitsMs(countedTimings(state.cluster))) return
+      for (const [hostId] of quiet) {
         // A host whose status can't be written at the moment doesn't keep the others from being looked at.
         await lookAt(fencer, hostId).catch((error: unknown) => {
           if (!leader.signal.aborted) leader.logger.error('fence.look-failed', { hostId, error })
@@ -98,10 +107,9 @@ async function lookAt(fencer: Fencer, hostId: HostId): Promise<void> {
   const observation = observations.get(hostId)
   const host = state.hosts.get(hostId)
   if (observation === undefined || host === undefined) return
-  if (missesBeats(state, observation)) askKernel(fencer, host)
   const mass = judgeMassSilence(state, observations)
   if (mass.isMass) fencer.lastMassAtMs = nowMs
-  const mayGoOffline = !mass.isMass && machinesAtStake(state, hostId).length === 0
+  const mayGoOffline = () => !mass.isMass && machinesAtStake(state, hostId).length === 0
   const judgement = judgeSilence(state, hostId, { observation, mayGoOffline })
   if (judgement.kind === 'becomes-suspect')
     await changeState(fencer.tools, host, { to: 'suspect', reason: judgement.reason })
@@ -119,11 +127,26 @@ async function lookAt(fencer: Fencer, hostId: HostId): Promise<void> {
   if (!decisions.some((decision) => decision.kind === 'hold')) fencer.holds.delete(hostId)
 }
 
-/** Asked from the first missing beat on, so that an answer is there when it counts. */
+/**
+ * From the first missing beat on, so that an answer is there when it counts, and for as long as one would change anything. While most are
+ * silent nobody is fenced, and nobody is asked.
+ */
+function askSilentKernels(fencer: Fencer): void {
+  const { leader } = fencer.tools
+  const state = leader.index.state()
+  const observations = fencer.table.observations(leader.clock.bootTimeMs())
+  if (judgeMassSilence(state, observations).isMass) return
+  const { leaseMs } = state.cluster.timings
+  for (const host of state.hosts.values()) {
+    const observation = observations.get(host.spec.id)
+    if (missesBeats(state, observation) && (observation?.attentiveSilentMs ?? 0) < leaseMs) askKernel(fencer, host)
+  }
+}
+
 function askKernel({ tools, table, knockedAtMs }: Fencer, { spec, status }: HostRecord): void {
-  const askedAtMs = tools.leader.clock.bootTimeMs()
-  if (spec.fence === null || askedAtMs - (knockedAtMs.get(spec.id) ?? -Infinity) < knockEveryMs) return
-  if (status.state !== 'online' && status.state !== 'suspect') return
+  const askedAtMs = table.attentiveMs()
+  if (askedAtMs - (knockedAtMs.get(spec.id) ?? -Infinity) < knockEveryMs) return
+  if (status.state === 'fenced' || status.state === 'offline') return
   knockedAtMs.set(spec.id, askedAtMs)
   void tools.agents.knock(spec, knockTimeoutMs).then((isAnswered) => {
     if (isAnswered) table.kernelAnswered(spec.id, askedAtMs)

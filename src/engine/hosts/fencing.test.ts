@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { storageIdOf } from '../../model/cluster-state.fixture.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import { leaseProofAfterMs, pillProofAfterMs } from '../../model/protection/bounds.ts'
+import { leaseProofAfterMs, newLeaderWaitsMs, pillProofAfterMs } from '../../model/protection/bounds.ts'
 import { defaultTimings } from '../../model/timings.ts'
 import { type Cloud, startCloud } from '../cloud.fixture.ts'
 
@@ -74,20 +74,37 @@ describe('a host that falls silent', () => {
     )
   })
 
-  test('only because its agent stands still for a moment is not switched off, and one whose agent stays silent is', async () => {
+  for (const hasPowerFence of [true, false])
+    test(`only because its agent stands still for a moment is left alone as long as its lease holds, and one whose agent stays silent is ${hasPowerFence ? 'switched off' : 'given a pill'}`, async () => {
+      const hosts = ['ada', 'bob', 'cyd'].map((name) => ({ name, hasPowerFence }))
+      await using cloud = await startCloud({ hosts })
+      const { vmId, home } = await withMachine(cloud)
+      cloud.agents.host(home).isStalled = true
+      await cloud.clock.advance(defaultTimings.leaseMs - defaultTimings.heartbeatMs - 100)
+      assert.equal(cloud.host(home).status.state, 'suspect')
+      cloud.agents.host(home).isStalled = false
+      await cloud.clock.until('it answers again', () => cloud.host(home).status.state === 'online')
+      assert.deepEqual(cloud.agents.runningOn(vmId), [home])
+      assert.equal(cloud.vm(vmId)?.placement?.epoch, 1)
+      cloud.agents.host(home).isStalled = true
+      await cloud.clock.until('it is fenced', () => cloud.host(home).status.proof !== null)
+      assert.equal(cloud.agents.host(home).isOff, hasPowerFence)
+      assert.deepEqual(cloud.agents.twoWriters, [])
+    })
+
+  test('when a new leader begins, and whose kernel answers, is judged with that answer', async () => {
     const hosts = ['ada', 'bob', 'cyd'].map((name) => ({ name, hasPowerFence: true }))
     await using cloud = await startCloud({ hosts })
     const { vmId, home } = await withMachine(cloud)
+    cloud.crash()
+    await cloud.startEngine()
+    await cloud.clock.advance(newLeaderWaitsMs(defaultTimings) - defaultTimings.suspectAfterMs - 100)
     cloud.agents.host(home).isStalled = true
-    await cloud.clock.advance(defaultTimings.pillAfterMs - defaultTimings.heartbeatMs - 100)
-    assert.equal(cloud.host(home).status.state, 'suspect')
+    await cloud.clock.advance(1_500)
     cloud.agents.host(home).isStalled = false
-    await cloud.clock.until('it answers again', () => cloud.host(home).status.state === 'online')
+    await cloud.clock.advance(5_000)
+    assert.equal((await kinds(cloud)).includes('host.fencing'), false)
     assert.deepEqual(cloud.agents.runningOn(vmId), [home])
-    assert.equal(cloud.vm(vmId)?.placement?.epoch, 1)
-    cloud.agents.host(home).isStalled = true
-    await cloud.clock.until('it is switched off', () => cloud.agents.host(home).isOff)
-    assert.deepEqual(cloud.agents.twoWriters, [])
   })
 
   test('for the controller only, whose store is slow at the moment, is not suspected', async () => {

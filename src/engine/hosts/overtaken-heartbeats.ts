@@ -8,7 +8,10 @@ import type { HostId, SessionId } from '../../model/ids.ts'
 const rememberedSessions = 100
 
 export type HeartbeatOrder = {
-  /** Throws `session-void` for a heartbeat that isn't newer than the newest, or of a session that was replaced. */
+  /**
+   * Throws `session-replaced` for a heartbeat of an agent that was replaced, whether or not it was ever heard, and `session-void` for one that
+   * isn't newer than the newest of its session.
+   */
   check(host: HostRecord, heartbeat: Heartbeat, newest: Heartbeat | undefined): void
 }
 
@@ -17,8 +20,11 @@ export function createHeartbeatOrder(): HeartbeatOrder {
   return {
     check({ spec, status }, heartbeat, newest) {
       const gone = replaced.get(spec.id) ?? []
-      if (gone.includes(heartbeat.session))
-        throw new DialtoneError('session-void', `a newer session of ${spec.name} has been heard of`)
+      const agentLife = Math.max(status.agentLife, newest?.agentLife ?? 0)
+      if (heartbeat.agentLife < agentLife || gone.includes(heartbeat.session)) {
+        const message = `a newer agent of ${spec.name} has been heard of`
+        throw new DialtoneError('session-replaced', message, { detail: { agentLife } })
+      }
       // A new leader has heard nobody yet, but the store says who spoke to its predecessor: a last word of that one may still be on its way.
       const before = newest?.session ?? status.session
       if (before !== null && before !== heartbeat.session)

@@ -64,7 +64,7 @@ test('a heartbeat of a session that a newer one has replaced is refused', async 
   assert.ok(late !== undefined)
   cloud.agents.restartAgent('ada')
   await cloud.clock.advance(1_000)
-  await assert.rejects(cloud.engine().receiveHeartbeat(host.spec.id, late), { code: 'session-void' })
+  await assert.rejects(cloud.engine().receiveHeartbeat(host.spec.id, late), { code: 'session-replaced' })
   assert.equal(cloud.host('ada').status.session, host.session)
 })
 
@@ -138,8 +138,36 @@ test('the last word of an agent that is gone, which comes late to a new leader, 
   await cloud.startEngine()
   await cloud.clock.until('the new session is known', () => cloud.host('ada').status.session === host.session)
   await assert.rejects(cloud.engine().receiveHeartbeat(host.spec.id, { ...late, sequence: late.sequence + 1 }), {
-    code: 'session-void',
+    code: 'session-replaced',
   })
   await cloud.clock.advance(5_000)
   assert.deepEqual([cloud.host('ada').status.session, cloud.host('ada').status.state], [host.session, 'online'])
 })
+
+for (const [statement, isNewBoot] of [
+  ['an agent that nobody ever heard', false],
+  ['a boot that nobody ever heard of', true],
+] as const) {
+  test(`the last word of ${statement} does not lock out the agent that followed it, and proves nothing`, async () => {
+    await using cloud = await startCloud(two)
+    const vmId = await cloud.createRunning('web')
+    const [home = ''] = cloud.agents.runningOn(vmId)
+    const host = cloud.agents.host(home)
+    cloud.crash()
+    await cloud.clock.advance(1_000)
+    cloud.agents.restartAgent(home)
+    const unheard = { session: host.session, agentLife: host.agentLife }
+    cloud.agents.restartAgent(home)
+    await cloud.startEngine()
+    const seen = recordHeartbeats(cloud)
+    await cloud.clock.until('the living agent is heard', () => cloud.host(home).status.session === host.session)
+    const newest = seen.findLast(({ session }) => session === host.session)
+    assert.ok(newest !== undefined)
+    const late = { ...newest, ...unheard, machines: [], ...(isNewBoot ? { bootId: 'an-older-boot' } : {}) }
+    const refusal = { code: 'session-replaced', detail: { agentLife: host.agentLife } }
+    await assert.rejects(cloud.engine().receiveHeartbeat(host.spec.id, late), refusal)
+    await cloud.clock.advance(5_000)
+    assert.deepEqual([cloud.host(home).status.session, cloud.host(home).status.state], [host.session, 'online'])
+    assert.deepEqual([cloud.agents.runningOn(vmId), cloud.vm(vmId)?.placement?.epoch], [[home], 1])
+  })
+}

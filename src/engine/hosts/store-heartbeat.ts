@@ -2,6 +2,7 @@
 import type { Heartbeat } from '../../model/agent-protocol/heartbeat.ts'
 import type { HostRecord } from '../../model/cluster-state.ts'
 import type { HostStatus } from '../../model/host.ts'
+import { isSame } from '../../model/is-same.ts'
 import type { Leader } from '../leader.ts'
 import type { NewEvent } from '../state/ledger-of-events.ts'
 import { writeHostStatus } from './write-host-status.ts'
@@ -15,13 +16,14 @@ export async function storeHeartbeat(
   const storageIds = heartbeat.storages.map((storage) => storage.storageId).sort()
   const seen: Partial<HostStatus> = {
     session: heartbeat.session,
+    agentLife: heartbeat.agentLife,
     bootId: heartbeat.bootId,
     armed: heartbeat.armed,
     storageIds,
     storageRoom: roomOf(host.status, heartbeat),
     ...heartbeat.facts,
   }
-  const isKnown = (status: HostStatus) => JSON.stringify({ ...status, ...seen }) === JSON.stringify(status)
+  const isKnown = (status: HostStatus) => isSame({ ...status, ...seen }, status)
   if (isKnown(host.status)) return 'known'
   await writeHostStatus(leader, host.spec.id, (status) => {
     if (isKnown(status)) return undefined

@@ -179,7 +179,7 @@ function refuseToGoOn(leader: Leader, hostId: HostId, remaining: readonly VmReco
   if (host === undefined || host.spec.maintenance === null)
     throw new DialtoneError('cancelled', 'its maintenance was ended')
   if (isAnswering(host) || remaining.some(({ spec }) => spec.ha && spec.boundToHostId === null)) return
-  if (host.status.state === 'suspect') return
+  if (host.status.state === 'suspect' || host.status.state === 'deaf') return
   const names = remaining.map(({ spec }) => spec.name).join(', ')
   throw new DialtoneError(
     'host-unreachable',

@@ -86,6 +86,7 @@ export async function openClusterIndex(store: Store, options: { readonly signal:
   const listeners = new Set<(touched: readonly Touched[]) => void>()
   const waiting: { readonly revision: Revision; resolve(): void }[] = []
   let revision: Revision = 0
+  let seen: ClusterState | undefined
 
   const take = (change: Change): Touched => {
     const key = change.kind === 'put' ? change.entry.key : change.key
@@ -118,7 +119,8 @@ export async function openClusterIndex(store: Store, options: { readonly signal:
   return {
     state: () => {
       if (state.cluster === undefined) throw new DialtoneError('internal', 'the store holds no cluster')
-      return { ...state, cluster: state.cluster }
+      if (seen?.cluster !== state.cluster || seen.network !== state.network) seen = { ...state, cluster: state.cluster }
+      return seen
     },
     revision: () => revision,
     modRevision: (key) => modRevisions.get(key) ?? 0,
@@ -247,6 +249,7 @@ export const neverSeen: HostRecord['status'] = {
   since: '1970-01-01T00:00:00.000Z',
   detail: 'has joined and not reported yet',
   session: null,
+  agentLife: 0,
   bootId: null,
   armed: 'none',
   cpus: 0,

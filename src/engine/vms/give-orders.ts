@@ -97,7 +97,12 @@ async function send(options: OrderGiverOptions, order: Order): Promise<void> {
       return agents.configureMachine(host, { vmId, authority, epoch: decision.epoch, recovery, probe })
     }
     case 'release': {
-      const answer = await agents.releaseMachine(host, { vmId, authority, upToEpoch: decision.upToEpoch })
+      const answer = await agents.releaseMachine(host, {
+        vmId,
+        authority,
+        upToEpoch: decision.upToEpoch,
+        onlyIfStill: decision.onlyIfStill === true,
+      })
       const provedAt = leader.clock.wallTime().toISOString()
       const isPlacedLife = vm.placement?.hostId === host.id && vm.placement.epoch === decision.upToEpoch
       if (isPlacedLife)

@@ -1,4 +1,5 @@
 /** What is known about one VM at the moment of a decision, gathered from the index, the heartbeats and this leader's memory. */
+import { findLostStorage } from '../../control/find-lost-storage.ts'
 import type { StrayLife, VmQuestion } from '../../control/vm-decision.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import type { MachinePhase, MachineReport } from '../../model/vm.ts'
@@ -39,13 +40,19 @@ export function questionOf(facts: VmFacts, vm: VmRecord): VmQuestion {
   const { memory, table, leader } = facts
   const { spec, placement } = vm
   const nowMs = leader.clock.bootTimeMs()
+  const report = reportOf(facts, vm)
+  const released = memory.proofOfRelease(spec.id, placement?.epoch)
   const sequence = placement === undefined ? 0 : (table.heartbeat(placement.hostId)?.sequence ?? 0)
   return {
-    report: reportOf(facts, vm),
+    report,
+    lostStorage:
+      report?.phase === 'frozen' || released !== undefined
+        ? findLostStorage(leader.index.state(), vm, table.observations(nowMs))
+        : undefined,
     hostHasReported: placement !== undefined && hostHasReported(facts, placement.hostId),
     startOrder: memory.startOrder(spec.id, placement, sequence),
     strays: straysOf(facts, vm),
-    released: memory.proofOfRelease(spec.id, placement?.epoch),
+    released,
     startsOnHold: facts.startsOnHold(),
     failures: memory.failures(spec.id, nowMs),
     startOrderDue: memory.startOrderDue(nowMs),

@@ -76,7 +76,12 @@ export const agentContract = {
     summary:
       'Answers only when the machine is reaped here, and nothing up to this epoch will start in this session: a proof.',
     params: vmParams,
-    body: z.object({ authority: orderAuthoritySchema, upToEpoch: z.number().int() }),
+    body: z.object({
+      authority: orderAuthoritySchema,
+      upToEpoch: z.number().int(),
+      /** Refused with `wrong-state` when a write of it may be on its way: on a storage that this host does not reach, nobody knows for how long. */
+      onlyIfStill: z.boolean().default(false),
+    }),
     response: z.object({ session: sessionIdSchema, upToEpoch: z.number().int() }),
   },
   changeMachine: {

@@ -37,9 +37,13 @@ export type StandbyReport = z.infer<typeof standbyReportSchema>
 
 export const heartbeatSchema = z.object({
   session: sessionIdSchema,
+  /** Which agent of this host speaks: each has a higher number than those before it, over boots as well. */
+  agentLife: z.number().int().min(0).default(0),
   bootId: z.string(),
   /** Grows by one with each heartbeat of a session. */
   sequence: z.number().int().min(0),
+  /** How many before this one had no answer in time, in a row. */
+  unanswered: z.number().int().min(0).default(0),
   armed: armedSchema,
   facts: hostFactsSchema,
   /** Every machine this agent holds, in whatever phase. */

@@ -8,6 +8,7 @@ import { epochsOnlyGrow } from './epochs-only-grow.ts'
 import { fencedBeforeRestarted } from './fenced-before-restarted.ts'
 import { noAcknowledgedWriteLost } from './no-acknowledged-write-lost.ts'
 import { oneWriterPerVolume } from './one-writer-per-volume.ts'
+import { proofsAreTrue } from './proofs-are-true.ts'
 
 const vmId = vmIdOf('web')
 const volumeId = volumeIdOf('web')
@@ -32,6 +33,29 @@ const acknowledged = (who: GuestProcess, stamp: number): Observation => ({
   stamp,
 })
 const read = (who: GuestProcess, stamp: number): Observation => ({ kind: 'disk-read', ...who, volumeId, stamp })
+
+const placed = (epoch: number, proof: object | null = null): Observation => {
+  const placement = {
+    hostId: 'host-ada00000',
+    epoch,
+    session: 'ses-ada00000',
+    bootId: 'boot',
+    start: 'boot',
+    leased: true,
+    term: 1,
+    placedAt: '2026-01-01T00:00:00.000Z',
+    reason: '',
+    proof,
+    lastRecovery: null,
+  }
+  const entry = {
+    key: `vm/${vmId}/placement`,
+    value: JSON.stringify(placement),
+    createRevision: 1,
+    modRevision: epoch,
+  }
+  return { kind: 'committed', changeSet: { revision: epoch, changes: [{ kind: 'put', entry }] } }
+}
 
 /** What the checker says of this history, at the end of it. */
 function last(check: Checker, ...history: readonly Observation[]): string | undefined {
@@ -86,29 +110,6 @@ describe('no-acknowledged-write-lost', () => {
 })
 
 describe('epochs-only-grow', () => {
-  const placed = (epoch: number): Observation => {
-    const placement = {
-      hostId: 'host-ada00000',
-      epoch,
-      session: 'ses-ada00000',
-      bootId: 'boot',
-      start: 'boot',
-      leased: true,
-      term: 1,
-      placedAt: '2026-01-01T00:00:00.000Z',
-      reason: '',
-      proof: null,
-      lastRecovery: null,
-    }
-    const entry = {
-      key: `vm/${vmId}/placement`,
-      value: JSON.stringify(placement),
-      createRevision: 1,
-      modRevision: epoch,
-    }
-    return { kind: 'committed', changeSet: { revision: epoch, changes: [{ kind: 'put', entry }] } }
-  }
-
   test('lets incarnations and epochs follow each other', () => {
     assert.equal(
       last(epochsOnlyGrow(), runs(processOf('ada', 1, 1)), runs(processOf('ada', 1, 2)), runs(young)),
@@ -120,6 +121,21 @@ describe('epochs-only-grow', () => {
   test('finds an older life that runs after a newer one, and a placement that goes back', () => {
     assert.match(last(epochsOnlyGrow(), runs(young), runs(old)) ?? '', /life 1\.0 .* after bob#1\/20 ran 2\.0/)
     assert.match(last(epochsOnlyGrow(), placed(3), placed(2)) ?? '', /went back from epoch 3 to 2/)
+  })
+})
+
+describe('proofs-are-true', () => {
+  const host = { hostId: 'host-ada00000', hostName: 'ada', provedAt: '2026-01-01T00:00:00.000Z' }
+  const proof = { kind: 'power', ...host, fenceAgent: 'fence_ipmilan', tookMs: 300 }
+
+  test('lets a machine be placed anew when it runs nowhere, and says nothing of a first start', () => {
+    const history = [placed(1), runs(old), stands(old), placed(2, proof), runs(young)]
+    assert.equal(last(proofsAreTrue(), ...history), undefined)
+    assert.equal(last(proofsAreTrue(), placed(1), runs(old), placed(2)), undefined)
+  })
+
+  test('finds a machine that runs when it is placed on a proof that it is dead', () => {
+    assert.match(last(proofsAreTrue(), placed(1), runs(old), placed(2, proof)) ?? '', /proof \(power\) .* runs in ada/)
   })
 })
 
@@ -139,5 +155,5 @@ describe('capacity-never-exceeded', () => {
 })
 
 test('every checker has a planted violation above', () => {
-  assert.deepEqual(Object.keys(checkers).length, 5)
+  assert.deepEqual(Object.keys(checkers).length, 6)
 })

@@ -5,6 +5,7 @@ import { epochsOnlyGrow } from './epochs-only-grow.ts'
 import { fencedBeforeRestarted } from './fenced-before-restarted.ts'
 import { noAcknowledgedWriteLost } from './no-acknowledged-write-lost.ts'
 import { oneWriterPerVolume } from './one-writer-per-volume.ts'
+import { proofsAreTrue } from './proofs-are-true.ts'
 
 export const checkers = {
   'one-writer-per-volume': oneWriterPerVolume,
@@ -12,4 +13,5 @@ export const checkers = {
   'no-acknowledged-write-lost': noAcknowledgedWriteLost,
   'epochs-only-grow': epochsOnlyGrow,
   'capacity-never-exceeded': capacityNeverExceeded,
+  'proofs-are-true': proofsAreTrue,
 } as const satisfies Record<string, () => Checker>

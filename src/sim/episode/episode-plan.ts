@@ -35,7 +35,7 @@ export function describePlan({ world, machines, steps }: EpisodePlan): readonly 
   return [
     `seed ${world.seed}: ${hosts.length} hosts (${hosts.join('; ')})`,
     `storages: ${world.storages.map(({ name, stuckWrites }) => `${name} (stuck writes ${stuckWrites})`).join(', ')}`,
-    `timings: ${JSON.stringify(world.timings)}; network: ${JSON.stringify(world.network)}; reserve for ${world.hostFailuresToTolerate} hosts`,
+    `hosts come after ${world.hostsComeAfterMs} ms; timings: ${JSON.stringify(world.timings)}; network: ${JSON.stringify(world.network)}; reserve for ${world.hostFailuresToTolerate} hosts`,
     `machines: ${machines.map(({ name, body }) => `${name} ${JSON.stringify(body)}`).join('; ')}`,
     ...steps.map(describeStep),
   ]

@@ -1,5 +1,6 @@
 /** A seed becomes an episode: the cluster, its machines, what is asked for, and one to six faults. Pure: same seed, same plan. */
 
+import { newLeaderWaitsMs } from '../../model/protection/bounds.ts'
 import { defaultTimings } from '../../model/timings.ts'
 import type { FaultKind } from '../faults/fault.ts'
 import { createSeededRandom, type SeededRandom } from '../seeded-random.ts'
@@ -32,11 +33,10 @@ export function makeEpisode({ seed, among = faultKinds }: EpisodeWish): EpisodeP
   return { world, machines, steps, faultsEndAtMs, lastsMs: Math.max(faultsEndAtMs, random.whole(60_000, 300_000)) }
 }
 
-// With a heartbeat that was lost just before, half a lease is as long as the silence after which pills are written and fences used.
-const longestQuietPauseMs = defaultTimings.leaseMs / 3
+const longestQuietPauseMs = defaultTimings.leaseMs / 2
 
 /**
- * A cluster in which nothing breaks: one message in a hundred is lost, and its processes stand still for up to a third of a lease. Whatever is
+ * A cluster in which nothing breaks: one message in a hundred is lost, and its processes stand still for up to half a lease. Whatever is
  * fenced or restarted in it is a false alarm.
  */
 export function makeQuietEpisode(seed: number): EpisodePlan {
@@ -70,8 +70,10 @@ function drawWorld(seed: number, random: SeededRandom): EpisodePlan['world'] {
   const isArmed = random.chance(0.85)
   const storages = random.chance(0.25) ? ['shared', 'second'] : ['shared']
   const isBadNetwork = random.chance(0.25)
+  const isLeaderSeasoned = random.fork('leader').chance(0.75)
   return worldConfigurationSchema.parse({
     seed,
+    hostsComeAfterMs: isLeaderSeasoned ? newLeaderWaitsMs(defaultTimings) : 0,
     hosts: Array.from({ length: count }, (_one, index) => ({
       name: `h${index + 1}`,
       memoryMiB: random.pick([1024, 2048, 4096]),

@@ -4,6 +4,7 @@
  * longer than the wait for rest to develop out of nothing is not seen (docs/decisions/0026).
  */
 import type { Engine } from '../../engine/engine.ts'
+import type { HostRecord } from '../../model/cluster-state.ts'
 import { newLeaderWaitsMs } from '../../model/protection/bounds.ts'
 import type { World } from '../world/world.ts'
 
@@ -28,17 +29,28 @@ const brokenCalmMs = 6_500
 /** How long nothing may have been stored, and no guest begun or ceased to run, for it to be at rest. */
 function calmMs(world: World): number {
   const engine = world.parts.controller.engine()
-  if (engine === undefined || isStillWaiting(engine)) return brokenCalmMs
+  if (engine === undefined) return brokenCalmMs
   const state = world.state()
   const isHealthy =
-    [...state.hosts.values()].every(({ status }) => status.state === 'online') &&
+    [...state.hosts.values()].every((host) => isAtWork(world, engine, host) || isGone(world, host)) &&
     [...state.tasks.values()].every(({ endedAt }) => endedAt !== null) &&
-    [...state.vms.values()].every(({ spec, status }) => (status?.state ?? 'stopped') === spec.desired) &&
-    [...world.parts.hosts.values()].every((host) => host.boot()?.agent()?.life.state() === 'running')
+    [...state.vms.values()].every(({ spec, status }) => (status?.state ?? 'stopped') === spec.desired)
   return isHealthy ? healthyCalmMs : brokenCalmMs
 }
 
-/** A new leader judges no host yet: what is silent shows only later. */
+/** A new leader judges no host yet, and what is silent shows only later: until then each has to be heard. */
+function isAtWork({ parts }: World, engine: Engine, { spec, status }: HostRecord): boolean {
+  const isRunning = parts.host(spec.name).boot()?.agent()?.life.state() === 'running'
+  if (status.state !== 'online' || !isRunning) return false
+  if (!isStillWaiting(engine)) return true
+  return engine.hasReported(spec.id) && engine.observation(spec.id).silentMs < healthyCalmMs / 2
+}
+
+/** It is proven dead and has no power: nothing comes of it before somebody switches it on. */
+function isGone({ parts }: World, { spec, status }: HostRecord): boolean {
+  return status.state === 'fenced' && parts.host(spec.name).isOff()
+}
+
 function isStillWaiting({ leader }: Engine): boolean {
   const { timings } = leader.index.state().cluster
   return leader.clock.bootTimeMs() - leader.startedAtMs < newLeaderWaitsMs(timings) + timings.suspectAfterMs

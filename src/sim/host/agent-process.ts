@@ -65,6 +65,8 @@ export type AgentProcessOptions = {
   ): Promise<Duplex>
   /** What became of an order to run a command on this host. */
   runCommand: AgentPorts['hostCommands']['run']
+  /** It ends itself, since the leader knows a newer one. */
+  replaced(): void
   /** It broke before it served: its supervisor starts another. */
   broke(error: unknown): void
 }
@@ -99,6 +101,7 @@ function portsOf(options: AgentProcessOptions): AgentPorts {
     hostName: spec.name,
     hostId: spec.id,
     session: makeId('ses', sessionIdSchema, random.bytes(8)),
+    agentLife: ++disk.agentLives,
     bootId: options.bootId,
     pid: options.pid,
     facts: options.facts,
@@ -139,6 +142,10 @@ function portsOf(options: AgentProcessOptions): AgentPorts {
     lastConfiguration: disk.configuration === undefined ? undefined : copyOf(disk.configuration),
     async keepConfiguration(configuration) {
       disk.configuration = copyOf(configuration)
+    },
+    replaced(knownLife) {
+      disk.agentLives = Math.max(disk.agentLives, knownLife)
+      options.replaced()
     },
     post: (heartbeat, timeoutMs) => options.post(heartbeat, timeoutMs, life),
     // Nobody tells it of its end: a killed process does nothing more.

@@ -120,6 +120,7 @@ function superviseAgent(
       logger: options.loggerOf('agent'),
       watchdog,
       runCommand: async (runId, command) => runCommand(body, runId, command),
+      replaced: () => agent.kill(),
       broke(error) {
         options.loggerOf('host').warn('agent.broke', { error })
         agent.kill()

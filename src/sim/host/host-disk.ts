@@ -15,6 +15,8 @@ export type HostDisk = {
   readonly commands: Map<string, HostCommandReport>
   /** Slots that were cleared without the leader having been heard since. */
   readonly clearedSlots: Set<StorageId>
+  /** How many agents it has had. */
+  agentLives: number
   configuration: AgentConfiguration | undefined
   statistics: LadderStatistics
 }
@@ -25,6 +27,7 @@ export function createHostDisk(): HostDisk {
     processes: new Map(),
     commands: new Map(),
     clearedSlots: new Set(),
+    agentLives: 0,
     configuration: undefined,
     statistics: emptyStatistics,
   }

@@ -12,6 +12,8 @@ export type SimulatedHost = {
   readonly memoryMiB: number
   /** Undefined while it is off, or boots. */
   boot(): HostBoot | undefined
+  /** It has no power, and doesn't boot. */
+  isOff(): boolean
   /** Its machines' processes, agent and watchdog process end at this moment, without a word. */
   powerOff(reason: string): void
   /** Boots after a moment, if it is off. */
@@ -60,6 +62,7 @@ export function createSimulatedHost(options: HostOptions): SimulatedHost {
     spec,
     memoryMiB: options.memoryMiB,
     boot: () => boot,
+    isOff: () => boot === undefined && callOffBoot === undefined,
     powerOff(reason) {
       callOffBoot?.()
       callOffBoot = undefined

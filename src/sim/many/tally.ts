@@ -20,7 +20,8 @@ export type Tally = {
   restarts: number
   fenced: number
   readonly byKind: Map<string, number>
-  readonly recoveriesMs: number[]
+  /** How often a machine was away for so long, in steps of `recoveryStepMs`: a run of hours has millions. */
+  readonly recoveries: Map<number, number>
 }
 
 export function emptyTally(): Tally {
@@ -35,9 +36,11 @@ export function emptyTally(): Tally {
     restarts: 0,
     fenced: 0,
     byKind: new Map(),
-    recoveriesMs: [],
+    recoveries: new Map(),
   }
 }
+
+const recoveryStepMs = 10
 
 export function addEpisode(tally: Tally, episode: EpisodeTally): void {
   tally.episodes += 1
@@ -50,20 +53,47 @@ export function addEpisode(tally: Tally, episode: EpisodeTally): void {
   tally.restarts += episode.restarts
   tally.fenced += episode.fenced
   for (const kind of episode.faults) tally.byKind.set(kind, (tally.byKind.get(kind) ?? 0) + 1)
-  tally.recoveriesMs.push(...episode.recoveriesMs)
+  for (const recoveryMs of episode.recoveriesMs) {
+    const step = Math.ceil(recoveryMs / recoveryStepMs) * recoveryStepMs
+    tally.recoveries.set(step, (tally.recoveries.get(step) ?? 0) + 1)
+  }
+}
+
+/** How far a run has come, in a line. */
+export function describeProgress(tally: Tally, tookMs: number): string {
+  return `… ${rateOf(tally, tookMs)}, ${tally.violations} with a violation`
+}
+
+function rateOf({ episodes }: Tally, tookMs: number): string {
+  return `${episodes} episodes in ${seconds(tookMs)} (${((episodes / tookMs) * 1000).toFixed(1)} a second)`
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(2)} s`
+}
+
+function quantilesOf(counts: ReadonlyMap<number, number>): (share: number) => number {
+  const sorted = [...counts].toSorted(([left], [right]) => left - right)
+  const total = sorted.reduce((sum, [, count]) => sum + count, 0)
+  return (share) => {
+    let left = Math.min(total - 1, Math.floor(share * total))
+    for (const [value, count] of sorted) {
+      if (left < count) return value
+      left -= count
+    }
+    return 0
+  }
 }
 
 /** How often something of a host's own fails: one such fault a month and host, which is many. */
 const faultsPerHostYear = 12
 
 export function describeTally(tally: Tally, tookMs: number): readonly string[] {
-  const sorted = tally.recoveriesMs.toSorted((left, right) => left - right)
-  const quantile = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0
-  const seconds = (ms: number) => `${(ms / 1000).toFixed(2)} s`
+  const quantile = quantilesOf(tally.recoveries)
   const clusterYears = tally.hosts === 0 ? 0 : tally.faults / ((tally.hosts / tally.episodes) * faultsPerHostYear)
   const kinds = [...tally.byKind].toSorted(([, left], [, right]) => right - left)
   return [
-    `${tally.episodes} episodes in ${seconds(tookMs)} (${((tally.episodes / tookMs) * 1000).toFixed(1)} a second), ${tally.violations} with a violation`,
+    `${rateOf(tally, tookMs)}, ${tally.violations} with a violation`,
     `${(tally.virtualMs / 3_600_000).toFixed(1)} virtual hours, of which ${(tally.simulatedMs / 3_600_000).toFixed(1)} were simulated event by event (${tally.steps} events)`,
     `${tally.faults} faults: ${kinds.map(([kind, count]) => `${kind} ${count}`).join(', ')}`,
     `${tally.fenced} hosts fenced, ${tally.restarts} machines restarted or moved by force`,

@@ -67,11 +67,14 @@ function kindFor(caughtBy: readonly CheckerName[], number: number): HuntKind {
   return 'faulty'
 }
 
+/** As `../many/main.ts`. */
+const resourceLimits = { maxYoungGenerationSizeMb: 128 }
+
 export type Thread = AsyncDisposable & { judge(assigned: Assigned): Promise<Judged> }
 
 /** One mutant, or with null the product as it is, in a thread of its own. Episodes are judged one at a time. */
 export function openThread(mutantId: string | null): Thread {
-  const worker = new Worker(new URL('./worker/main.ts', import.meta.url), { workerData: { mutantId } })
+  const worker = new Worker(new URL('./worker/main.ts', import.meta.url), { workerData: { mutantId }, resourceLimits })
   let broken: Error | undefined
   let settle: (result: Judged | Error) => void = () => undefined
   worker.on('message', (judged: Judged) => settle(judged))

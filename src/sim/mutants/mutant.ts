@@ -26,6 +26,7 @@ export type CheckerName =
   | 'fenced-before-restarted'
   | 'no-acknowledged-write-lost'
   | 'epochs-only-grow'
+  | 'proofs-are-true'
   | 'what-should-run-runs'
   | 'placement-matches-reality'
   | 'tasks-end'
@@ -59,6 +60,7 @@ export const safety = [
   'fenced-before-restarted',
   'no-acknowledged-write-lost',
   'epochs-only-grow',
+  'proofs-are-true',
   'nothing-unordered-runs',
 ] as const satisfies readonly CheckerName[]
 

@@ -179,7 +179,8 @@ function viewFrom(
       fail: () =>
         back(() => reject(new DialtoneError('storage-failed', `${spec.name} refuses ${name} of ${hostName}`))),
       go(slowMs) {
-        const backLater = (settle: () => void) => void time.after(slowMs, () => back(settle))
+        const backLater = (settle: () => void) =>
+          void (slowMs === 0 ? back(settle) : time.after(slowMs, () => back(settle)))
         if (name === 'layerMerged') carryUp(contents, disks, given)
         const claimed = name === 'claimVolume' && !hasClaims ? Promise.resolve() : effect()
         void claimed.then(

@@ -29,6 +29,8 @@ export const worldConfigurationSchema = z.object({
   /** Shared by all hosts; each host has a `local` one besides. */
   storages: z.array(storageSchema).default([{ name: 'shared', stuckWrites: 'hold-their-process' }]),
   timings: timingsSchema.partial().default({}),
+  /** The controller alone is up before that: it leads for as long when the first host reports. */
+  hostsComeAfterMs: z.number().int().min(0).default(0),
   hostFailuresToTolerate: z.number().int().min(0).max(mostHostFailures).default(0),
   /** Shares of the messages that are lost, doubled, or slow. */
   network: z

@@ -32,6 +32,7 @@ export function makeFirstState(configuration: WorldConfiguration, random: Seeded
     name: nameSchema.parse('simulated'),
     createdAt,
     timings: timingsSchema.parse({ ...defaultTimings, ...configuration.timings }),
+    formerTimings: null,
     hostFailuresToTolerate: configuration.hostFailuresToTolerate,
   }
   const hosts = configuration.hosts.map(

@@ -120,8 +120,12 @@ export async function createWorld(wish: WorldWish): Promise<World> {
     vm: (name) => [...world.state().vms.values()].find(({ spec }) => spec.name === name),
     onSeen: (listener) => void listeners.push(listener),
   }
-  for (const [index, host] of [...parts.hosts.values()].entries())
-    if (configuration.hosts[index]?.isOn === true) host.beUp()
+  const beUp = () => {
+    for (const [index, host] of [...parts.hosts.values()].entries())
+      if (configuration.hosts[index]?.isOn === true) host.beUp()
+  }
+  if (configuration.hostsComeAfterMs === 0) beUp()
+  else time.after(configuration.hostsComeAfterMs, beUp)
   parts.controller.start()
   return world
 }

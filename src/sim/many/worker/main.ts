@@ -1,8 +1,10 @@
 /** A worker thread of `npm run sim:many`: runs the seeds that it is given, one after the other. */
 import { parentPort } from 'node:worker_threads'
+import type { EpisodePlan } from '../../episode/episode-plan.ts'
 import { makeEpisode, makeQuietEpisode } from '../../episode/make-episode.ts'
-import { runEpisode } from '../../episode/run-episode.ts'
-import { tellViolations } from '../../episode/tell-failure.ts'
+import { type EpisodeResult, runEpisode } from '../../episode/run-episode.ts'
+import { shrinkEpisode } from '../../episode/shrink-episode.ts'
+import { tellShrunk, tellViolations } from '../../episode/tell-failure.ts'
 import type { EpisodeTally } from '../tally.ts'
 
 export type Assignment = { readonly seeds: readonly number[]; readonly isQuiet: boolean }
@@ -34,10 +36,17 @@ async function work({ seeds, isQuiet }: Assignment): Promise<void> {
       hosts: plan.world.hosts.length,
       violated: result.violations.map(({ checker }) => checker),
     }
-    tell({ kind: 'episode', tally, failure: result.violations.length === 0 ? [] : tellViolations(result) })
+    tell({ kind: 'episode', tally, failure: result.violations.length === 0 ? [] : await describeFailure(plan, result) })
   }
   tell({ kind: 'done' })
 }
+
+async function describeFailure(plan: EpisodePlan, result: EpisodeResult): Promise<readonly string[]> {
+  const shrunk = await shrinkEpisode(plan, result, { run: runEpisode, attempts: attemptsToShrink })
+  return [...tellViolations(result), ...tellShrunk(shrunk.plan, shrunk.result)]
+}
+
+const attemptsToShrink = 60
 
 function tell(told: Told): void {
   parentPort?.postMessage(told)

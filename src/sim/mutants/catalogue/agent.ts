@@ -173,8 +173,8 @@ export const agentMutants: readonly Mutant[] = [
     patches: [
       {
         file: room,
-        find: '    await keeper.release(detail)\n    if (keepers.get(vmId) === keeper && keeper.isReleased()) keepers.delete(vmId)\n',
-        put: '    void keeper.release(detail).catch(() => undefined)\n    if (keepers.get(vmId) === keeper) keepers.delete(vmId)\n',
+        find: '    await keeper.release(detail, { onlyIfStill })\n    if (keepers.get(vmId) === keeper && keeper.isReleased()) keepers.delete(vmId)\n',
+        put: '    void keeper.release(detail, { onlyIfStill }).catch(() => undefined)\n    if (keepers.get(vmId) === keeper) keepers.delete(vmId)\n',
       },
     ],
     caughtBy: safety,

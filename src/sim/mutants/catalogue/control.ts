@@ -148,8 +148,8 @@ export const controlMutants: readonly Mutant[] = [
     patches: [
       {
         file: decideVm,
-        find: 'return current.isHandedOver && vm.migration === undefined',
-        put: 'return current.isHandedOver && vm.migration?.epoch === -1',
+        find: 'if (current.isHandedOver && vm.migration === undefined',
+        put: 'if (current.isHandedOver && vm.migration?.epoch === -1',
       },
     ],
     caughtBy: liveness,

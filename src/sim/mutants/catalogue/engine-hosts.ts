@@ -126,8 +126,8 @@ export const engineHostMutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/engine/hosts/store-heartbeat.ts',
-        find: 'session: heartbeat.session,\n    bootId',
-        put: 'session: host.status.session ?? heartbeat.session,\n    bootId',
+        find: 'session: heartbeat.session,\n    agentLife',
+        put: 'session: host.status.session ?? heartbeat.session,\n    agentLife',
       },
     ],
     caughtBy: liveness,
@@ -143,13 +143,13 @@ export const engineHostMutants: readonly Mutant[] = [
       },
       {
         file: 'src/engine/hosts/overtaken-heartbeats.ts',
-        find: 'if (gone.includes(heartbeat.session))',
-        put: 'if (gone.length < 0)',
+        find: 'if (heartbeat.agentLife < agentLife || gone.includes(heartbeat.session)) {',
+        put: 'if (gone.length < 0) {',
       },
       {
         file: 'src/engine/hosts/host-table.ts',
-        find: 'if (!isOlder) entry.heartbeat = heartbeat',
-        put: 'entry.heartbeat = isOlder ? heartbeat : heartbeat',
+        find: 'if (isOlder) return\n',
+        put: 'if (isOlder && heartbeat.sequence < 0) return\n',
       },
     ],
     caughtBy: [...safety, ...liveness],

@@ -120,7 +120,7 @@ export const engineVmMutants: readonly Mutant[] = [
     says: 'The disks of a machine are deleted before its host has let go of it.',
     patches: [
       {
-        file: 'src/engine/vms/delete-vm.ts',
+        file: 'src/engine/vms/let-go.ts',
         find: 'if (await hasLetGo(leader, agents, { vm, hostId })) letGoBy.add(hostId)',
         put: 'letGoBy.add(hostId)',
       },
@@ -193,8 +193,8 @@ export const engineVmMutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/engine/vms/give-orders.ts',
-        find: 'upToEpoch: decision.upToEpoch })',
-        put: 'upToEpoch: decision.upToEpoch - 1 })',
+        find: 'upToEpoch: decision.upToEpoch,',
+        put: 'upToEpoch: decision.upToEpoch - 1,',
       },
     ],
     caughtBy: [...safety, ...liveness],
