@@ -19,8 +19,8 @@ export function testClones(driver: string, makeWorld: (t: TestContext) => Promis
       const storage = world.onHost('a')
       const { cgroupDirectory, base } = world
       await storage.createVolume({ volumeId: originId, format: 'qcow2', sizeMiB: 64, base, cgroupDirectory })
-      await put(world, storage, one, null)
-      await put(world, storage, two, one)
+      await grow(world, storage, { layerId: one, on: null })
+      await grow(world, storage, { layerId: two, on: one })
       await play(world, storage)
     })
   }
@@ -105,9 +105,13 @@ function link({ cgroupDirectory }: StorageWorld) {
   return { volumeId: cloneId, from, overlay: own, userId: 20002, cgroupDirectory }
 }
 
-async function put({ cgroupDirectory }: StorageWorld, storage: Storage, layerId: LayerId, on: LayerId | null) {
-  await storage.addLayer(originId, { layerId, on, userId: 20001, cgroupDirectory })
-  await storage.useLayer(originId, layerId)
+async function grow(
+  { cgroupDirectory }: StorageWorld,
+  storage: Storage,
+  layer: { readonly layerId: LayerId; readonly on: LayerId | null },
+): Promise<void> {
+  await storage.addLayer(originId, { ...layer, userId: 20001, cgroupDirectory })
+  await storage.useLayer(originId, layer.layerId)
 }
 
 async function layersOf(storage: Storage, volumeId: typeof originId) {

@@ -86,10 +86,16 @@ describe('a clone by disks', () => {
     for (const field of ['id', 'number', 'macAddress', 'address', 'generationId'] as const)
       assert.notEqual(copy[field], web[field], field)
     assert.deepEqual([copy.cpus, copy.memoryMiB, copy.guest], [web.cpus, web.memoryMiB, web.guest])
-    assert.deepEqual(copy.disks.map(({ sizeMiB }) => sizeMiB), [128, 128])
+    assert.deepEqual(
+      copy.disks.map(({ sizeMiB }) => sizeMiB),
+      [128, 128],
+    )
     assert.equal(copyOf(cloud)?.status?.state ?? 'stopped', 'stopped')
     const links = copy.disks.map(({ volumeId }) => cloud.agents.layers.links.get(volumeId)?.fromVolumeId)
-    assert.deepEqual(links, web.disks.map(({ volumeId }) => volumeId))
+    assert.deepEqual(
+      links,
+      web.disks.map(({ volumeId }) => volumeId),
+    )
   })
 
   test('that is full shares nothing; one of a snapshot leaves the snapshot where it is', async () => {
@@ -103,7 +109,10 @@ describe('a clone by disks', () => {
     await letItEnd(cloud)
     await clone(cloud, vmId, { name: 'older', isOwnSnapshot: false })
     assert.deepEqual([...cloud.state().snapshots.keys()], [snapshotId])
-    assert.equal([...cloud.state().vms.values()].some(({ spec }) => spec.name === 'older'), true)
+    assert.equal(
+      [...cloud.state().vms.values()].some(({ spec }) => spec.name === 'older'),
+      true,
+    )
   })
 
   test('that is called off while it is copied leaves nothing', async () => {
@@ -153,7 +162,10 @@ describe('a wish for a clone by disks', () => {
     await assert.rejects(ask(cloud, { network: 'never' }), { code: 'not-found' })
     await cloud.change(vmIdOf('web'), { disks: disks.map((disk) => ({ ...disk, format: 'raw' })) })
     await assert.rejects(ask(cloud, {}), (error) => error instanceof DialtoneError && error.code === 'image-unfit')
-    assert.deepEqual(cloud.agents.orders.filter((order) => order.startsWith('snapshot')), [])
+    assert.deepEqual(
+      cloud.agents.orders.filter((order) => order.startsWith('snapshot')),
+      [],
+    )
   })
 
   test('that can be is carried out', async () => {

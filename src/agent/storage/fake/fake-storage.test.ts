@@ -47,7 +47,14 @@ test('what was written into a layer is told as its size', async () => {
   await storage.createVolume({ volumeId, format: 'qcow2', sizeMiB: 64, cgroupDirectory: '/fake/cgroup' })
   world.writeToLayer(volumeId, null, 4096)
   const [layer] = await storage.listLayers(volumeId)
-  const untouched = { on: undefined, isCurrent: true, replacedAt: null, isNeeded: false, isLetGo: false, isShared: false }
+  const untouched = {
+    on: undefined,
+    isCurrent: true,
+    replacedAt: null,
+    isNeeded: false,
+    isLetGo: false,
+    isShared: false,
+  }
   assert.deepEqual(layer, { layerId: null, usedBytes: 4096, modifiedAt: now, ...untouched })
 })
 
