@@ -7,6 +7,11 @@ const sentences: Readonly<Record<string, string>> = {
   demo: 'sets up what is missing, then shows a cloud of three hosts that moves a machine, loses a process and a host, and goes on',
   test: 'sets up what is missing, then runs check, unit, scenario and e2e; what continuous integration runs',
   dialtone: 'the command line: npm run dialtone -- vm list (or ./bin/dialtone vm list)',
+  dev: 'a whole cloud of simulated hosts in real time with the console, which is built first: npm run dev -- --port 7400 --calm',
+  'build:web':
+    'builds the console into dist/web, where a controller serves it from; nothing is done when it is there as the sources are',
+  screenshots:
+    'a picture of every page of the console, light, dark and narrow, to be looked at: npm run screenshots -- --into FOLDER',
   check: 'types, lint, format and architecture; nothing is run. Parts by name: npm run check -- types lint',
   'test:unit': 'all tests that need no machine; one file: node_modules/.bin/node --test FILE',
   scenario:

@@ -1,6 +1,6 @@
 /**
  * The way from a fresh clone to a running program: `node tools/start.mjs demo`, `test` or just `set-up`, on any Node
- * from 20, with no package installed. Sets up what is missing (Debian packages, npm packages, the template) and then
+ * from 20, with no package installed. Sets up what is missing (Debian packages, npm packages, the console, the template) and then
  * runs the verb with the Node that the npm packages bring. Nothing is done twice; an interrupted set-up is finished by
  * starting again.
  */
@@ -9,6 +9,7 @@ import { mkdirSync } from 'node:fs'
 import { constants } from 'node:os'
 import { delimiter, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { buildConsole } from './set-up/build-console.mjs'
 import { buildTinyTemplate } from './set-up/build-tiny-template.mjs'
 import { installDebianPackages } from './set-up/install-debian-packages.mjs'
 import { installNpmPackages, nodeProgram } from './set-up/install-npm-packages.mjs'
@@ -44,6 +45,7 @@ async function setUp() {
   }
   await installNpmPackages(root)
   mkdirSync(env.NODE_COMPILE_CACHE, { recursive: true })
+  await buildConsole({ root, env })
   await buildTinyTemplate({ root, home, env })
 }
 

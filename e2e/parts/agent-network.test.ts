@@ -364,6 +364,7 @@ async function startDriver(
       plug: (card) => call('plug', card),
       removeTap: (tapName) => call('removeTap', tapName),
       disconnect: (card) => call('disconnect', card),
+      limit: (tapNames, mbitPerSecond) => call('limit', [tapNames, mbitPerSecond]),
       listTaps: () => call('listTaps'),
       adopt: (cards) => call('adopt', cards),
     },

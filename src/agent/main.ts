@@ -5,7 +5,6 @@ import { flushCompileCache } from 'node:module'
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { setFlagsFromString } from 'node:v8'
 import { createJsonLogger } from '../linux/json-logger.ts'
 import { systemClock } from '../linux/system-clock.ts'
 import { agentContract } from '../model/agent-protocol/agent-contract.ts'
@@ -48,8 +47,6 @@ import { createDirectoryStorage } from './storage/directory/directory-storage.ts
 import { rememberedUuid } from './storage/directory/remembered-uuid.ts'
 import { createWatchdogLink } from './watchdog/watchdog-link.ts'
 
-// The memory and disks of machines that move pass through here: without it V8 marks its whole heap for every 64 MiB of them.
-setFlagsFromString('--external-memory-accounted-in-global-limit')
 const { values } = parseArgs({ options: { config: { type: 'string' } } })
 const config = await readAgentConfig(values.config ?? '')
 const logger = createJsonLogger(process.stderr, { host: config.hostName, process: 'agent' })

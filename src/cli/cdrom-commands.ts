@@ -1,8 +1,8 @@
 /** `dialtone vm cdrom …`: discs in the drives of a VM, while it runs or not. */
 import type { Command } from 'commander'
 import { cdromDrives } from '../model/iso.ts'
+import { printableText } from '../model/printable-text.ts'
 import { choiceOption } from './option-parsers.ts'
-import { printableText } from './printable-text.ts'
 import { writeJson } from './screen.ts'
 import { withSession } from './session.ts'
 

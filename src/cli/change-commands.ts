@@ -1,11 +1,11 @@
 /** `dialtone vm change …`: tries something out under a safety net. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { formatInstant } from '../model/age.ts'
 import type { TaskView, VmView } from '../model/api/views.ts'
-import { formatInstant } from './age.ts'
+import { printableText } from '../model/printable-text.ts'
 import { confirmByName } from './confirm.ts'
 import { followTask, writeBegun } from './follow-task.ts'
 import { secondsOption } from './option-parsers.ts'
-import { printableText } from './printable-text.ts'
 import { writeJson } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

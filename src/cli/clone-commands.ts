@@ -1,9 +1,9 @@
 /** `dialtone vm clone` and `dialtone template warm`: machines that begin with another one's disks, or its memory. */
 import type { Command } from 'commander'
+import { printableText } from '../model/printable-text.ts'
 import { CommandFailure, exitCodes } from './command-failure.ts'
 import { followTask } from './follow-task.ts'
 import { sizeOption, wholeNumberOption } from './option-parsers.ts'
-import { printableText } from './printable-text.ts'
 import { writeJson } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

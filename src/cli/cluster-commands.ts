@@ -1,11 +1,11 @@
 /** `dialtone cluster …` and `dialtone doctor` */
 import type { Command } from 'commander'
+import { formatInstant } from '../model/age.ts'
 import type { ClusterView, Finding } from '../model/api/views.ts'
-import { formatInstant } from './age.ts'
+import { printableText } from '../model/printable-text.ts'
 import { exitCodes } from './command-failure.ts'
 import { addDumpCommand } from './dump-command.ts'
 import { describePool } from './network-commands.ts'
-import { printableText } from './printable-text.ts'
 import { addReserveCommand } from './reserve-commands.ts'
 import { writeDetails, writeJson } from './screen.ts'
 import { type Session, withSession } from './session.ts'

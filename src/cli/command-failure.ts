@@ -1,6 +1,6 @@
 /** How a command ends badly: an exit code, one sentence, the next step. */
 import { DialtoneError, type ErrorCode, errorCatalogue } from '../model/dialtone-error.ts'
-import { printableText } from './printable-text.ts'
+import { printableText } from '../model/printable-text.ts'
 import { formatTable, styled } from './text-table.ts'
 
 export const exitCodes = { ok: 0, failed: 1, usage: 2, unreachable: 3, interrupted: 130 } as const

@@ -1,8 +1,8 @@
 /** Asks a person before something is destroyed. */
 import { createInterface } from 'node:readline/promises'
+import { printableText } from '../model/printable-text.ts'
 import { CommandFailure, exitCodes } from './command-failure.ts'
 import { Interrupted } from './interrupt.ts'
-import { printableText } from './printable-text.ts'
 import type { Screen } from './screen.ts'
 
 export type Confirmation = {

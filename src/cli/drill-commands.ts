@@ -2,10 +2,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { TaskView } from '../model/api/views.ts'
+import { printableText } from '../model/printable-text.ts'
 import { type DrillKind, drillKindSchema } from '../model/recovery/drill.ts'
 import { followTask } from './follow-task.ts'
 import { secondsOption, wholeNumberOption } from './option-parsers.ts'
-import { printableText } from './printable-text.ts'
 import { writeJson } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

@@ -1,11 +1,11 @@
 /** `dialtone event …` */
 import type { Command } from 'commander'
+import { formatAge } from '../model/age.ts'
 import type { EventView } from '../model/api/views.ts'
-import { formatAge } from './age.ts'
+import { printableText } from '../model/printable-text.ts'
 import { withInterrupt } from './interrupt.ts'
 import { wholeNumberOption } from './option-parsers.ts'
 import { startPatience } from './patience.ts'
-import { printableText } from './printable-text.ts'
 import { writeJson, writeJsonLine, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

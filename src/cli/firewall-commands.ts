@@ -1,12 +1,12 @@
 /** `dialtone firewall …`: security groups, their rules, and the machines that have them. */
 import type { Command } from 'commander'
+import { formatAge } from '../model/age.ts'
 import type { SecurityGroupView } from '../model/api/firewall-routes.ts'
 import type { PortRange } from '../model/firewall.ts'
-import { formatAge } from './age.ts'
+import { printableText } from '../model/printable-text.ts'
 import { CommandFailure, exitCodes } from './command-failure.ts'
 import { confirmByName } from './confirm.ts'
 import { directionOption, portsOption, protocolOption } from './firewall-options.ts'
-import { printableText } from './printable-text.ts'
 import { writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

@@ -1,10 +1,10 @@
 /** `dialtone template import`: a disk image from outside becomes a template. */
 import type { Command } from 'commander'
 import { type GuestOs, guestOsSchema } from '../model/guest.ts'
+import { printableText } from '../model/printable-text.ts'
 import { followTask, writeBegun } from './follow-task.ts'
 import { bringImage } from './image-source.ts'
 import { choiceOption, sizeOption } from './option-parsers.ts'
-import { printableText } from './printable-text.ts'
 import { writeJson } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

@@ -1,11 +1,11 @@
 /** `dialtone iso …` */
 import type { Command } from 'commander'
-import { formatAge } from './age.ts'
-import { formatSize } from './byte-size.ts'
+import { formatAge } from '../model/age.ts'
+import { formatSize } from '../model/byte-size.ts'
+import { printableText } from '../model/printable-text.ts'
 import { confirmByName } from './confirm.ts'
 import { followTask, writeBegun } from './follow-task.ts'
 import { bringImage } from './image-source.ts'
-import { printableText } from './printable-text.ts'
 import { writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

@@ -1,6 +1,7 @@
 /** An outage as bars, one below the other: how long each part took, and when. */
+
+import { formatDuration } from '../model/age.ts'
 import type { OutageParts } from '../model/ledger/outage.ts'
-import { formatDuration } from './age.ts'
 
 const partNames: readonly (readonly [label: string, part: keyof OutageParts])[] = [
   ['detect', 'detectMs'],

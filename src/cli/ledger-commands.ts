@@ -1,9 +1,9 @@
 /** `dialtone availability …` and `dialtone outage …`: what the ledger says. */
 import { type Command, InvalidArgumentError } from 'commander'
+import { formatAge, formatDuration, formatInstant } from '../model/age.ts'
 import type { AvailabilityView, OutageView } from '../model/api/ledger-routes.ts'
 import type { AvailabilityFigures, Bounds } from '../model/ledger/availability.ts'
 import { availabilityToCsv, outagesToCsv } from '../model/ledger/ledger-csv.ts'
-import { formatAge, formatDuration, formatInstant } from './age.ts'
 import { formatPartBars } from './ledger-bar.ts'
 import { type Listing, writeDetails, writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'

@@ -1,9 +1,9 @@
 /** `dialtone host maintenance`: empty a host for work on it, and give it back. */
 import { Argument, type Command } from 'commander'
 import type { MaintenancePlan } from '../model/maintenance.ts'
+import { printableText } from '../model/printable-text.ts'
 import { followTask, writeBegun } from './follow-task.ts'
 import { wholeNumberOption } from './option-parsers.ts'
-import { printableText } from './printable-text.ts'
 import { type Listing, type Screen, writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

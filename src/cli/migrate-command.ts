@@ -1,7 +1,7 @@
 /** `dialtone vm migrate`: moves a VM to another host while it runs. */
 import type { Command } from 'commander'
+import { printableText } from '../model/printable-text.ts'
 import { followTask, writeBegun } from './follow-task.ts'
-import { printableText } from './printable-text.ts'
 import { writeJson } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

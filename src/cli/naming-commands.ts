@@ -1,8 +1,8 @@
 /** `dialtone vm rename`, `vm tag` and `vm note`: what a VM is called, and what people have noted of it. */
 import type { Command } from 'commander'
 import type { VmView } from '../model/api/views.ts'
+import { printableText } from '../model/printable-text.ts'
 import { CommandFailure, exitCodes } from './command-failure.ts'
-import { printableText } from './printable-text.ts'
 import { writeJson } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

@@ -1,10 +1,10 @@
 /** `dialtone network …` */
 import type { Command } from 'commander'
+import { formatInstant } from '../model/age.ts'
 import type { NetworkView } from '../model/api/network-routes.ts'
-import { formatInstant } from './age.ts'
+import { printableText } from '../model/printable-text.ts'
 import { confirmByName } from './confirm.ts'
 import { choiceOption, wholeNumberOption } from './option-parsers.ts'
-import { printableText } from './printable-text.ts'
 import { writeDetails, writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 import type { Cell } from './text-table.ts'

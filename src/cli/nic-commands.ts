@@ -1,7 +1,9 @@
 /** `dialtone nic …` */
 import type { Command } from 'commander'
+import { printableText } from '../model/printable-text.ts'
 import { confirmByName } from './confirm.ts'
-import { printableText } from './printable-text.ts'
+import { followTask } from './follow-task.ts'
+import { tellPending } from './pending-lines.ts'
 import { writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 
@@ -18,22 +20,26 @@ export function addNicCommands(nic: Command): void {
     )
   nic
     .command('add')
-    .description('give a stopped VM one more network card')
+    .alias('attach')
+    .description('give a VM one more network card, while it runs or is stopped')
     .argument('<vm>')
     .requiredOption('--network <network>', 'the network that it is in')
     .option('--address <address>', 'IPv4 address; assigned when left out')
     .action((vm: string, { network, address }: AddOptions, command: Command) =>
-      withSession(command, async ({ api, screen }) => {
+      withSession(command, async (session) => {
+        const { api, screen } = session
         const view = await api.call('addNic', { params: { vm }, body: { network, address } })
         if (screen.json) return writeJson(screen, view)
         const added = view.nics.find(({ networkName, networkId }) => networkName === network || networkId === network)
         screen.write(printableText(`${view.name} has ${added?.address ?? 'a card'} in ${network}.`))
         screen.write('\n')
+        await tellPending(session, view)
       }),
     )
   const remove = nic
     .command('remove')
-    .description('take a network card out of a stopped VM')
+    .alias('detach')
+    .description('take a network card out of a VM, while it runs or is stopped')
     .argument('<vm>')
     .argument('<nic>', 'its number, or its network')
     .option('--yes', 'do not ask')
@@ -58,15 +64,18 @@ async function listNics({ api, screen }: Session, vm: string): Promise<void> {
 }
 
 async function removeNic(
-  { api, screen }: Session,
+  session: Session,
   vm: string,
   { which, isGiven }: { readonly which: string; readonly isGiven: boolean },
 ): Promise<void> {
+  const { api, screen } = session
   const before = await api.call('getVm', { params: { vm } })
   const warning = [`This takes the network card ${which} out of ${before.name}; its address becomes free for others.`]
   await confirmByName(screen, { warning, name: before.name, isGiven })
-  const view = await api.call('removeNic', { params: { vm: before.id, nic: which } })
-  if (screen.json) return writeJson(screen, view)
+  const begun = await api.call('removeNic', { params: { vm: before.id, nic: which } })
+  const task = await followTask(session, begun.task)
+  const view = await api.call('getVm', { params: { vm: before.id } })
+  if (screen.json) return writeJson(screen, { vm: view, task })
   screen.write(
     `${printableText(view.name)} has ${view.nics.length} network card${view.nics.length === 1 ? '' : 's'}.\n`,
   )

@@ -68,6 +68,14 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'security groups: what machines may be sent and may send',
     load: async () => (await import('./firewall-commands.ts')).addFirewallCommands,
   },
+  user: {
+    summary: 'who may sign in to the console',
+    load: async () => (await import('./user-commands.ts')).addUserCommands,
+  },
+  token: {
+    summary: 'access tokens for programs',
+    load: async () => (await import('./token-commands.ts')).addTokenCommands,
+  },
   doctor: {
     summary: 'check that what must hold does hold',
     load: async () => (await import('./cluster-commands.ts')).addDoctorCommand,

@@ -1,7 +1,7 @@
 /** Readers of option values. Each throws commander's error with a sentence that says what is wrong. */
 import { InvalidArgumentError } from 'commander'
-import { parseSeconds } from './age.ts'
-import { parseSize } from './byte-size.ts'
+import { parseSeconds } from '../model/age.ts'
+import { parseSize } from '../model/byte-size.ts'
 
 /** A size in MiB. */
 export function sizeOption(text: string): number {

@@ -1,13 +1,13 @@
 /** `dialtone vm recover`: what would be done after each failure, and a recovery by hand. */
 import { type Command, Option } from 'commander'
+import { formatDuration } from '../model/age.ts'
 import type { RecoveryPlan } from '../model/api/recovery-routes.ts'
 import type { VmView } from '../model/api/views.ts'
+import { printableText } from '../model/printable-text.ts'
 import { type FailureCause, type Rung, rungSchema } from '../model/recovery/recovery-policy.ts'
-import { formatDuration } from './age.ts'
 import { CommandFailure, exitCodes } from './command-failure.ts'
 import { confirmByName } from './confirm.ts'
 import { followTask, writeBegun } from './follow-task.ts'
-import { printableText } from './printable-text.ts'
 import { type Listing, type Screen, writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

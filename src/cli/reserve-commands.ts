@@ -1,7 +1,7 @@
 /** `dialtone cluster reserve`: how many hosts may fail with every machine with HA still finding a place. */
 import type { Command } from 'commander'
+import { printableText } from '../model/printable-text.ts'
 import { wholeNumberOption } from './option-parsers.ts'
-import { printableText } from './printable-text.ts'
 import { writeJson } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

@@ -1,11 +1,11 @@
 /** `dialtone vm snapshot …`: points of a VM that its owner can return to. */
 import { type Command, Option } from 'commander'
+import { formatAge, formatInstant } from '../model/age.ts'
 import type { SnapshotList, SnapshotView } from '../model/api/snapshot-routes.ts'
-import { formatAge, formatInstant } from './age.ts'
+import { printableText } from '../model/printable-text.ts'
 import { confirmByName } from './confirm.ts'
 import { followTask, writeBegun } from './follow-task.ts'
 import { secondsOption, wholeNumberOption } from './option-parsers.ts'
-import { printableText } from './printable-text.ts'
 import { type Listing, writeDetails, writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 import { drawTree, type TreeLine } from './snapshot-tree.ts'

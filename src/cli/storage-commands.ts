@@ -1,7 +1,7 @@
 /** `dialtone storage …` */
 import type { Command } from 'commander'
-import { formatAge } from './age.ts'
-import { printableText } from './printable-text.ts'
+import { formatAge } from '../model/age.ts'
+import { printableText } from '../model/printable-text.ts'
 import { writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

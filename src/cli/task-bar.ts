@@ -1,7 +1,7 @@
+import { formatDuration } from '../model/age.ts'
 import type { TaskView } from '../model/api/views.ts'
-import { formatDuration } from './age.ts'
+import { printableText } from '../model/printable-text.ts'
 import { truncateToWidth } from './display-width.ts'
-import { printableText } from './printable-text.ts'
 
 const barWidth = 20
 

@@ -1,10 +1,10 @@
 /** `dialtone task …` */
 import type { Command } from 'commander'
+import { formatAge, formatDuration, formatInstant } from '../model/age.ts'
 import type { TaskView } from '../model/api/views.ts'
-import { formatAge, formatDuration, formatInstant } from './age.ts'
+import { printableText } from '../model/printable-text.ts'
 import { followTask, requireSuccess, taskChanges } from './follow-task.ts'
 import { withInterrupt } from './interrupt.ts'
-import { printableText } from './printable-text.ts'
 import { type Listing, writeDetails, writeJson, writeJsonLine, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 import { taskStateCell } from './state-cells.ts'

@@ -1,11 +1,11 @@
 /** `dialtone template …` */
 import type { Command } from 'commander'
-import { formatAge } from './age.ts'
-import { formatSize } from './byte-size.ts'
+import { formatAge } from '../model/age.ts'
+import { formatSize } from '../model/byte-size.ts'
+import { printableText } from '../model/printable-text.ts'
 import { addWarmTemplateCommand } from './clone-commands.ts'
 import { followTask, writeBegun } from './follow-task.ts'
 import { addImportTemplateCommand } from './import-template-command.ts'
-import { printableText } from './printable-text.ts'
 import { writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

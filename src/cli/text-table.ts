@@ -1,7 +1,7 @@
 /** Tables for people: aligned columns that fit the terminal. */
 import { styleText } from 'node:util'
+import { printableText } from '../model/printable-text.ts'
 import { displayWidth, padToWidth, truncateToWidth } from './display-width.ts'
-import { printableText } from './printable-text.ts'
 
 export type TextStyle = 'red' | 'yellow' | 'green' | 'cyan' | 'dim' | 'bold'
 /** A style only repeats what the text says: nothing is told by colour alone. */

@@ -1,9 +1,9 @@
 /** `dialtone host update`: an administrator's command on one host after the other, each empty while it runs. */
 import type { Command } from 'commander'
+import { printableText } from '../model/printable-text.ts'
 import { confirmByName } from './confirm.ts'
 import { followTask, writeBegun } from './follow-task.ts'
 import { wholeNumberOption } from './option-parsers.ts'
-import { printableText } from './printable-text.ts'
 import { writeJson } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

@@ -1,17 +1,20 @@
 /** `dialtone vm …` */
 import type { Command } from 'commander'
+import { formatAge } from '../model/age.ts'
 import type { TaskView, VmView } from '../model/api/views.ts'
-import { formatAge } from './age.ts'
-import { formatSize } from './byte-size.ts'
+import { formatSize } from '../model/byte-size.ts'
+import { printableText } from '../model/printable-text.ts'
 import { addCdromCommands } from './cdrom-commands.ts'
 import { addChangeCommands } from './change-commands.ts'
 import { addCloneCommand, createFromMemory } from './clone-commands.ts'
 import { CommandFailure, exitCodes } from './command-failure.ts'
 import { confirmByName } from './confirm.ts'
+import { addDiskCommands } from './disk-commands.ts'
 import { followTask, writeBegun } from './follow-task.ts'
 import { addGuestOptions, type GuestOptions, guestOf } from './guest-options.ts'
 import { addMigrateCommand } from './migrate-command.ts'
 import { addNamingCommands } from './naming-commands.ts'
+import { addNicCommands } from './nic-commands.ts'
 import {
   type DiskOption,
   diskOption,
@@ -24,7 +27,6 @@ import {
 } from './option-parsers.ts'
 import { addPlacementCommand } from './placement-commands.ts'
 import { addPlacementOptions, type PlacementOptions, placementRulesOf } from './placement-options.ts'
-import { printableText } from './printable-text.ts'
 import { addRecoverCommand } from './recover-commands.ts'
 import { addRecoveryOptions, probeOf, type RecoveryOptions, recoveryOf } from './recovery-options.ts'
 import { type Listing, writeDetails, writeJson, writeListing } from './screen.ts'
@@ -91,6 +93,8 @@ export function addVmCommands(vm: Command): void {
   addPlacementCommand(vm)
   addCdromCommands(vm)
   addNamingCommands(vm)
+  addDiskCommands(vm)
+  addNicCommands(vm.command('nic').description('the network cards of a VM'))
   vm.command('reset')
     .description('press its reset button')
     .argument('<vm>')

@@ -1,7 +1,7 @@
 /** The serial console of a VM on this terminal, or between pipes. */
 import type { Duplex, Readable, Writable } from 'node:stream'
+import { printableText } from '../model/printable-text.ts'
 import { Interrupted, withInterrupt } from './interrupt.ts'
-import { printableText } from './printable-text.ts'
 
 /** Ctrl-], as of telnet and virsh: rarely wanted by a guest. */
 const escapeByte = 0x1d

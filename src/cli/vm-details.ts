@@ -1,6 +1,7 @@
+import { formatInstant } from '../model/age.ts'
 import type { HostView, StorageView, VmView } from '../model/api/views.ts'
-import { formatInstant } from './age.ts'
-import { formatSize } from './byte-size.ts'
+import { formatSize } from '../model/byte-size.ts'
+import { describePending } from './pending-lines.ts'
 import { vmStateCell } from './state-cells.ts'
 import type { Cell } from './text-table.ts'
 
@@ -26,13 +27,12 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
       return [number === 0 ? 'Address' : `Card ${number}`, `${addresses} in ${networkName}, MAC ${macAddress}`]
     }),
     ['Security groups', vm.securityGroups.length === 0 ? 'none: it is open' : vm.securityGroups.join(', ')],
-    ['CPUs', String(vm.cpus)],
-    ['Memory', formatSize(vm.memoryMiB)],
+    ...sizeOf(vm),
     ...vm.disks.map((disk, index): Entry => {
       const storage = surroundings.storages.find(({ id }) => id === disk.storageId)?.name ?? disk.storageId
       return [
         index === 0 ? 'Root disk' : `Disk ${index}`,
-        `${formatSize(disk.sizeMiB)} ${disk.format} on ${storage} (${disk.volumeId})`,
+        `${formatSize(disk.sizeMiB)} ${disk.format} on ${storage} (${disk.volumeId})${disk.isDetached === true ? ', taken out' : ''}`,
       ]
     }),
     ['Template', `${vm.templateName}, version ${vm.templateVersion}`],
@@ -56,6 +56,24 @@ function notedOf({ tags, note }: VmView): Entry[] {
   return [
     ...(tags.length === 0 ? [] : [['Tags', tags.join(', ')] as const]),
     ...(note === '' ? [] : [['Note', note] as const]),
+  ]
+}
+
+function sizeOf({ cpus, memoryMiB, growth, limits, pending }: VmView): Entry[] {
+  const room =
+    growth === null ? ['', ''] : [`, up to ${growth.maximumCpus}`, `, up to ${formatSize(growth.maximumMemoryMiB)}`]
+  const limited = [
+    ...(limits.cpuPercent === null ? [] : [`${limits.cpuPercent} % of a processor`]),
+    ...(limits.cpuWeight === null ? [] : [`processor weight ${limits.cpuWeight}`]),
+    ...(limits.diskIops === null ? [] : [`${limits.diskIops} operations a second on its disks`]),
+    ...(limits.diskMiBPerSecond === null ? [] : [`${limits.diskMiBPerSecond} MiB/s on its disks`]),
+    ...(limits.networkMbitPerSecond === null ? [] : [`${limits.networkMbitPerSecond} Mbit/s on each card and way`]),
+  ]
+  return [
+    ['CPUs', `${cpus}${room[0]}`],
+    ['Memory', `${formatSize(memoryMiB)}${room[1]}`],
+    ...(limited.length === 0 ? [] : [['Limits', limited.join(', ')] as const]),
+    ...pending.map((one): Entry => ['Pending', describePending(one)]),
   ]
 }
 

@@ -1,18 +1,26 @@
-/** `dialtone vm set` and `dialtone vm warm`: how a VM recovers, and its memory image. */
+/** `dialtone vm set` and `dialtone vm warm`: a VM's size, how it recovers, and its memory image. */
 import type { Command } from 'commander'
 import type { VmView } from '../model/api/views.ts'
+import { formatSize } from '../model/byte-size.ts'
+import { printableText } from '../model/printable-text.ts'
 import { confirmByName } from './confirm.ts'
 import { followTask, writeBegun } from './follow-task.ts'
-import { printableText } from './printable-text.ts'
+import { tellPending } from './pending-lines.ts'
 import { addRecoveryOptions, probeOf, type RecoveryOptions, recoveryOf } from './recovery-options.ts'
 import { writeJson } from './screen.ts'
 import { type Session, withSession } from './session.ts'
+import { addSizeOptions, limitsOf, type SizeOptions } from './size-options.ts'
 
-type SetOptions = RecoveryOptions & { readonly yes?: boolean }
+type SetOptions = RecoveryOptions & SizeOptions & { readonly yes?: boolean }
 
 export function addVmRecoveryCommands(vm: Command): void {
   addRecoveryOptions(
-    vm.command('set').description('change how a VM recovers and what its service is, while it runs').argument('<vm>'),
+    addSizeOptions(
+      vm
+        .command('set')
+        .description('change the size and limits of a VM, how it recovers and what its service is, while it runs')
+        .argument('<vm>'),
+    ),
   )
     .option('--drillable', 'failures may be injected into it without asking')
     .option('--no-drillable', 'drills ask again')
@@ -36,7 +44,8 @@ export function addVmRecoveryCommands(vm: Command): void {
     )
 }
 
-async function setVm({ api, screen }: Session, name: string, options: SetOptions): Promise<void> {
+async function setVm(session: Session, name: string, options: SetOptions): Promise<void> {
+  const { api, screen } = session
   const recovery = recoveryOf(options)
   const probe = probeOf(options)
   const before = await api.call('getVm', { params: { vm: name } })
@@ -51,8 +60,20 @@ async function setVm({ api, screen }: Session, name: string, options: SetOptions
     ...(recovery === undefined ? {} : { recovery }),
     ...(probe === undefined ? {} : { probe }),
     ...(options.drillable === undefined ? {} : { drillable: options.drillable }),
+    cpus: options.cpus,
+    memoryMiB: options.memory,
+    limits: limitsOf(options),
+    force: options.force,
   }
-  const after: VmView = await api.call('changeVm', { params: { vm: before.id }, body })
+  const changed: VmView = await api.call('changeVm', { params: { vm: before.id }, body })
+  const isOfHardware = options.cpus !== undefined || options.memory !== undefined || body.limits !== undefined
+  const after = isOfHardware ? await tellPending(session, changed) : changed
   if (screen.json) return writeJson(screen, after)
-  screen.write(`${printableText(`${after.name}: ${after.recoverySentence}`)}\n`)
+  if (recovery !== undefined || probe !== undefined || !isOfHardware)
+    screen.write(`${printableText(`${after.name}: ${after.recoverySentence}`)}\n`)
+  if (isOfHardware && after.pending.length === 0) screen.write(`${printableText(describeSize(after))}\n`)
+}
+
+function describeSize({ name, cpus, memoryMiB }: VmView): string {
+  return `${name} has ${cpus} CPU${cpus === 1 ? '' : 's'} and ${formatSize(memoryMiB)} of memory.`
 }

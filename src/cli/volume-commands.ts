@@ -1,8 +1,8 @@
 /** `dialtone volume …` */
 import type { Command } from 'commander'
-import { formatAge } from './age.ts'
+import { formatAge } from '../model/age.ts'
+import { printableText } from '../model/printable-text.ts'
 import { followTask, writeBegun } from './follow-task.ts'
-import { printableText } from './printable-text.ts'
 import { writeJson, writeListing } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 

@@ -3,6 +3,7 @@
 import type { TemplateSpec } from '../model/cluster.ts'
 import { type ClusterState, isOnSharedStorage } from '../model/cluster-state.ts'
 import type { ErrorCode } from '../model/dialtone-error.ts'
+import { noLimits, usualGrowth } from '../model/growth.ts'
 import type { Guest } from '../model/guest.ts'
 import type { PinnedHardware } from '../model/hardware.ts'
 import { flatNetworkId, type HostId, type NetworkId, type StorageId, type VmId, type VolumeId } from '../model/ids.ts'
@@ -74,7 +75,8 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     return refuse('name-taken', `a VM named ${wish.name} exists`)
   const template = findTemplate(cluster, wish.template)
   if (template === undefined) return refuse('template-not-built', `there is no built template ${wish.template}`)
-  const memoryMiB = wish.memoryMiB ?? template.defaultMemoryMiB
+  const { memoryMiB = template.defaultMemoryMiB, cpus = template.defaultCpus } = wish
+  const size = { cpus, memoryMiB }
   if (memoryMiB < template.minimumMemoryMiB)
     return refuse(
       'invalid-input',
@@ -107,8 +109,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     id: identity.vmId,
     name: wish.name,
     number,
-    cpus: wish.cpus ?? template.defaultCpus,
-    memoryMiB,
+    ...size,
     templateId: template.id,
     templateVersion: template.version,
     hardware,
@@ -133,6 +134,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     guest: wish.origin?.guest ?? guest.guest,
     cdroms: guest.cdroms,
     cloudInit: guest.cloudInit,
+    ...{ growth: usualGrowth(size), limits: noLimits },
   }
   const rootDiskMiB = wish.origin?.rootDiskMiB ?? guest.rootDiskMiB
   return admitOnStorage(cluster, base, { wish, rootDiskMiB, storage, identity, requiredHost: host?.spec.id })

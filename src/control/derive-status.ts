@@ -25,6 +25,7 @@ export function deriveStatus(vm: VmRecord, facts: StatusFacts): DerivedStatus | 
     pid: null,
     crashes: 0,
     recovery: null,
+    hardware: null,
   }
   const of = (state: VmState, detail: string): DerivedStatus => ({ ...base, state, detail })
   if (spec.lifecycle !== 'live') return of(spec.lifecycle, 'a task works on it')
@@ -53,8 +54,8 @@ export function deriveStatus(vm: VmRecord, facts: StatusFacts): DerivedStatus | 
     vm.status?.state !== 'stopped'
   )
     return undefined
-  const { incarnation, pid, crashes, recovery } = report
-  const seen = { ...base, incarnation, pid, crashes, recovery }
+  const { incarnation, pid, crashes, recovery, hardware = null } = report
+  const seen = { ...base, incarnation, pid, crashes, recovery, hardware }
   if ((report.phase === 'failed' || report.phase === 'stopped') && spec.desired === 'stopped')
     return { ...seen, state: 'stopped', detail: report.detail }
   const detail =

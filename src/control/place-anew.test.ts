@@ -135,7 +135,7 @@ describe('what its owner changes while it runs', () => {
   const told = (configuration: string) => ({
     report: makeReport('web', { recovery: { ...makeReadiness(), configuration } }),
   })
-  const wished = configurationOf({ recovery: { mode: 'warm' }, probe: null })
+  const wished = configurationOf(makeVm('web', { spec: { recovery: { mode: 'warm' } } }).spec)
 
   test('is told to its agent until that reports it', () => {
     assert.equal(decide({ question: told('another') }).kind, 'configure')

@@ -145,10 +145,12 @@ export function usageOf(hostId: HostId, except: VmSpec | undefined, cluster: Clu
 
 function sumUsage(there: readonly VmRecord[], except: VmSpec | undefined): HostUsage {
   const usage = { memoryMiB: 0, cpus: 0, machines: 0 }
-  for (const { spec } of there) {
+  for (const { spec, status } of there) {
     if (spec.id === except?.id) continue
-    usage.memoryMiB += spec.memoryMiB + processOverheadMiB
-    usage.cpus += spec.cpus
+    // What a guest was asked to give back is not free before it has done so.
+    const { memoryMiB, cpus } = status?.hardware ?? spec
+    usage.memoryMiB += Math.max(spec.memoryMiB, memoryMiB) + processOverheadMiB
+    usage.cpus += Math.max(spec.cpus, cpus)
     usage.machines += 1
   }
   return usage

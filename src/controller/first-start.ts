@@ -1,14 +1,19 @@
-/** What a cluster begins with: its identity in the store, its own authority, the administrator's token. Made once; later starts read it. */
-import { createHash, randomBytes, randomUUID } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+/** What a cluster begins with: its identity in the store, its own authority, the administrator's token and password. Made once; later starts read it. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { put } from '../engine/leader.ts'
 import { keys } from '../engine/state/keys.ts'
+import { type AccessToken, firstUser, type User } from '../model/access.ts'
 import { type ClusterSpec, clusterSpecSchema } from '../model/cluster.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
+import { accessTokenIdSchema, makeId, nameSchema } from '../model/ids.ts'
 import { formerTimingsAfter } from '../model/protection/counted-timings.ts'
 import { defaultTimings, timingsSchema } from '../model/timings.ts'
 import type { Store } from '../store/store.ts'
 import { makeHostKey } from '../transport/host-key.ts'
+import { hashSecret, readToken, readTokens, readUser, remove } from './access/access-store.ts'
+import { hashPassword, isPassword } from './access/password.ts'
 import type { ControllerConfig } from './controller-config.ts'
 import { type Authority, createAuthority, issueCertificate, loadAuthority } from './pki/authority.ts'
 
@@ -70,24 +75,53 @@ export async function issueControllerTls(
   return { ca: authority.certificatePem, cert, key: key.privateKeyPem }
 }
 
-/** The administrator's access token stands in a file of mode 0600; only its hash is in the store. */
+/**
+ * The administrator's access token and first password stand in files of mode 0600, `admin-token` and `admin-password`; only hashes are in
+ * the store. The password's file is written once, and gone once that password is no longer the one that counts.
+ */
 export async function ensureAdministrator(store: Store, config: ControllerConfig): Promise<void> {
-  const path = join(config.dataDirectory, 'admin-token')
-  const existing = await readIfThere(path)
-  const token = existing?.trim() ?? randomBytes(32).toString('base64url')
-  if (existing === undefined) await writePrivately(path, `${token}\n`)
-  const user = { name: 'admin', role: 'administrator', tokenHash: hashToken(token) }
-  const stored = await store.get(keys.user('admin'))
-  if (stored?.value === JSON.stringify(user)) return
-  const result = await store.commit({
-    conditions: [],
-    writes: [{ kind: 'put', key: keys.user('admin'), value: JSON.stringify(user) }],
-  })
-  if (result.kind !== 'committed') throw new DialtoneError('conflict', 'the administrator could not be stored')
+  await ensureFirstToken(store, join(config.dataDirectory, 'admin-token'))
+  await ensureFirstPassword(store, join(config.dataDirectory, 'admin-password'))
 }
 
-export function hashToken(token: string): string {
-  return createHash('sha256').update(token).digest('hex')
+async function ensureFirstToken(store: Store, path: string): Promise<void> {
+  const existing = await readIfThere(path)
+  const secret = existing?.trim() ?? randomBytes(32).toString('base64url')
+  if (existing === undefined) await writePrivately(path, `${secret}\n`)
+  if ((await readToken(store, hashSecret(secret))) !== undefined) return
+  const token: AccessToken = {
+    id: makeId('tok', accessTokenIdSchema, randomBytes(8)),
+    name: nameSchema.parse(firstUser),
+    role: 'administrator',
+    createdBy: firstUser,
+    createdAt: new Date().toISOString(),
+    expiresAt: null,
+  }
+  // One that was there before belonged to a file that is gone.
+  const older = (await readTokens(store)).filter((stored) => stored.token.name === firstUser)
+  const writes = [...older.map(({ key }) => remove(key)), put(keys.accessToken(hashSecret(secret)), token)]
+  await store.commit({ conditions: [], writes })
+}
+
+async function ensureFirstPassword(store: Store, path: string): Promise<void> {
+  const stored = await readUser(store, firstUser)
+  const written = (await readIfThere(path))?.trim()
+  if (typeof stored?.user.password === 'string') {
+    if (written !== undefined && !(await isPassword(stored.user.password, written))) await rm(path, { force: true })
+    return
+  }
+  const password = written ?? randomBytes(15).toString('base64url')
+  if (written === undefined) await writePrivately(path, `${password}\n`)
+  const user: User = {
+    name: nameSchema.parse(firstUser),
+    role: 'administrator',
+    password: await hashPassword(password),
+    createdAt: stored?.user.createdAt ?? new Date().toISOString(),
+  }
+  const key = keys.user(firstUser)
+  const conditions = [{ key, modRevision: stored?.modRevision ?? 0 }]
+  const result = await store.commit({ conditions, writes: [put(key, user)] })
+  if (result.kind !== 'committed') throw new DialtoneError('conflict', 'The administrator could not be stored.')
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

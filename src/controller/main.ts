@@ -13,11 +13,13 @@ import { openSqliteStore } from '../store/sqlite/sqlite-store.ts'
 import { mountContract } from '../transport/mount-contract.ts'
 import { listen, makeServer } from '../transport/serve.ts'
 import { identifyByCertificate } from '../transport/tls-identity.ts'
+import { identifyCaller } from './access/identify-caller.ts'
+import { createSignInBrake } from './access/sign-in-brake.ts'
 import { connectToAgents } from './agent-connections.ts'
-import { identifyByToken } from './authenticate.ts'
 import { cloneDisksSaga } from './clones/clone-disks-saga.ts'
 import { cloneVmSaga } from './clones/clone-vm-saga.ts'
 import { warmTemplateSaga } from './clones/warm-template-saga.ts'
+import { serveConsole } from './console/serve-console.ts'
 import { readControllerConfig } from './controller-config.ts'
 import { ensureAdministrator, ensureAuthority, ensureCluster, issueControllerTls } from './first-start.ts'
 import { agentHandlers } from './handlers/agent-handlers.ts'
@@ -29,6 +31,9 @@ import { clearUploads } from './images/uploads.ts'
 import { fenceAgents } from './run-fence-agent.ts'
 import { ensureBlankTemplate } from './templates/blank-template.ts'
 import { buildTemplateSaga, enterTemplate } from './templates/build-template-saga.ts'
+
+/** Where `npm run build:web` puts it. */
+const consoleDirectory = join(import.meta.dirname, '../../dist/web')
 
 const { values } = parseArgs({ options: { config: { type: 'string' } } })
 const config = await readControllerConfig(values.config ?? '')
@@ -74,10 +79,17 @@ mountContract(agentServer, hostContract, agentHandlers({ ...context, authority }
 await listen(agentServer, config.agentListen)
 
 const isLoopback = config.apiListen.host === '::1' || config.apiListen.host.startsWith('127.')
+const brake = createSignInBrake(systemClock)
 const apiServer = makeServer(isLoopback ? { logger } : { tls, logger })
-mountContract(apiServer, apiContract, apiHandlers({ ...context, places, authorityPem: authority.certificatePem }), {
-  identify: identifyByToken(store),
-})
+mountContract(
+  apiServer,
+  apiContract,
+  apiHandlers({ ...context, places, authorityPem: authority.certificatePem, brake }),
+  {
+    identify: identifyCaller({ store, clock: systemClock, clusterId: cluster.id }),
+  },
+)
+serveConsole(apiServer, consoleDirectory)
 const port = await listen(apiServer, config.apiListen)
 // Written now: a process that always ends by SIGKILL would compile everything anew each time, and keep the compiler in memory.
 flushCompileCache()

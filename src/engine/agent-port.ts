@@ -72,7 +72,8 @@ export type AgentPort = {
       readonly pill: Pill | null
     },
   ): Promise<void>
-  configureMachine(host: HostSpec, order: MachineOrderHead & Pick<MachineOrder, 'recovery' | 'probe'>): Promise<void>
+  /** What a machine that runs is to have and how it recovers, from now on. */
+  configureMachine(host: HostSpec, order: MachineOrderHead & { readonly machine: MachineOrder }): Promise<void>
   /** Keeps a machine's image there, with a process that waits. Answers when it has begun. */
   keepStandby(
     host: HostSpec,

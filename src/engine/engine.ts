@@ -39,9 +39,11 @@ import { createEventLedger } from './state/ledger-of-events.ts'
 import { createStoreCheck } from './state/store-check.ts'
 import type { RunnableSaga } from './tasks/saga.ts'
 import { createTaskRunner, type TaskRunner } from './tasks/task-runner.ts'
+import { attachDiskSaga } from './vms/attach-disk-saga.ts'
 import { captureSaga } from './vms/capture-task.ts'
 import { createVmSaga } from './vms/create-vm.ts'
 import { deleteVmSaga } from './vms/delete-vm.ts'
+import { detachSagas } from './vms/detach-saga.ts'
 import { createStandbyKeeper, type StandbyKeeper } from './vms/keep-standbys.ts'
 import { createLiveMigration } from './vms/live-migration.ts'
 import { powerSagas } from './vms/power-task.ts'
@@ -198,6 +200,8 @@ function sagasOf(leader: Leader, { agents, fences }: EngineOptions, ledger: Ledg
     moveVolumeSaga(leader, agents),
     recoverSaga(leader, agents, ledger),
     drillSaga(leader, { agents, fences, ledger }),
+    attachDiskSaga(leader, agents),
+    ...detachSagas(leader, agents),
     ...powerSagas(leader),
   ]
 }

@@ -18,7 +18,15 @@ import type { MachinePhase } from '../model/vm.ts'
 import type { AgentPort, FencePort } from './agent-port.ts'
 import { fakeClones } from './fake-clones.fixture.ts'
 import { createFakeDisks, type FakeDisks } from './fake-disks.fixture.ts'
-import { type FakeHost, isWriting, type Machine, makeFakeHost, makeMachine, reportOf } from './fake-host.fixture.ts'
+import {
+  type FakeHost,
+  hardwareAfter,
+  isWriting,
+  type Machine,
+  makeFakeHost,
+  makeMachine,
+  reportOf,
+} from './fake-host.fixture.ts'
 import { fakeMoves } from './fake-moves.fixture.ts'
 import { createFakeLayers, type FakeLayers, fakeSnapshots } from './fake-snapshots.fixture.ts'
 import { fakeVolumeMoves } from './fake-volume-moves.fixture.ts'
@@ -387,10 +395,11 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
         }),
       writePill: (spec, { authority, storageId, slot, pill }) =>
         reach({ spec, call: 'writePill', authority }, () => writePill(pillKey(storageId, slot), pill)),
-      configureMachine: (spec, { vmId, authority, epoch, recovery, probe }) =>
+      configureMachine: (spec, { vmId, authority, epoch, machine: wanted }) =>
         reach({ spec, call: 'configureMachine', authority }, (host) => {
           const machine = held(host, vmId, epoch)
-          machine.order = { ...machine.order, recovery, probe }
+          machine.order = wanted
+          machine.hardware = hardwareAfter(machine, host.holdsOn)
         }),
       keepStandby: (spec, { vmId, authority, imageId }) =>
         reach({ spec, call: 'keepStandby', authority }, (host) => void host.standbys.set(vmId, imageId)),

@@ -1,12 +1,13 @@
 /** One host as the fake agents keep it: what it holds, and how a test has it misbehave. */
 import type { DepartureReport } from '../model/agent-protocol/migration-orders.ts'
 import { type HostFirewall, openFirewall } from '../model/firewall.ts'
+import type { PresentHardware } from '../model/growth.ts'
 import type { Armed, HostSpec } from '../model/host.ts'
 import type { HostCommandReport } from '../model/host-command.ts'
 import type { HostId, ImageId, SessionId, VmId, VolumeId } from '../model/ids.ts'
 import type { MachineOrder } from '../model/machine-order.ts'
 import type { NumberedRecord, RecoveryRecord } from '../model/recovery/recovery-record.ts'
-import { configurationOf, type ImageReport, type MachinePhase, type MachineReport } from '../model/vm.ts'
+import { configurationOfOrder, type ImageReport, type MachinePhase, type MachineReport } from '../model/vm.ts'
 
 export type Machine = {
   order: MachineOrder
@@ -14,6 +15,7 @@ export type Machine = {
   phase: MachinePhase
   guestShutdown: boolean
   wantsOtherHost: boolean
+  hardware: PresentHardware
   service: MachineReport['recovery']['service']
   /** What a recovery of it would begin with. */
   image: ImageReport | null
@@ -60,6 +62,8 @@ export type FakeHost = {
   isOff: boolean
   /** Starts fail on it. */
   failsStarts: boolean
+  /** Its guests give nothing back that they were given. */
+  holdsOn: boolean
   /** Its machines change their memory faster than it can be sent. */
   isOutrun: boolean
   configurationRevision: number
@@ -97,6 +101,7 @@ export function makeFakeHost(spec: HostSpec, armed: Armed, session: SessionId): 
     isOff: false,
     failsStarts: false,
     isOutrun: false,
+    holdsOn: false,
     configurationRevision: 0,
     firewall: openFirewall,
     highestKnownRevision: 0,
@@ -120,6 +125,7 @@ export function makeMachine(order: MachineOrder, epoch: number, phase: MachinePh
     phase,
     guestShutdown: false,
     wantsOtherHost: false,
+    hardware: hardwareOf(order),
     service,
     image: null,
     move: { state: 'none', looks: 0, targetId: undefined, copied: [] },
@@ -146,6 +152,34 @@ export function observe(host: FakeHost, ...records: readonly RecoveryRecord[]): 
   }
 }
 
+/** What a machine has that was just started by this order. */
+export function hardwareOf({ cpus, memoryMiB, disks, moreNics }: MachineOrder): PresentHardware {
+  return {
+    cpus,
+    memoryMiB,
+    disks: disks
+      .filter(({ isDetached }) => isDetached !== true)
+      .map(({ volumeId, sizeMiB = 1 }) => ({ volumeId, sizeMiB })),
+    cards: moreNics.filter(({ isDetached }) => isDetached !== true).map(({ number }) => number),
+    notes: [],
+  }
+}
+
+/** What it has when it was told of another order while it runs. */
+export function hardwareAfter({ order, hardware }: Machine, holdsOn: boolean): PresentHardware {
+  const wanted = hardwareOf(order)
+  if (!holdsOn) return wanted
+  const kept = hardware.disks.filter(({ volumeId }) => !wanted.disks.some((disk) => disk.volumeId === volumeId))
+  const why = 'its guest keeps it'
+  return {
+    cpus: Math.max(wanted.cpus, hardware.cpus),
+    memoryMiB: Math.max(wanted.memoryMiB, hardware.memoryMiB),
+    disks: [...wanted.disks, ...kept],
+    cards: [...new Set([...wanted.cards, ...hardware.cards])],
+    notes: kept.map(({ volumeId }) => ({ what: 'disk', which: volumeId, why, needsRestart: false })),
+  }
+}
+
 export function reportOf(vmId: VmId, machine: Machine): MachineReport {
   const { epoch, phase, guestShutdown, wantsOtherHost, order } = machine
   return {
@@ -160,8 +194,9 @@ export function reportOf(vmId: VmId, machine: Machine): MachineReport {
     crashes: 0,
     wantsOtherHost,
     isHandedOver: machine.isHandedOver,
+    hardware: phase === 'running' ? machine.hardware : null,
     recovery: {
-      configuration: configurationOf(order),
+      configuration: configurationOfOrder(order),
       service: phase === 'running' ? machine.service : 'unprobed',
       startedBy: order.start,
       image: machine.image,

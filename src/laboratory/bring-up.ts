@@ -1,5 +1,5 @@
 /** Brings a laboratory up: a new one, or one whose processes a reboot of the machine has ended. */
-import { access, mkdir, writeFile } from 'node:fs/promises'
+import { access, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isCgroupEmpty, makeCgroup } from '../linux/cgroup.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
@@ -102,7 +102,8 @@ async function start(home: string, record: LaboratoryRecord, { signal, report }:
     startHardware(home, record, signal).then(() => report('the hardware answers')),
     startController(home, record)
       .then(() => callsTo(record, folders, signal).waitUntilHealthy())
-      .then(() => report(`the controller answers at ${record.apiUrl}`)),
+      .then(() => report(`the controller answers at ${record.apiUrl}`))
+      .then(async () => report(await describeSignIn(folders))),
   ])
 }
 
@@ -156,4 +157,11 @@ async function explain(error: unknown, folders: LaboratoryFolders, signal: Abort
     return new DialtoneError(error.code, error.message, { cause: error, detail: { logs } })
   const message = error instanceof Error ? error.message : String(error)
   return new DialtoneError('internal', message, { cause: error, detail: { logs } })
+}
+
+/** The first password, as long as nobody has changed it. */
+async function describeSignIn({ controller }: LaboratoryFolders): Promise<string> {
+  const password = await readFile(join(controller, 'admin-password'), 'utf8').catch(() => undefined)
+  if (password === undefined) return 'the console is at the same address'
+  return `the console is at the same address: user admin, password ${password.trim()}`
 }

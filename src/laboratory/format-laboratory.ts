@@ -6,6 +6,7 @@ export function formatLaboratory(laboratory: LaboratoryDescription): string {
   return [
     `laboratory ${laboratory.name}: ${stateOf(laboratory)}`,
     `  api ${laboratory.apiUrl}   subnet ${laboratory.subnet}   folder ${laboratory.folder}`,
+    `  console ${laboratory.apiUrl}   user admin   password in ${laboratory.folder}/controller/admin-password until it is changed`,
     `  controller ${pids.controller ?? '-'}   hardware ${pids.hardware ?? '-'}`,
     '',
     columns([

@@ -3,6 +3,7 @@ import { readdir, rm, rmdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { findCgroupMount, killCgroupAndWait, removeCgroup } from '../linux/cgroup.ts'
+import { removeCpuLimits } from '../linux/cpu-limits.ts'
 import { mountsBelow } from '../linux/mounts.ts'
 import { runCommand } from '../linux/run-command.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
@@ -42,6 +43,7 @@ export async function endParts(home: string, laboratory: string): Promise<boolea
     const directory = join(mount, cgroupNameOf(laboratory))
     // All at once, the hardware included: nothing can be started anew in between.
     await killCgroupAndWait(directory, killDeadlineMs)
+    await removeCpuLimits(directory)
     await removeCgroup(directory)
   }
   await removeFabric(laboratory, home)

@@ -2,6 +2,7 @@
 import type { TemplateSpec } from './cluster.ts'
 import type { ClusterState, HostObservation, HostRecord, VmRecord } from './cluster-state.ts'
 import type { SecurityGroup } from './firewall.ts'
+import { noLimits } from './growth.ts'
 import { kernelGuest } from './guest.ts'
 import {
   type HostId,
@@ -151,6 +152,8 @@ export function makeVm(name: string, changes: VmChanges = {}): VmRecord {
     cloudInit: null,
     tags: [],
     note: '',
+    growth: null,
+    limits: noLimits,
     ...changes.spec,
   }
   const { on } = changes
@@ -183,7 +186,7 @@ function statusOn(hostName: string | null): VmStatus {
 
 export function makeReport(vmName: string, changes: Partial<MachineReport> = {}): MachineReport {
   const base = { vmId: vmIdOf(vmName), epoch: 5, incarnation: 0, phase: 'running', pid: 1 } as const
-  const recovery = { ...makeReadiness(), ...changes.recovery }
+  const recovery = { ...makeReadiness(vmName), ...changes.recovery }
   return {
     ...base,
     detail: '',
@@ -198,9 +201,9 @@ export function makeReport(vmName: string, changes: Partial<MachineReport> = {})
 }
 
 /** A machine that recovers by booting and that nobody probes. */
-export function makeReadiness(): MachineReport['recovery'] {
+export function makeReadiness(name = 'web'): MachineReport['recovery'] {
   return {
-    configuration: configurationOf({ recovery: { mode: 'boot' }, probe: null }),
+    configuration: configurationOf(makeVm(name).spec),
     service: 'unprobed',
     startedBy: 'boot',
     image: null,

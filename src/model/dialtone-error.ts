@@ -12,8 +12,9 @@ export const errorCatalogue = {
   unauthenticated: {
     status: 401,
     retryable: false,
-    next: 'Send the access token: dialtone reads it from the laboratory or from DIALTONE_TOKEN.',
+    next: 'Sign in, or send the access token: dialtone reads it from the laboratory or from DIALTONE_TOKEN.',
   },
+  'too-many-attempts': { status: 429, retryable: true, next: 'Wait as long as it says, then try again.' },
   forbidden: { status: 403, retryable: false, next: 'Ask an administrator for the role that this needs.' },
   'not-found': { status: 404, retryable: false, next: 'List the objects to see what exists.' },
   'name-taken': { status: 409, retryable: false, next: 'Choose another name, or delete the object that has it.' },

@@ -21,6 +21,11 @@ export const ipv4AddressSchema = z.ipv4()
 
 /** The most network cards that a machine can have; their numbers are 0 to 7. */
 export const maximumNics = 8
+export const nicNumberSchema = z
+  .number()
+  .int()
+  .min(0)
+  .max(maximumNics - 1)
 
 /**
  * Size of guest memory as QEMU is told it, in KiB. Under TCG 8 KiB are added: precopy of a block whose size is a multiple of 256 KiB

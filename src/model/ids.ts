@@ -18,6 +18,7 @@ export const layerIdSchema = idOf('layer').brand<'LayerId'>()
 export const snapshotIdSchema = idOf('snap').brand<'SnapshotId'>()
 export const securityGroupIdSchema = idOf('sg').brand<'SecurityGroupId'>()
 export const isoIdSchema = idOf('iso').brand<'IsoId'>()
+export const accessTokenIdSchema = idOf('tok').brand<'AccessTokenId'>()
 
 export type VmId = z.infer<typeof vmIdSchema>
 export type HostId = z.infer<typeof hostIdSchema>
@@ -34,6 +35,7 @@ export type LayerId = z.infer<typeof layerIdSchema>
 export type SnapshotId = z.infer<typeof snapshotIdSchema>
 export type SecurityGroupId = z.infer<typeof securityGroupIdSchema>
 export type IsoId = z.infer<typeof isoIdSchema>
+export type AccessTokenId = z.infer<typeof accessTokenIdSchema>
 export type UserId = z.infer<typeof userIdSchema>
 /** One life of one agent process on one boot of one host. A new session voids every order given to the old one. */
 export type SessionId = z.infer<typeof sessionIdSchema>

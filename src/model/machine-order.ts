@@ -1,8 +1,9 @@
 /** What an agent is told to run: a VM resolved to files, cards and addresses on that host. It carries no decision, only facts. */
 import { z } from 'zod'
 import { cloudInitSchema } from './cloud-init.ts'
+import { growthSchema, limitsSchema, noLimits } from './growth.ts'
 import { guestSchema, kernelGuest } from './guest.ts'
-import { ipv4AddressSchema, macAddressSchema, maximumNics, pinnedHardwareSchema } from './hardware.ts'
+import { ipv4AddressSchema, macAddressSchema, nicNumberSchema, pinnedHardwareSchema } from './hardware.ts'
 import {
   flatNetworkId,
   imageIdSchema,
@@ -24,6 +25,10 @@ export const machineDiskSchema = z.object({
   volumeId: volumeIdSchema,
   storageId: storageIdSchema,
   format: diskFormatSchema,
+  /** As large as this, or it grows while the machine runs; as it is when left out. */
+  sizeMiB: z.number().int().optional(),
+  /** The machine's, but not in it. */
+  isDetached: z.boolean().optional(),
 })
 export type MachineDisk = z.infer<typeof machineDiskSchema>
 
@@ -43,6 +48,19 @@ export type MachineNic = z.infer<typeof machineNicSchema>
  */
 export const startKindSchema = z.enum(['boot', 'resume', 'clone'])
 export type StartKind = z.infer<typeof startKindSchema>
+
+/** What a machine's process began with, and got since, where that is not what the order says: its guest sees it until the next start. */
+export const presentShapeSchema = z.object({
+  cpus: z.number().int().min(1),
+  /** What it began with: what was plugged in since is no part of it. */
+  memoryMiB: z.number().int().min(1),
+  growth: growthSchema.nullable(),
+  /** The disks that it began with. */
+  volumeIds: z.array(volumeIdSchema),
+  /** Its cards after the first one; `port`: behind which port it was plugged in, null for one of its start. */
+  cards: z.array(z.object({ number: nicNumberSchema, port: z.number().int().min(0).nullable() })),
+})
+export type PresentShape = z.infer<typeof presentShapeSchema>
 
 /** The memory image that a clone begins with: it lies beside the root volume of the machine that it was captured from. */
 export const cloneOriginSchema = z.object({
@@ -84,17 +102,19 @@ export const machineOrderSchema = z.object({
     .array(
       z.object({
         ...machineNicSchema.shape,
-        number: z
-          .number()
-          .int()
-          .min(1)
-          .max(maximumNics - 1),
+        number: nicNumberSchema.min(1),
+        isDetached: z.boolean().optional(),
       }),
     )
     .default([]),
   guest: guestSchema.default(kernelGuest),
   cdroms: cdromsSchema.default([]),
   cloudInit: cloudInitSchema.nullable().default(null),
+  /** How far it can grow while it runs; null: not at all. */
+  growth: growthSchema.nullable().default(null),
+  limits: limitsSchema.default(noLimits),
+  /** Null: its process is, or will be, what the rest of this says. */
+  present: presentShapeSchema.nullable().default(null),
 })
 export type MachineOrder = z.infer<typeof machineOrderSchema>
 

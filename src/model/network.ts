@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { type NetworkSpec, networkSpecSchema } from './cluster.ts'
-import { ipv4AddressSchema, macAddressSchema, maximumNics } from './hardware.ts'
+import { ipv4AddressSchema, macAddressSchema, nicNumberSchema } from './hardware.ts'
 import { flatNetworkId, nameSchema, networkIdSchema } from './ids.ts'
 
 export const flatNetworkName = 'flat'
@@ -72,11 +72,7 @@ export type Network = z.infer<typeof networkSchema>
 
 /** A network card of a VM. MAC and addresses belong to the VM and travel with it. */
 export const vmNicSchema = z.object({
-  number: z
-    .number()
-    .int()
-    .min(0)
-    .max(maximumNics - 1),
+  number: nicNumberSchema,
   networkId: networkIdSchema,
   macAddress: macAddressSchema,
   address: ipv4AddressSchema,
@@ -84,6 +80,8 @@ export const vmNicSchema = z.object({
   address6: z.ipv6().nullable(),
   /** What the guest is told of the largest frame; null where it is the usual one. */
   mtu: z.number().int().nullable(),
+  /** It is to be taken out, or was. */
+  isDetached: z.boolean().optional(),
 })
 export type VmNic = z.infer<typeof vmNicSchema>
 

@@ -1,6 +1,7 @@
 /** A VM: what its owner wants (`spec`), where it is (`placement`, written by the leader), how it is (`status`, from the agent). */
 import { z } from 'zod'
 import { cloudInitSchema } from './cloud-init.ts'
+import { growthSchema, limitsSchema, noLimits, presentHardwareSchema } from './growth.ts'
 import { guestSchema, kernelGuest } from './guest.ts'
 import { ipv4AddressSchema, macAddressSchema, maximumNics, pinnedHardwareSchema } from './hardware.ts'
 import {
@@ -16,8 +17,8 @@ import {
   volumeIdSchema,
 } from './ids.ts'
 import { cdromsSchema } from './iso.ts'
-import { cloneOriginSchema, diskFormatSchema, startKindSchema } from './machine-order.ts'
-import { vmNicSchema } from './network.ts'
+import { cloneOriginSchema, diskFormatSchema, type MachineOrder, startKindSchema } from './machine-order.ts'
+import { nicsOf, vmNicSchema } from './network.ts'
 import { noPlacementRules, placementRulesSchema } from './placement-rules.ts'
 import { proofSchema } from './proof.ts'
 import { imageKindSchema } from './recovery/memory-image.ts'
@@ -33,6 +34,8 @@ export const vmDiskSchema = z.object({
   storageId: storageIdSchema,
   format: diskFormatSchema,
   sizeMiB: z.number().int().min(1),
+  /** It is to be taken out, or was: it stays the machine's, and no process has it open. */
+  isDetached: z.boolean().optional(),
 })
 
 export const vmSpecSchema = z.object({
@@ -92,6 +95,9 @@ export const vmSpecSchema = z.object({
   cloudInit: cloudInitSchema.nullable().default(null),
   tags: tagsSchema.default([]),
   note: vmNoteSchema.default(''),
+  /** How far it can grow while it runs, from its next start on; null: not at all. */
+  growth: growthSchema.nullable().default(null),
+  limits: limitsSchema.default(noLimits),
 })
 export type VmSpec = z.infer<typeof vmSpecSchema>
 
@@ -164,9 +170,25 @@ export const readinessReportSchema = z.object({
 })
 export type ReadinessReport = z.infer<typeof readinessReportSchema>
 
-/** What an agent can be told of a machine while it runs, as a text to be compared. */
-export function configurationOf({ recovery, probe }: Pick<VmSpec, 'recovery' | 'probe'>): string {
-  return JSON.stringify([recovery, probe])
+/** What an agent can be told of a machine while it runs, as a text to be compared with `configurationOfOrder`. */
+export function configurationOf(spec: VmSpec): string {
+  const [, ...more] = nicsOf(spec)
+  return describeConfiguration({ ...spec, moreNics: more })
+}
+
+export function configurationOfOrder(order: MachineOrder): string {
+  return describeConfiguration(order)
+}
+
+type Configuration = Pick<MachineOrder, 'recovery' | 'probe' | 'cpus' | 'memoryMiB' | 'limits'> & {
+  readonly disks: readonly Pick<MachineOrder['disks'][number], 'volumeId' | 'sizeMiB' | 'isDetached'>[]
+  readonly moreNics: readonly Pick<MachineOrder['moreNics'][number], 'number' | 'macAddress' | 'isDetached'>[]
+}
+
+function describeConfiguration({ recovery, probe, cpus, memoryMiB, limits, ...has }: Configuration): string {
+  const disks = has.disks.map(({ volumeId, sizeMiB, isDetached }) => [volumeId, sizeMiB, isDetached === true])
+  const cards = has.moreNics.map(({ number, macAddress, isDetached }) => [number, macAddress, isDetached === true])
+  return JSON.stringify([recovery, probe, cpus, memoryMiB, limits, disks, cards])
 }
 
 export const machineReportSchema = z.object({
@@ -188,6 +210,8 @@ export const machineReportSchema = z.object({
   /** It failed here, and its ladder's next rung is another host. */
   wantsOtherHost: z.boolean(),
   recovery: readinessReportSchema,
+  /** Null when it does not run, or has not been looked at yet. */
+  hardware: presentHardwareSchema.nullable().optional(),
 })
 export type MachineReport = z.infer<typeof machineReportSchema>
 
@@ -221,6 +245,7 @@ export const vmStatusSchema = z.object({
   crashes: z.number().int(),
   /** Null while no host tells. */
   recovery: readinessReportSchema.nullable(),
+  hardware: presentHardwareSchema.nullable().optional(),
 })
 export type VmStatus = z.infer<typeof vmStatusSchema>
 

@@ -10,6 +10,8 @@ export type Caller = {
   readonly role: Role
   /** Set when the caller is an agent. Whether it may speak about this host is the handler's business. */
   readonly hostId?: HostId
+  /** Set when the caller is a browser that has signed in: the key of its session. */
+  readonly sessionKey?: string
 }
 
 /** Finds out who sends a request; throws `unauthenticated` when that cannot be told. */

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { IncomingMessage } from 'node:http'
 import { addAbortSignal, type Duplex, type Readable } from 'node:stream'
-import { z } from 'zod'
 import type { CallInput, CallOutput, Contract, Route } from '../model/api/route.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
 import { type CallDeadline, startDeadline } from './call-deadline.ts'
@@ -17,6 +16,8 @@ import {
   sendRequest,
   sendUpgrade,
 } from './http-exchange.ts'
+import { parseAnswer, readAnswer } from './read-contract-answer.ts'
+import { writeRequest } from './write-request.ts'
 
 export type ClientOptions = {
   /** `http://` or `https://`, host and port; a path before the contract's is allowed. */
@@ -47,7 +48,8 @@ export type FollowEventsOptions = {
 
 export type Download = { readonly size: number | undefined; readonly stream: Readable }
 
-type Named<C extends Contract, Kind> = {
+/** The routes of a contract that are called, or answer with a stream of this kind. */
+export type Named<C extends Contract, Kind> = {
   [Name in keyof C]: C[Name] extends { stream: infer S }
     ? S extends Kind
       ? Name
@@ -213,31 +215,15 @@ function routeOf<C extends Contract, Name extends keyof C>(contract: C, name: Na
 const silence = (server: string) =>
   new DialtoneError('host-unreachable', `The download from ${server} stood still for ${downloadSilenceMs / 1000} s.`)
 
-/** The input is typed by the route at the call, and validated by the server. */
 function makeOutgoing({ base, headers }: Link, route: Route, input: unknown): Outgoing {
-  const { params, query, body } = inputSchema.parse(input)
-  const path = route.path.replaceAll(/:(\w+)/g, (_, name: string) => encodeURIComponent(String(params[name])))
-  const search = new URLSearchParams(
-    Object.entries(query).flatMap(([key, value]) =>
-      [value].flat().flatMap((one): [string, string][] => (one === undefined ? [] : [[key, String(one)]])),
-    ),
-  ).toString()
-  const text = body === undefined ? undefined : JSON.stringify(body)
+  const { method, path, body } = writeRequest(route, input)
   return {
-    method: route.method,
-    path: `${base.pathname.replace(/\/$/, '')}${path}${search && `?${search}`}`,
-    headers: { ...headers, ...(text === undefined ? {} : { 'content-type': 'application/json' }) },
-    body: text,
+    method,
+    path: `${base.pathname.replace(/\/$/, '')}${path}`,
+    headers: { ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+    body,
   }
 }
-
-/** What can stand in an address. */
-const wordSchema = z.union([z.string(), z.number(), z.boolean()])
-const inputSchema = z.object({
-  params: z.record(z.string(), wordSchema).default({}),
-  query: z.record(z.string(), z.union([wordSchema, z.array(wordSchema)]).optional()).default({}),
-  body: z.unknown().optional(),
-})
 
 /** The text of a good answer. A kept connection that proves stale is replaced once, where a repeat does no harm. */
 async function exchange(outgoing: Outgoing, destination: Destination, dropIdle: () => void): Promise<string> {
@@ -263,31 +249,6 @@ function isConnectionFault(error: unknown): boolean {
   return error instanceof DialtoneError && (error.code === 'deadline-exceeded' || error.code === 'host-unreachable')
 }
 
-/** A parser of outside data: the answer as its schema has it. Fields that this version does not know are left out. */
-function readAnswer<R extends Route>(route: R, text: string, server: string): CallOutput<R> {
-  return parseWith(route, text === '' ? undefined : parseJson(text, server), server)
-}
-
-function parseWith<R extends Route>(route: R, value: unknown, server: string): CallOutput<R> {
-  const result = route.response?.safeParse(value)
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is this schema's own output; only the generic loses it.
-  if (result?.success !== false) return result?.data as CallOutput<R>
-  const [issue] = result.error.issues
-  const where = issue ? `${issue.path.map(String).join('.') || 'the whole'}: ${issue.message}` : 'unknown'
-  throw new DialtoneError(
-    'internal',
-    `${server} answered ${route.method} ${route.path} in a form not understood here (${where}).`,
-  )
-}
-
 async function* readEvents<R extends Route>(route: R, events: AsyncIterable<ReceivedEvent<unknown>>, server: string) {
-  for await (const { id, event, data } of events) yield { id, event, data: parseWith(route, data, server) }
-}
-
-function parseJson(text: string, server: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new DialtoneError('internal', `${server} answered something that is not JSON.`, { cause })
-  }
+  for await (const { id, event, data } of events) yield { id, event, data: parseAnswer(route, data, server) }
 }

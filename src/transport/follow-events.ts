@@ -2,8 +2,9 @@
 import type { IncomingMessage } from 'node:http'
 import { StringDecoder } from 'node:string_decoder'
 import { setTimeout as wait } from 'node:timers/promises'
-import { DialtoneError, errorCatalogue } from '../model/dialtone-error.ts'
+import { DialtoneError } from '../model/dialtone-error.ts'
 import { readErrorAnswer } from './error-envelope.ts'
+import { createFrameReader, type Frame, isPassing } from './event-frames.ts'
 import { streamEnd, streamError } from './stream-protocol.ts'
 
 export type ReceivedEvent<Data> = { readonly id: string; readonly event: string | undefined; readonly data: Data }
@@ -26,10 +27,6 @@ export type FollowOptions = {
   readonly firstRetryMs: number
   readonly longestRetryMs: number
 }
-
-type Frame = { readonly id: string | undefined; readonly event: string | undefined; readonly data: string }
-
-const maximumFrameCharacters = 16 * 1024 * 1024
 
 /**
  * Yields until the server ends the stream, the signal aborts, or an error comes that a repeat won't cure (then it throws). Reconnects for
@@ -63,12 +60,6 @@ export async function* followEvents(options: FollowOptions): AsyncGenerator<Rece
   }
 }
 
-/** Whether the next connection may do better. A refusal will be repeated; so will a revision that is gone. */
-function isPassing({ code }: DialtoneError): boolean {
-  const { retryable, status } = errorCatalogue[code]
-  return retryable && status >= 500
-}
-
 function asConnectionError(error: unknown, server: string): DialtoneError {
   if (error instanceof DialtoneError) return error
   if (error instanceof SyntaxError) {
@@ -92,18 +83,9 @@ function holdOpen(response: IncomingMessage, signal: AbortSignal): OpenConnectio
   }
 }
 
-/** Frames of one connection. A frame that was cut off in the middle is dropped: it comes again, whole, after the reconnect. */
 async function* readFrames(response: IncomingMessage, livenessMs: number): AsyncGenerator<Frame, void, void> {
-  let rest = ''
-  for await (const text of readText(response, livenessMs)) {
-    const lines = (rest + text).split('\n\n')
-    rest = lines.pop() ?? ''
-    if (rest.length > maximumFrameCharacters) throw new DialtoneError('internal', 'An event is larger than 16 MiB.')
-    for (const block of lines) {
-      const frame = parseFrame(block)
-      if (frame) yield frame
-    }
-  }
+  const take = createFrameReader()
+  for await (const text of readText(response, livenessMs)) yield* take(text)
 }
 
 /** The reader's own slowness does not count against the connection: the time runs only while a byte is waited for. */
@@ -122,16 +104,4 @@ async function* readText(response: IncomingMessage, livenessMs: number): AsyncGe
       clearTimeout(timer)
     }
   }
-}
-
-function parseFrame(block: string): Frame | undefined {
-  let id: string | undefined
-  let event: string | undefined
-  const data: string[] = []
-  for (const line of block.split('\n')) {
-    if (line.startsWith('id: ')) id = line.slice(4)
-    else if (line.startsWith('event: ')) event = line.slice(7)
-    else if (line.startsWith('data: ')) data.push(line.slice(6))
-  }
-  return data.length === 0 ? undefined : { id, event, data: data.join('\n') }
 }

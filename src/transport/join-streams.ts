@@ -1,5 +1,6 @@
 /** Joins two byte streams both ways, with back-pressure, until both have ended or one has failed. */
 import type { Duplex } from 'node:stream'
+import { notePassed } from './collect-young-garbage.ts'
 
 /** Time for the last bytes to leave after the other side has closed. */
 const flushMs = 5000
@@ -11,6 +12,7 @@ export function joinStreams(left: Duplex, right: Duplex): void {
 }
 
 function passOn(from: Duplex, to: Duplex): void {
+  from.on('data', (chunk: Buffer) => notePassed(chunk.length))
   from.pipe(to)
   // The reason of a failure is told by 'close', which always follows.
   from.on('error', () => {})

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import type { Contract, HandlerInput, Route } from '../model/api/route.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
@@ -12,11 +12,21 @@ import { type RawInput, readInput, type UnknownFields } from './read-input.ts'
 import { type ByteAnswer, sendAnswer } from './send-answer.ts'
 import { defaultPulseMs, type SentEvent } from './send-events.ts'
 
+/** The connection that a request came over, for the few handlers that sign somebody in. */
+export type CallerLine = {
+  readonly remoteAddress: string
+  readonly isSecure: boolean
+  /** Adds a `Set-Cookie` header to the answer. */
+  setCookie(text: string): void
+}
+
 export type RequestScope = {
   /** Aborts when the caller is gone, so that nobody works for nobody. */
   readonly signal: AbortSignal
   /** Of `stream: 'events'`: the id after which to go on (`Last-Event-ID`, or `?after=`); undefined for a stream from now on. */
   readonly after: string | undefined
+  /** Undefined for a call that came over no connection, as in a simulated world. */
+  readonly line?: CallerLine | undefined
 }
 
 type Immutable<T> = unknown extends T
@@ -106,10 +116,19 @@ function mountRoute(app: FastifyInstance, { route, handler }: HandledRoute, opti
       const raw = { params: request.params, query, body: request.body }
       const input = readInput(route, raw, options.unknownFields ?? 'refuse')
       const controller = abortWithCaller(reply.raw)
-      const answer = await handler(input, caller, { signal: controller.signal, after })
+      const line = lineOf(request, reply)
+      const answer = await handler(input, caller, { signal: controller.signal, after, line })
       return sendAnswer({ app, route, request, reply, controller, ...sending }, answer)
     },
   })
+}
+
+function lineOf(request: FastifyRequest, reply: FastifyReply): CallerLine {
+  return {
+    remoteAddress: request.ip,
+    isSecure: request.protocol === 'https',
+    setCookie: (text) => void reply.header('set-cookie', text),
+  }
 }
 
 /** A resuming reader sends the header, a first one the query; a route whose own query has `after` gets the same there. */

@@ -2,10 +2,10 @@
 import type { Project, Violation } from './project.ts'
 
 /**
- * Where the work begins: programs (`main.ts`), generators run by hand (`generate-*.ts`), tests, and the files that lie
+ * Where the work begins: programs (`main.ts`, the console's `main.tsx`), generators run by hand (`generate-*.ts`), tests, and the files that lie
  * directly in recipes/ and tools/ (each a command).
  */
-const entries = [/(?:^|\/)main\.ts$/, /(?:^|\/)generate-[^/]+\.ts$/, /^(?:recipes|tools)\/[^/]+\.(?:ts|mjs)$/]
+const entries = [/(?:^|\/)main\.tsx?$/, /(?:^|\/)generate-[^/]+\.ts$/, /^(?:recipes|tools)\/[^/]+\.(?:ts|mjs)$/]
 
 export function findGraphViolations(project: Project): Violation[] {
   return [...findCycles(project), ...findDeadFiles(project)]

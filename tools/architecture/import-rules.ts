@@ -22,18 +22,19 @@ const table: Readonly<Record<string, FolderRule>> = {
   controller: { folders: ['model', 'control', 'engine', 'store', 'transport', 'linux'] },
   laboratory: { folders: ['model', 'transport', 'linux'] },
   cli: { folders: ['model', 'control', 'transport', 'linux'] },
-  web: { folders: ['model'] },
+  web: { folders: ['model', 'transport'], isWithoutNode: true },
   sim: { folders: everywhere },
 }
 
 /** They may use anything, and nobody imports them. */
 const outerFolders = ['recipes', 'scenarios', 'bench', 'e2e', 'tools']
 
-/** Files of an outer folder that others of them may import: the stamps that a guest wrote, a laboratory to measure in. */
-const lentFiles = ['recipes/tiny/read-stamps.ts', 'e2e/open-laboratory.ts']
-const borrowers = ['bench', 'e2e', 'scenarios']
+/** Files of an outer folder that others of them may import: the stamps that a guest wrote, a laboratory to measure in, a browser. */
+const lentFiles = ['recipes/tiny/read-stamps.ts', 'e2e/open-laboratory.ts', 'e2e/open-browser.ts']
+const borrowers = ['bench', 'e2e', 'scenarios', 'tools']
 
 const storePort = 'src/store/store.ts'
+const browserFolder = 'src/web'
 
 /** Each folder directly in one of these is a driver behind the port that lies beside it. */
 const driverParents = [
@@ -44,7 +45,34 @@ const driverParents = [
   'src/agent/firewall',
 ]
 
-export function findImportViolations({ modules }: Project): Violation[] {
+export function findImportViolations(project: Project): Violation[] {
+  return [...findForbiddenImports(project), ...findBrowserViolations(project)]
+}
+
+/** What the console is made of runs in a browser: whatever it imports, however far away, has neither Node nor a package of Node's. */
+function findBrowserViolations({ modules }: Project): Violation[] {
+  const reached = new Set<string>()
+  const violations: Violation[] = []
+  const waiting = [...modules.keys()].filter((path) => path.startsWith(`${browserFolder}/`) && !isTestFile(path))
+  for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
+    if (reached.has(path)) continue
+    reached.add(path)
+    for (const { specifier, file, line } of modules.get(path)?.imports ?? []) {
+      if (file !== undefined) waiting.push(file)
+      const isForeign = !specifier.startsWith('.') && !path.startsWith(`${browserFolder}/`) && specifier !== 'zod'
+      if (isForeign)
+        violations.push({
+          rule: 'imports',
+          path,
+          line,
+          message: `the console comes here, and ${specifier} is for Node`,
+        })
+    }
+  }
+  return violations
+}
+
+function findForbiddenImports({ modules }: Project): Violation[] {
   return [...modules.values()].flatMap((module) =>
     module.imports.flatMap(({ specifier, file, line }) => {
       const message =

@@ -3,6 +3,7 @@
  * `hypervisor.contract.ts`. A machine outlives the agent that started it: everything needed to find it again is in its run directory.
  */
 import type { Duplex } from 'node:stream'
+import type { Growth, Limits } from '../../model/growth.ts'
 import type { Guest, GuestSupport } from '../../model/guest.ts'
 import type { Accelerator, PinnedHardware } from '../../model/hardware.ts'
 import type { MachineLife } from '../../model/machine-order.ts'
@@ -16,6 +17,19 @@ export type AttachedDisk = {
   readonly volumeId: string
   readonly path: string
   readonly format: 'qcow2' | 'raw'
+  /** The port that it is plugged into; the first free one when left out. */
+  readonly port?: number
+}
+
+export type AttachedCard = {
+  /** From 1 to 7. */
+  readonly number: number
+  readonly macAddress: string
+  readonly mtu: number | null
+  /** An existing tap device of its own, which the machine's user may open. */
+  readonly tapName: string
+  /** The port that it is plugged into; nothing for one of its start. */
+  readonly port?: number
 }
 
 /** A machine without a life: what a spare process is made of, and an image is baked with. */
@@ -30,13 +44,10 @@ export type MachineShape = {
   readonly mtu?: number | null
   /** An existing tap device that the machine's card is connected to. */
   readonly tapName: string
-  /** Cards after the first one, each with a number from 1 to 7 and a tap of its own. */
-  readonly moreCards?: readonly {
-    readonly number: number
-    readonly macAddress: string
-    readonly mtu: number | null
-    readonly tapName: string
-  }[]
+  /** How far it can grow while it runs; null or nothing: not at all. */
+  readonly growth?: Growth | null
+  /** Cards after the first one. Those with a port it had got while it ran: only for what goes on from a stream of that time. */
+  readonly moreCards?: readonly AttachedCard[]
   readonly disks: readonly AttachedDisk[]
   /** Disks that it had got while it ran, in the order of its ports: only for what goes on from a memory image of that time. */
   readonly plugged?: readonly AttachedDisk[]
@@ -204,8 +215,25 @@ export type RunningMachine = {
   /** A raw byte stream to the serial console. One at a time: a new one ends the old one. A reader that lags far behind is cut off. */
   openConsole(): Promise<Duplex>
   onEvent(listener: (event: MachineEvent) => void): void
-  /** What it got while it ran: disks in the order of their ports, and whether memory. */
-  plugged(): Promise<{ readonly volumeIds: readonly string[]; readonly hasMemory: boolean }>
+  /** What it got while it ran: disks in the order of their ports, cards, and whether memory. */
+  plugged(): Promise<PluggedHardware>
+  /** What it has at the moment. */
+  hardware(): Promise<MachineHardware>
+  /** Gives it this disk's new size, larger than before, which its guest hears of. One that is as large is left as it is. */
+  resizeDisk(volumeId: string, sizeMiB: number): Promise<void>
+  /** Plugs a card into the first free port. Doing it again is fine. Throws `wrong-state` when none is free. */
+  attachCard(card: AttachedCard): Promise<void>
+  /** Takes a card out that was plugged in; a missing one is fine. Throws `deadline-exceeded` when the guest keeps it. */
+  detachCard(number: number): Promise<void>
+  /**
+   * Gives it so many processors, at the most as many as it may have, and has its guest use them. Resolves with how many it has: more than
+   * asked for when its guest did not let go of them in time.
+   */
+  setCpus(count: number, timeoutMs: number): Promise<number>
+  /** The same with memory, as far as its guest takes it and gives it back: resolves with what that is when it is so, or when time is up. */
+  setMemory(memoryMiB: number, timeoutMs: number): Promise<number>
+  /** What its disks may do together, from now on; null: as much as they can. */
+  limitDisks(limits: Pick<Limits, 'diskIops' | 'diskMiBPerSecond'>): Promise<void>
   /**
    * How it came here from another process, as an agent that did not see it can tell: not at all, or it is not all here yet, or all is here.
    * `torn`: it may run, but the rest of its memory was to follow, and nobody is there any more who brings it.
@@ -215,6 +243,29 @@ export type RunningMachine = {
   send(options: SendOptions): Promise<OutgoingMachine>
   /** Forgets the machine without touching it: closes sockets and timers of this process. */
   detach(): void
+}
+
+export type PluggedHardware = {
+  readonly volumeIds: readonly string[]
+  /** The ports of those. */
+  readonly ports: readonly number[]
+  readonly cards: readonly { readonly number: number; readonly port: number }[]
+  /** Some that it did not have at its start, at this moment. */
+  readonly hasMemory: boolean
+}
+
+export type MachineHardware = {
+  readonly cpus: number
+  readonly maximumCpus: number
+  /** What it began with. */
+  readonly bootMemoryMiB: number
+  /** How much can be plugged in beside that. */
+  readonly roomMiB: number
+  /** What its guest has. */
+  readonly memoryMiB: number
+  readonly disks: readonly { readonly volumeId: string; readonly sizeMiB: number }[]
+  /** Numbers of its cards after the first one. */
+  readonly cards: readonly number[]
 }
 
 export type ReceivedDisks = { readonly plugged: readonly AttachedDisk[]; readonly copied: readonly string[] }
@@ -266,7 +317,12 @@ export type Hypervisor = {
    */
   adopt(runDirectory: string, cgroupDirectory: string): Promise<RunningMachine | undefined>
   /** Digest of the virtual devices of such a machine: an image fits only a machine of the same one. Names, paths and addresses don't count. */
-  shapeOf(shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks' | 'plugged' | 'platform'>): string
+  shapeOf(
+    shape: Pick<
+      MachineShape,
+      'hardware' | 'cpus' | 'memoryMiB' | 'growth' | 'disks' | 'plugged' | 'moreCards' | 'platform'
+    >,
+  ): string
   /** The file that a new machine's UEFI variables are a copy of. */
   initialVariables(guest: Guest): string
   /**

@@ -81,6 +81,7 @@ export function createCgroups(world: FakeWorld, history: string[]): MachineCgrou
       }
     },
     remove: async () => undefined,
+    limit: async () => undefined,
     makeSpare: async (vmId) => spareCgroupOf(vmId),
     async endSpare(vmId) {
       await Promise.resolve()

@@ -1,9 +1,10 @@
 /** The state of one machine on this host, and the few things that change it. Everything goes through one queue: no two changes overlap. */
+import type { PresentHardware } from '../../model/growth.ts'
 import type { VmId } from '../../model/ids.ts'
 import type { RungAttempt } from '../../model/recovery/ladder.ts'
 import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { FailureCause } from '../../model/recovery/recovery-policy.ts'
-import { configurationOf, type MachinePhase, type MachineReport, type ServiceState } from '../../model/vm.ts'
+import { configurationOfOrder, type MachinePhase, type MachineReport, type ServiceState } from '../../model/vm.ts'
 import type { DiskMirror } from '../hypervisor/disk-mirror.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { Arrival, Departure } from '../migration/moving.ts'
@@ -52,6 +53,9 @@ export type StorageTrouble = {
   failure: (() => Promise<void>) | undefined
 }
 
+/** A machine is being given what it is to have; a newer wish, or another process, is another one. */
+export type Fitting = { readonly machine: RunningMachine; hardware: PresentHardware | null }
+
 export type Keeping = {
   readonly vmId: VmId
   readonly ports: MachinePorts
@@ -82,6 +86,8 @@ export type Keeping = {
   /** The ladder's next rung is another host. */
   wantsOtherHost: boolean
   queue: Promise<unknown>
+  /** What it has of what it is to have, as far as it was looked at in this life. */
+  fitting: Fitting | undefined
   /** It was released and nothing has ordered it since: nothing of it starts here. */
   isReleased: boolean
   /** The release that is under way. */
@@ -131,6 +137,7 @@ export function beginKeeping(
     storageTrouble: undefined,
     wantsOtherHost: false,
     queue: from.after,
+    fitting: undefined,
     isReleased: false,
     releasing: undefined,
     landedAtMs: 0,
@@ -226,8 +233,10 @@ export function reportOf(keeping: Keeping): MachineReport {
     crashes: keeping.crashes,
     isHandedOver: record.handedOverTo !== null,
     wantsOtherHost: keeping.wantsOtherHost,
+    hardware:
+      keeping.fitting !== undefined && keeping.fitting.machine === keeping.running ? keeping.fitting.hardware : null,
     recovery: {
-      configuration: configurationOf(record.machine),
+      configuration: configurationOfOrder(record.machine),
       service: keeping.service,
       startedBy: record.startedBy,
       image:

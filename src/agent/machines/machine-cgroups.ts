@@ -2,6 +2,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isCgroupEmpty, killCgroupAndWait, makeCgroup, processesIn, removeCgroup } from '../../linux/cgroup.ts'
+import { limitCpu, removeCpuLimits } from '../../linux/cpu-limits.ts'
 import type { VmId } from '../../model/ids.ts'
 import type { MachineCgroups } from './machine-ports.ts'
 
@@ -16,7 +17,11 @@ export function createMachineCgroups(hostCgroup: string): MachineCgroups {
       return directory(vmId)
     },
     kill: (vmId, deadlineMs) => killCgroupAndWait(directory(vmId), deadlineMs),
-    remove: (vmId) => removeCgroup(directory(vmId)),
+    async remove(vmId) {
+      await removeCpuLimits(directory(vmId))
+      await removeCgroup(directory(vmId))
+    },
+    limit: (vmId, limits) => limitCpu(directory(vmId), limits),
     async makeSpare(vmId) {
       await makeCgroup(join(spares, vmId))
       return join(spares, vmId)

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { sessionIdOf, sharedId, storageIdOf, vmIdOf, volumeIdOf } from '../../model/cluster-state.fixture.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { noLimits } from '../../model/growth.ts'
 import { kernelGuest } from '../../model/guest.ts'
 import { flatNetworkId, type SessionId, type StorageId, type VmId, type VolumeId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
@@ -128,6 +129,9 @@ export function sampleOrder(changes: Partial<MachineOrder> = {}): MachineOrder {
     cdroms: [],
     cloudInit: null,
     resumesFrom: null,
+    growth: null,
+    limits: noLimits,
+    present: null,
     ...changes,
   }
 }

@@ -35,6 +35,7 @@ import {
 import { holdVolume, keepVolume, mirrorVolume, switchVolume, type VolumeTarget } from '../migration/switch-volume.ts'
 import { captureForClones } from '../recovery/capture-for-clones.ts'
 import { injectFailure } from '../recovery/inject-failure.ts'
+import { keepSpare } from '../recovery/keep-image.ts'
 import { bootDisksOf } from '../recovery/machine-shape.ts'
 import { captureRunning } from '../recovery/serve-after-start.ts'
 import type { SpareKeeper } from '../recovery/spare-keeper.ts'
@@ -46,6 +47,7 @@ import { type RevertWish, revertMachine } from '../snapshots/revert-machine.ts'
 import { takeSnapshot } from '../snapshots/take-snapshot.ts'
 import { applyLicence } from './apply-licence.ts'
 import { changeDisc, type DiscChange } from './change-disc.ts'
+import { asWanted, keepFitting } from './fit-hardware.ts'
 import { guardMachine } from './guard-machine.ts'
 import {
   become,
@@ -97,8 +99,8 @@ export type MachineKeeper = {
   running(): RunningMachine | undefined
   /** Looks at its licence and freezes, thaws or kills it. */
   applyLicence(): Promise<void>
-  /** How it recovers from now on, and what its service is. */
-  configure(how: Pick<MachineOrder, 'recovery' | 'probe'>): Promise<void>
+  /** What it is to have from now on, how it recovers, and what its service is. */
+  configure(wanted: MachineOrder): Promise<void>
   /** Puts a disc into one of its drives, or takes it out; see the hypervisor's port. */
   changeDisc(change: DiscChange): Promise<void>
   /** Captures a new memory image of it; resolves when it is whole. */
@@ -162,7 +164,7 @@ export function createMachineKeeper(
     pause: () => enqueue(keeping, () => whenStill(keeping, 'running', (machine) => pause(keeping, machine))),
     resume: () => enqueue(keeping, () => whenStill(keeping, 'paused', (machine) => resume(keeping, machine))),
     reset: () => enqueue(keeping, () => reset(keeping)),
-    configure: ({ recovery, probe }) => enqueue(keeping, () => configure(keeping, { recovery, probe })),
+    configure: (wanted) => enqueue(keeping, () => configure(keeping, wanted)),
     changeDisc: (change) => enqueue(keeping, () => changeDisc(keeping, change)),
     capture: (kind) => (kind === 'template' ? captureForClones(keeping) : captureRunning(keeping)),
     recover: async (rung) => recoverByHand(keeping, rung),
@@ -264,11 +266,20 @@ async function isOnItsDisks({ record, ports }: Keeping, machine: RunningMachine)
   return true
 }
 
-async function configure(keeping: Keeping, how: Pick<MachineOrder, 'recovery' | 'probe'>): Promise<void> {
+async function configure(keeping: Keeping, wanted: MachineOrder): Promise<void> {
   const { record, running } = keeping
-  await writeRecord(keeping, { machine: { ...record.machine, ...how } })
+  const { recovery, probe } = record.machine
+  await writeRecord(keeping, { machine: asWanted(record.machine, wanted, running !== undefined) })
   await keeping.spare.drop()
-  if (running !== undefined && keeping.phase === 'running') await changeOver(keeping, running)
+  // The data volumes of one that recovers warm come when it is seen to serve.
+  const watched = (machine: MachineOrder) =>
+    JSON.stringify([machine.recovery, machine.probe, machine.recovery.mode === 'warm' ? machine.disks.length : 0])
+  const isWatchedAnew = watched({ ...record.machine, recovery, probe }) !== watched(wanted)
+  if (running !== undefined && keeping.phase === 'running') {
+    if (isWatchedAnew) await changeOver(keeping, running)
+    else keepSpare(keeping)
+    keepFitting(keeping, running)
+  }
   keeping.ports.reportSoon()
 }
 

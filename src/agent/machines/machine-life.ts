@@ -13,6 +13,7 @@ import { afterAdoption, afterStart, reconfigured } from '../recovery/serve-after
 import { keepWhileItLives } from '../recovery/spare-keeper.ts'
 import { keepTidy } from '../recovery/tidy-layers.ts'
 import { endWatch, hurryWatch } from '../recovery/watch-service.ts'
+import { keepFitting } from './fit-hardware.ts'
 import { become, enqueue, isStill, type Keeping, nowIso, reapWithinMs, tidyAfterDeath, writeRecord } from './keeping.ts'
 import { noteWriterDied, untilLanded } from './last-writes.ts'
 import {
@@ -90,6 +91,7 @@ export async function goOnWith(keeping: Keeping, machine: RunningMachine): Promi
   if (imageId !== null) keepWhileItLives(imageId, machine.exited, keeping.ports)
   inBackground(keeping, () => keepTidy(keeping, machine))
   inBackground(keeping, () => tellClone(keeping, machine))
+  keepFitting(keeping, machine)
   await afterAdoption(keeping, { machine, onFailed: (detail) => serviceFailed(keeping, machine, detail) })
 }
 
@@ -203,6 +205,7 @@ export async function beginLife(
   afterStart(keeping, { machine, onFailed: (detail) => serviceFailed(keeping, machine, detail) })
   inBackground(keeping, () => keepTidy(keeping, machine))
   inBackground(keeping, () => tellClone(keeping, machine))
+  keepFitting(keeping, machine)
   expectCure(keeping, machine)
   await writeRecord(keeping, { confirmed: true })
   await tidyEarlierProcess(keeping, before)

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { DepartureTarget } from '../../model/agent-protocol/migration-orders.ts'
 import type { Clock } from '../../model/clock.ts'
+import type { Limits } from '../../model/growth.ts'
 import type { IsoId, StorageId, VmId, VolumeId } from '../../model/ids.ts'
 import type { Logger } from '../../model/logger.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
@@ -22,6 +23,8 @@ export type MachineCgroups = {
   /** SIGKILL to everything in it; returns when it is reaped, throws `deadline-exceeded` otherwise. */
   kill(vmId: VmId, deadlineMs: number): Promise<void>
   remove(vmId: VmId): Promise<void>
+  /** What everything in it may take of the processors, from now on. Throws `machine-setup` on a host that can't see to that. */
+  limit(vmId: VmId, limits: Pick<Limits, 'cpuPercent' | 'cpuWeight'>): Promise<void>
   /** Makes the cgroup of the process that waits to take this machine over. It is no machine's: what lives there writes to no volume. */
   makeSpare(vmId: VmId): Promise<string>
   /** SIGKILL to what is in it, and removes it. */

@@ -34,7 +34,8 @@ export type Start = (keeping: Keeping, right: StartRight) => Promise<StartOutcom
 export const boot: Start = async (keeping, right) => {
   const { ports, vmId, record: before } = keeping
   if (right === 'on-the-spot' && !isLicensed(keeping)) return { kind: 'no-licence' }
-  const { machine } = before
+  // It begins as it is ordered, with all that had to wait for that.
+  const machine = { ...before.machine, present: null }
   const isTaken = keeping.spare.tapName() === before.tapName
   const tapName = isTaken ? tapNameOf(machine.number, before.tapName.endsWith('b') ? 'a' : 'b') : before.tapName
   const describe = async () => {
@@ -45,7 +46,7 @@ export const boot: Start = async (keeping, right) => {
       })),
     )
     const process = await ports.records.makeProcessDirectory(vmId, suffixOf(keeping))
-    return { process, tapName, layers, startedBy: 'boot', imageId: null } as const
+    return { machine, process, tapName, layers, startedBy: 'boot', imageId: null } as const
   }
   const start = (request: LaunchRequest) => launchMachine(request, ports)
   return launch(keeping, { right, before, describe, start, giveUp: async () => undefined })
@@ -83,6 +84,7 @@ export async function resumeSpare(keeping: Keeping, right: StartRight, spare: Pr
   const { record: before } = keeping
   const describe = async (): Promise<Partial<MachineRecord>> => ({
     ...recordOf(spare),
+    machine: { ...before.machine, present: spare.order.present },
     startedBy: 'resume',
     layers: spare.layers.map(({ disk, layerId }) => ({ volumeId: disk.volumeId, layerId })),
   })
@@ -105,6 +107,7 @@ export const clone: Start = async (keeping, right) => {
   if ('why' in spare) return failed(spare.why)
   const describe = async (): Promise<Partial<MachineRecord>> => ({
     ...recordOf(spare),
+    machine: { ...before.machine, present: spare.order.present },
     startedBy: 'clone',
     layers: [],
   })

@@ -7,6 +7,7 @@ import type { ArrivalEnd, CopiedDisk, Departing } from '../../model/agent-protoc
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId, VolumeId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
+import { presentOf } from '../../model/present-shape.ts'
 import type { IncomingMachine, RunningMachine } from '../hypervisor/hypervisor.ts'
 import {
   become,
@@ -24,7 +25,7 @@ import { beginLife, forgetFailures, inBackground, recoverDead } from '../machine
 import { tapNameOf } from '../machines/machine-names.ts'
 import { findImage } from '../recovery/keep-image.ts'
 import { letImagesGo } from '../recovery/let-images-go.ts'
-import { bootDisksOf, diskOf, openBootDisks, openDisk, openGuestState, shapeOf } from '../recovery/machine-shape.ts'
+import { bootDisksOf, diskOf, openDisk, openGuestState, shapeOf, splitPlugged } from '../recovery/machine-shape.ts'
 import { currentLayerOf } from '../recovery/take-instant.ts'
 import type { Arrival, WaitingMachine } from './moving.ts'
 
@@ -189,9 +190,11 @@ async function hasEnded({ ports }: Keeping, { exited }: RunningMachine): Promise
 
 async function prepare(
   keeping: Keeping,
-  { machine, epoch, departing, copied }: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number },
+  { departing, epoch, copied, ...order }: ArrivalWish & { readonly machine: MachineOrder; readonly epoch: number },
 ): Promise<IncomingMachine> {
   const { ports, vmId } = keeping
+  // Its process is here what it is there; what it has yet to get or give comes when it runs here.
+  const machine = { ...order.machine, present: departing.present ?? null }
   if (keeping.running !== undefined) await keeping.running.kill(reapWithinMs)
   await tidyAfterDeath(keeping)
   forgetFailures(keeping)
@@ -208,10 +211,11 @@ async function prepare(
     const cgroupDirectory = await ports.cgroups.make(vmId)
     await guard(machine, cgroupDirectory, ports)
     await prepareTaps(machine, tapName, ports)
+    const { disks, plugged } = await openDisks(machine, departing, keeping)
     const shape = await shapeOf(
       machine,
       {
-        disks: await openBootDisks(machine, ports),
+        disks,
         guestState: await openGuestState(machine, ports),
         tapName,
         runDirectory: ports.records.processDirectory(process),
@@ -221,7 +225,6 @@ async function prepare(
       },
       ports,
     )
-    const plugged = await openPlugged(machine, departing, keeping)
     const volumeIds = copied.map(({ volumeId }) => volumeId)
     const incoming = await ports.hypervisor.receive({ ...shape, life: lifeOf(keeping) }, { plugged, copied: volumeIds })
     keeping.running = incoming.machine
@@ -270,13 +273,17 @@ async function layersOf({ ports }: Keeping, machine: MachineOrder): Promise<Keep
   )
 }
 
-async function openPlugged(machine: MachineOrder, { plugged }: Departing, { ports }: Keeping) {
-  const disks = plugged.map((volumeId) => {
+/** Those that it began with, and those that it has got since. */
+async function openDisks(machine: MachineOrder, departing: Departing, { ports }: Keeping) {
+  const open = (volumeId: VolumeId) => {
     const disk = diskOf(machine, volumeId)
     if (disk === undefined) throw new DialtoneError('not-found', `${machine.name} has no volume ${volumeId}`)
-    return disk
-  })
-  return Promise.all(disks.map((disk) => openDisk(machine, disk, ports)))
+    return openDisk(machine, disk, ports)
+  }
+  const { plugged } = departing
+  const began = presentOf(machine).volumeIds.filter((volumeId) => !plugged.includes(volumeId))
+  const disks = await Promise.all([...began, ...plugged].map(open))
+  return splitPlugged(disks, plugged, departing.ports)
 }
 
 async function inTime({ ports }: Keeping, loaded: Promise<void>): Promise<void> {

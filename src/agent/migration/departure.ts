@@ -12,7 +12,6 @@ import type {
 } from '../../model/agent-protocol/migration-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { unloggedMemory } from '../../model/guest.ts'
-import { volumeIdSchema } from '../../model/ids.ts'
 import {
   chooseMethod,
   followingBytesPerSecond,
@@ -20,6 +19,7 @@ import {
   nextStep,
   pauseLimitMs,
 } from '../../model/migration/migration-method.ts'
+import { presentOf } from '../../model/present-shape.ts'
 import { joinStreams } from '../../transport/join-streams.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { OutgoingMachine } from '../hypervisor/moving-machine.ts'
@@ -27,6 +27,7 @@ import { guardMachine } from '../machines/guard-machine.ts'
 import { become, endTorn, enqueue, type Keeping, writeRecord } from '../machines/keeping.ts'
 import { sharedStoragesOf } from '../machines/launch-machine.ts'
 import { recoverDead } from '../machines/machine-life.ts'
+import { pluggedDisks } from '../recovery/capture-image.ts'
 import { stopTidying } from '../recovery/tidy-layers.ts'
 import { pauseWatch, resumeWatch } from '../recovery/watch-service.ts'
 import { mirrorDisks } from './disk-mirrors.ts'
@@ -70,8 +71,8 @@ export function prepareDeparture(keeping: Keeping): Promise<Departing> {
       mayRunThere: Promise.withResolvers(),
       over: Promise.resolve(),
     }
-    const { volumeIds } = await running.plugged()
-    return { plugged: volumeIds.map((volumeId) => volumeIdSchema.parse(volumeId)), startedBy: record.startedBy }
+    const { plugged, ports } = await pluggedDisks(running)
+    return { plugged: [...plugged], ports: [...ports], present: presentOf(record.machine), startedBy: record.startedBy }
   })
 }
 
@@ -150,7 +151,8 @@ async function send(keeping: Keeping, departure: Departure, wish: DepartureWish)
   const { target, copied, canPostCopy } = wish
   const { ports, vmId } = keeping
   const { machine } = departure
-  const { hardware, memoryMiB, guest } = keeping.record.machine
+  const { hardware, guest } = keeping.record.machine
+  const { memoryMiB } = presentOf(keeping.record.machine)
   const { hasMemory } = await machine.plugged()
   const { version } = await ports.hypervisor.facts()
   const { accelerator } = hardware

@@ -39,6 +39,7 @@ export function guardNetwork(network: Network, firewall: Firewall): GuardedNetwo
       await network.disconnect(card)
       await firewall.forget(card.tapName)
     },
+    limit: (tapNames, mbitPerSecond) => network.limit(tapNames, mbitPerSecond),
     listTaps: () => network.listTaps(),
     async adopt(cards) {
       await firewall.adopt(cards.map(tapOf))

@@ -13,6 +13,8 @@ export type NetworkCard = {
   /** What the machine makes of its network's prefix; null where there is none. */
   readonly address6: string | null
   readonly tapName: string
+  /** Who may open the tap, besides root: the user of a machine that gets it while it runs. */
+  readonly userId?: number
   /** The flat network, or one that was configured: others are waited for, since the leader plans them before it gives an order. */
   readonly networkId: NetworkId
 }
@@ -51,6 +53,8 @@ export type Network = {
   removeTap(tapName: string): Promise<void>
   /** Removes both; missing ones are fine. */
   disconnect(card: Pick<NetworkCard, 'vmId' | 'tapName' | 'networkId'>): Promise<void>
+  /** What may pass these taps in each direction from now on; null: as much as they can. A missing tap is fine, and forgotten when it goes. */
+  limit(tapNames: readonly string[], mbitPerSecond: number | null): Promise<void>
   /** Taps of ours that exist on this host. */
   listTaps(): Promise<readonly string[]>
   /** Makes the DHCP entries exactly these, after a restart of the agent, and sees that the DHCP server runs. */

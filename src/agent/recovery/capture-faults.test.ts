@@ -168,7 +168,8 @@ describe('a machine with a data volume', () => {
 
   test('that booted with it and is to recover warm from now on is not captured while it is in', async () => {
     const host = await startReady({ ...withData, recovery: { mode: 'boot' } })
-    await keeperOf(host).configure({ recovery: { mode: 'warm' }, probe: warm.probe })
+    const order = keeperOf(host).record().machine
+    await keeperOf(host).configure({ ...order, recovery: { mode: 'warm' }, probe: warm.probe })
     await host.clock.advance(5_000)
     assert.deepEqual(await host.storage.listImages(rootId), [])
     assert.match(recoveryOf(host).note, /plugged in/)

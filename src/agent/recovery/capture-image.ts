@@ -6,8 +6,9 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { refuseMemoryImages } from '../../model/guest.ts'
-import { type ImageId, imageIdSchema, layerIdSchema, makeId, type VolumeId } from '../../model/ids.ts'
+import { type ImageId, imageIdSchema, layerIdSchema, makeId, type VolumeId, volumeIdSchema } from '../../model/ids.ts'
 import type { MachineDisk, MachineLife, MachineOrder } from '../../model/machine-order.ts'
+import { presentOf } from '../../model/present-shape.ts'
 import type { ImageKind, MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { AttachedDisk, Capture, MachineShape, MemoryImageFiles, RunningMachine } from '../hypervisor/hypervisor.ts'
 import type { MachinePorts } from '../machines/machine-ports.ts'
@@ -25,6 +26,8 @@ export type FrozenMachine = {
   readonly disks: readonly FrozenDisk[]
   /** Those of them that it had got while it ran, in the order of their ports. */
   readonly plugged: readonly VolumeId[]
+  /** The ports of those. */
+  readonly ports: readonly number[]
   readonly capture: Capture
   /** Name of the run directory that holds the stream. */
   readonly process: string
@@ -36,7 +39,7 @@ type RunningCapture = CaptureTask & { readonly running: RunningMachine | undefin
 export async function freezeMachine({ machine, running }: RunningCapture, ports: MachinePorts): Promise<FrozenMachine> {
   if (running === undefined) throw new DialtoneError('wrong-state', `${machine.name} does not run`)
   await refuseOtherDisks(machine, running)
-  return freezeWithDisks({ machine, running, disks: bootDisksOf(machine), plugged: [] }, ports)
+  return freezeWithDisks({ machine, running, disks: bootDisksOf(machine), ...(await pluggedDisks(running)) }, ports)
 }
 
 /** The same, with these disks. */
@@ -46,6 +49,7 @@ export async function freezeWithDisks(
     readonly running: RunningMachine
     readonly disks: readonly MachineDisk[]
     readonly plugged: readonly VolumeId[]
+    readonly ports: readonly number[]
     readonly isHeld?: boolean
   },
   ports: MachinePorts,
@@ -60,8 +64,14 @@ export async function freezeWithDisks(
     const { disks, taken: capture } = await takeInstant(instant, ports, (overlays) =>
       running.capture({ overlays, streamPath: streamIn(process, ports), isHeld }),
     )
-    return { disks, plugged, capture, process }
+    return { disks, plugged, ports: of.ports, capture, process }
   })
+}
+
+/** The disks that it has got while it ran, and their ports. */
+export async function pluggedDisks(running: RunningMachine): Promise<Pick<FrozenMachine, 'plugged' | 'ports'>> {
+  const { volumeIds, ports } = await running.plugged()
+  return { plugged: volumeIds.map((id) => volumeIdSchema.parse(id)), ports }
 }
 
 /** Old memory over a disk that was written to since would destroy what is on it. */
@@ -132,7 +142,7 @@ async function bake(
     const shape = await shapeOf(
       machine,
       {
-        ...splitPlugged(opened, from.frozen.plugged),
+        ...splitPlugged(opened, from.frozen.plugged, from.frozen.ports),
         // Baking touches no tap.
         tapName: 'none',
         runDirectory: ports.records.processDirectory(from.frozen.process),
@@ -169,13 +179,15 @@ async function describe(
     vmId: machine.vmId,
     vmName: machine.name,
     hardware: { ...machine.hardware, qemuVersion },
-    cpus: machine.cpus,
-    memoryMiB: machine.memoryMiB,
+    cpus: made.shape.cpus,
+    memoryMiB: made.shape.memoryMiB,
+    present: presentOf(machine),
     shape: ports.hypervisor.shapeOf(made.shape),
     macAddress: machine.nic.macAddress,
     address: machine.nic.address,
     disks: disks.map(({ disk, frozen }) => ({ volumeId: disk.volumeId, layerId: frozen })),
     plugged: [...made.frozen.plugged],
+    ports: [...made.frozen.ports],
     files: { memory: await ports.hashFile(files.memory), state: await ports.hashFile(files.state) },
     capturedAt: capture.capturedAt.toISOString(),
     pauseMs: capture.pauseMs,

@@ -81,12 +81,13 @@ describe('checkpoints', () => {
 
   test('end when the owner wants the machine to boot, and their pace is the one that was set last', async () => {
     const host = await startReady(checkpointed)
-    await keeperOf(host).configure({ recovery: { mode: 'checkpoint', everySeconds: 100, keep: 2 }, probe })
+    const order = keeperOf(host).record().machine
+    await keeperOf(host).configure({ ...order, recovery: { mode: 'checkpoint', everySeconds: 100, keep: 2 }, probe })
     await host.clock.advance(5_000)
     const first = recoveryOf(host).image?.imageId
     await host.clock.advance(50_000)
     assert.equal(recoveryOf(host).image?.imageId, first)
-    await keeperOf(host).configure({ recovery: { mode: 'boot' }, probe })
+    await keeperOf(host).configure({ ...order, recovery: { mode: 'boot' }, probe })
     await host.clock.advance(300_000)
     assert.equal(recoveryOf(host).image, null)
     assert.equal(host.spares().length, 0)

@@ -4,6 +4,7 @@ import { DialtoneError } from '../../model/dialtone-error.ts'
 import { hasStateBesideDisk, refuseMemoryImages } from '../../model/guest.ts'
 import type { VolumeId } from '../../model/ids.ts'
 import type { MachineDisk, MachineLife, MachineOrder } from '../../model/machine-order.ts'
+import { attachedDisks, disksToBeginWith, presentOf } from '../../model/present-shape.ts'
 import type { AttachedDisk, MachineShape } from '../hypervisor/hypervisor.ts'
 import type { MachinePlatform } from '../hypervisor/machine-platform.ts'
 import { furtherCards } from '../machines/machine-cards.ts'
@@ -31,12 +32,14 @@ export async function shapeOf(
   place: ShapePlace,
   ports: Pick<MachinePorts, 'bootFiles' | 'hostName' | 'discPath' | 'makeSeed'>,
 ): Promise<MachineShape> {
+  const present = presentOf(machine)
   return {
     vmId: machine.vmId,
     name: machine.name,
     hardware: machine.hardware,
-    cpus: machine.cpus,
-    memoryMiB: machine.memoryMiB,
+    cpus: present.cpus,
+    memoryMiB: present.memoryMiB,
+    growth: present.growth,
     macAddress: machine.nic.macAddress,
     mtu: machine.nic.mtu,
     tapName: place.tapName,
@@ -62,11 +65,14 @@ export function userIdOfNumber(number: number): number {
 }
 
 /**
- * The disks that a machine has from its first instruction on, and that are part of its images. A machine that recovers warm gets its
- * data volumes only when it serves: they are never part of an image.
+ * The disks that are part of a machine's images: those that it has, or is to have, but for the data volumes of one that recovers warm. What
+ * its process began with and is to be taken out of it at its next start is still one of them.
  */
 export function bootDisksOf(machine: MachineOrder): MachineOrder['disks'] {
-  return machine.recovery.mode === 'warm' ? machine.disks.slice(0, 1) : machine.disks
+  const toBegin = disksToBeginWith(machine)
+  if (machine.recovery.mode === 'warm') return toBegin
+  const kept = machine.present?.volumeIds ?? []
+  return machine.disks.filter((disk) => toBegin.includes(disk) || kept.includes(disk.volumeId))
 }
 
 /** Those disks as the hypervisor opens them, checked and given to the machine's user. */
@@ -90,7 +96,9 @@ export async function openDisk(
 
 /** The disks that are plugged in once the machine serves. */
 export function dataDisksOf(machine: MachineOrder): MachineOrder['disks'] {
-  return machine.recovery.mode === 'warm' ? machine.disks.slice(1) : []
+  if (machine.recovery.mode !== 'warm') return []
+  const kept = bootDisksOf(machine)
+  return attachedDisks(machine).filter((disk) => !kept.includes(disk))
 }
 
 export function diskOf(machine: MachineOrder, volumeId: VolumeId): MachineOrder['disks'][number] | undefined {
@@ -160,13 +168,17 @@ export function rootOf(machine: MachineOrder): MachineDisk {
   return root
 }
 
-/** What it has from its first instruction on, and what it had got while it ran, in the order of its ports. */
+/** What it has from its first instruction on, and what it had got while it ran, with its ports. */
 export function splitPlugged(
   disks: readonly AttachedDisk[],
   plugged: readonly string[],
+  ports: readonly number[] = [],
 ): { readonly disks: readonly AttachedDisk[]; readonly plugged: readonly AttachedDisk[] } {
+  const withPort = (disk: AttachedDisk, index: number): AttachedDisk => ({ ...disk, port: ports[index] ?? index })
   return {
     disks: disks.filter(({ volumeId }) => !plugged.includes(volumeId)),
-    plugged: plugged.flatMap((each) => disks.filter(({ volumeId }) => volumeId === each)),
+    plugged: plugged.flatMap((each, index) =>
+      disks.filter(({ volumeId }) => volumeId === each).map((disk) => withPort(disk, index)),
+    ),
   }
 }

@@ -12,7 +12,7 @@ export function recoveryOrders(room: MachineRoom): RecoveryOrders {
   return {
     async configureMachine({ params, body }) {
       const keeper = room.keeperFor(params.vmId, body)
-      await keeper.configure(body)
+      await keeper.configure(body.machine)
       return { report: keeper.report() }
     },
     keepStandby({ params, body }) {

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { type ImageId, type LayerId, layerIdSchema, makeId, type VmId, type VolumeId } from '../../model/ids.ts'
 import type { CloneOrigin, MachineLife, MachineOrder } from '../../model/machine-order.ts'
+import { canGrowInto, presentOfImage } from '../../model/present-shape.ts'
 import { describeMismatch, type MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { AttachedDisk, MachineShape, PrepareOptions, SpareMachine } from '../hypervisor/hypervisor.ts'
 import { prepareTaps, removeTaps } from '../machines/machine-cards.ts'
@@ -183,8 +184,13 @@ function tapFor({ machine, takenTap }: SpareWish): string {
 }
 
 async function makeSpare(wish: SpareWish, ports: MachinePorts): Promise<PreparedSpare> {
-  const { machine, image, life } = wish
+  const { image, life } = wish
+  // What it goes on as is what it was at that instant; what it has got since comes when it runs.
+  const machine = { ...wish.machine, present: presentOfImage(image, wish.machine) }
   const { vmId } = machine
+  // A recovery gives its owner what is wanted, if need be by a boot; a return to a snapshot, what was.
+  if (wish.origin === undefined && wish.disks === undefined && !canGrowInto(machine.present, machine))
+    throw new DialtoneError('image-unfit', `the image of ${machine.name} is of another size, which only a boot changes`)
   const { storageId, volumeId } = wish.origin ?? rootOf(machine)
   const cached = await ports.images.ensure({ storage: ports.storage(storageId), volumeId, imageId: image.id })
   const tapName = tapFor(wish)
@@ -205,6 +211,7 @@ async function makeSpare(wish: SpareWish, ports: MachinePorts): Promise<Prepared
         ({ volumeId }) => wish.disks === undefined || image.disks.some((disk) => disk.volumeId === volumeId),
       ),
       image.plugged,
+      image.ports,
     )
     const place = { ...shown, tapName, runDirectory, cgroupDirectory, generationId: randomUUID(), life }
     const shape = await shapeOf(machine, place, ports)

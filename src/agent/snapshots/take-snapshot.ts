@@ -5,11 +5,10 @@
 import type { SnapshotReport } from '../../model/agent-protocol/snapshot-orders.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { hasStateBesideDisk } from '../../model/guest.ts'
-import { volumeIdSchema } from '../../model/ids.ts'
 import type { Snapshot, SnapshotWish } from '../../model/snapshots/snapshot.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import { enqueue, type Keeping, lifeOf, whenStill } from '../machines/keeping.ts'
-import { bakeImage, type FrozenMachine, freezeWithDisks } from '../recovery/capture-image.ts'
+import { bakeImage, type FrozenMachine, freezeWithDisks, pluggedDisks } from '../recovery/capture-image.ts'
 import { noteLayers } from '../recovery/note-layers.ts'
 import { requireResident } from '../recovery/require-resident.ts'
 import { inNewProcess, refuseRawDisks, takeInstant } from '../recovery/take-instant.ts'
@@ -88,9 +87,8 @@ async function takeWithMemory(keeping: Keeping, wish: SnapshotWish, tell: (detai
   if (running !== undefined && keeping.phase === 'running' && keeping.hold === undefined) await requireResident(running)
   const task = { machine, life: lifeOf(keeping), kind: 'snapshot' } as const
   const taken = await inTurn(keeping, wish, async (present, wasRunning) => {
-    const plugged = (await present.plugged()).volumeIds.map((id) => volumeIdSchema.parse(id))
     const isHeld = keeping.hold !== undefined
-    const from = { machine, running: present, disks: machine.disks, plugged, isHeld }
+    const from = { machine, running: present, disks: machine.disks, ...(await pluggedDisks(present)), isHeld }
     return { frozen: await freezeWithDisks(from, ports), wasRunning }
   })
   tell('writes down its memory')

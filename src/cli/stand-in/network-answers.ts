@@ -2,7 +2,7 @@
 import type { NetworkView, networkRoutes } from '../../model/api/network-routes.ts'
 import { networkIdSchema } from '../../model/ids.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
-import { makeVmView } from './views.ts'
+import { makeTaskView, makeVmView } from './views.ts'
 
 export function makeNetworkHandlers(): Handlers<typeof networkRoutes> {
   return {
@@ -12,7 +12,7 @@ export function makeNetworkHandlers(): Handlers<typeof networkRoutes> {
     deleteNetwork: () => makeNetworkView(),
     listNics: () => ({ nics: makeVmView().nics }),
     addNic: () => makeVmView(),
-    removeNic: () => makeVmView(),
+    removeNic: () => ({ vm: makeVmView(), task: makeTaskView({ kind: 'vm.detach-card' }) }),
   }
 }
 

@@ -9,6 +9,7 @@ import { defaultTimings } from '../../model/timings.ts'
 import { type Handlers, mountContract } from '../../transport/mount-contract.ts'
 import type { SentEvent } from '../../transport/send-events.ts'
 import { listen, makeServer } from '../../transport/serve.ts'
+import { makeAccessHandlers } from './access-answers.ts'
 import { makeFirewallHandlers } from './firewall-answers.ts'
 import { makeImageHandlers } from './image-answers.ts'
 import { makeLedgerHandlers } from './ledger-answers.ts'
@@ -81,6 +82,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
       situation.changes.push(`move ${params.volume} to ${body.storage}`)
       return { volume: makeVolumeView(), task: makeTaskView({ kind: 'volume.move', subject: 'web:0' }) }
     },
+    ...makeDiskHandlers(situation),
     ...makeHostHandlers(situation),
     ...makeRecoveryHandlers(situation),
     ...makeFirewallHandlers(situation),
@@ -104,6 +106,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     ...makeNetworkHandlers(),
     ...makeImageHandlers(situation),
     ...makeLedgerHandlers([]),
+    ...makeAccessHandlers(situation),
     cloneTemplate: ({ body }) => ({ names: body.names ?? [], task: makeTaskView({ kind: 'vm.clone' }) }),
     cloneDisks: ({ params, body }) => {
       situation.changes.push(`clone-disks ${JSON.stringify(body)} ${params.vm}`)
@@ -126,6 +129,23 @@ const happened: EventView = {
   vmId: null,
   hostId: null,
   user: 'admin',
+}
+
+function makeDiskHandlers({ changes }: Situation) {
+  return {
+    attachDisk: ({ body }: { readonly body: object }) => {
+      changes.push(`attach ${JSON.stringify(body)}`)
+      return { vm: makeVmView(), task: makeTaskView({ kind: 'vm.attach-disk' }) }
+    },
+    resizeDisk: ({ params, body }: { readonly params: { readonly disk: string }; readonly body: object }) => {
+      changes.push(`resize ${params.disk} ${JSON.stringify(body)}`)
+      return makeVmView()
+    },
+    detachDisk: ({ params, query }: { readonly params: { readonly disk: string }; readonly query: object }) => {
+      changes.push(`detach ${params.disk} ${JSON.stringify(query)}`)
+      return { vm: makeVmView(), task: makeTaskView({ kind: 'vm.detach-disk' }) }
+    },
+  }
 }
 
 type VmHandlers = Pick<

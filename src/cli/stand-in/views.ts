@@ -1,5 +1,6 @@
 /** Objects as the API answers them, for tests. */
 import type { HostView, StorageView, TaskView, VmView, VolumeView } from '../../model/api/views.ts'
+import { noLimits } from '../../model/growth.ts'
 import { kernelGuest } from '../../model/guest.ts'
 import {
   flatNetworkId,
@@ -34,6 +35,7 @@ const twoDisks: VmView['disks'] = [
 ]
 
 const noOrigin = { clonedFrom: null, isUntoldClone: false, basedOnSnapshotId: null, resumesFrom: null }
+const asItBegan = { growth: null, limits: noLimits, pending: [] }
 const kernelBooted = { guest: kernelGuest, cdroms: [], discs: [], cloudInit: null, tags: [], note: '' }
 
 export function makeVmView(changes: Partial<VmView> = {}): VmView {
@@ -73,6 +75,7 @@ export function makeVmView(changes: Partial<VmView> = {}): VmView {
     firstHostId: null,
     lifecycle: 'live',
     ...kernelBooted,
+    ...asItBegan,
     createdAt: madeAt,
     templateName: 'tiny',
     hostName: 'node1',

@@ -99,7 +99,10 @@ describe('a return', () => {
     const machine = { ...same.machine, cpus: running.spec.cpus, memoryMiB: running.spec.memoryMiB }
     assert.deepEqual(describeDifferences(running.spec, { ...same, machine }), [])
     const other = { ...same, machine: { ...machine, memoryMiB: 1 } }
-    assert.match(describeDifferences(running.spec, other).join('; '), /it had 1 MiB of memory and keeps the/)
+    assert.match(
+      describeDifferences(running.spec, other).join('; '),
+      /it had 1 MiB of memory and has the 256 of now again/,
+    )
     assert.match(describeDifferences(running.spec, makeSnapshot('b', { disks: [] })).join('; '), /came later and stays/)
   })
 })

@@ -17,9 +17,8 @@ export function describeDifferences(spec: VmSpec, snapshot: Snapshot): readonly 
     ['MiB of memory', machine.memoryMiB, spec.memoryMiB],
   ] as const
   for (const [what, before, present] of sizes)
-    if (before !== present) sentences.push(`it had ${before} ${what} and keeps the ${present} that it has now`)
-  const isOther = sentences.length > 0 || gone.length > 0
-  if (snapshot.imageId !== null && isOther)
+    if (before !== present) sentences.push(`it had ${before} ${what} and has the ${present} of now again`)
+  if (snapshot.imageId !== null && gone.length > 0)
     sentences.push(
       'its memory of that instant does not fit the machine as it is: it boots on the disks of that instant',
     )

@@ -1,6 +1,8 @@
 /** Every handler of the public API, by the name of its route. */
 import type { apiContract } from '../../model/api/contract.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
+import type { AccessContext } from '../access/access-context.ts'
+import { accessHandlers } from '../access/access-handlers.ts'
 import { cloneHandlers } from '../clones/clone-handlers.ts'
 import { type ImageContext, imageHandlers } from '../images/image-handlers.ts'
 import { clusterHandlers } from './cluster-handlers.ts'
@@ -19,7 +21,7 @@ import { snapshotHandlers } from './snapshot-handlers.ts'
 import { vmHandlers } from './vm-handlers.ts'
 import { volumeHandlers } from './volume-handlers.ts'
 
-export function apiHandlers(context: HostHandlersContext & ImageContext): Handlers<typeof apiContract> {
+export function apiHandlers(context: HostHandlersContext & ImageContext & AccessContext): Handlers<typeof apiContract> {
   return {
     ...vmHandlers(context),
     ...hostHandlers(context),
@@ -38,5 +40,6 @@ export function apiHandlers(context: HostHandlersContext & ImageContext): Handle
     ...networkHandlers(context),
     ...namingHandlers(context),
     ...imageHandlers(context),
+    ...accessHandlers(context),
   }
 }

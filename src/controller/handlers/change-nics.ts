@@ -1,4 +1,5 @@
-/** Network cards of a VM: what it has, one more, one less. A machine's cards change while it is off. */
+/** Network cards of a VM: what it has, one more, one less; while it runs or is stopped. */
+import { refuseChange, refuseGuest } from '../../control/growth/admit-disk.ts'
 import { assignNic, type NicWish } from '../../control/networks/assign-nics.ts'
 import { commitAndSee, put, unchanged, untilCommitted } from '../../engine/leader.ts'
 import { addressClaimOf, enterNetworks } from '../../engine/networks/card-claims.ts'
@@ -10,12 +11,13 @@ import { cardFields, nicsOf, type VmNic } from '../../model/network.ts'
 import type { Caller } from '../../transport/caller.ts'
 import { nicViews } from '../views/vm-view.ts'
 import { type ApiContext, findVm, viewOfVm } from './api-context.ts'
+import { beginTask } from './change-disks.ts'
 
 export function listNics(context: ApiContext, reference: string): VmNicView[] {
   return nicViews(context.engine.leader.index.state(), findVm(context, reference).spec)
 }
 
-/** Throws `wrong-state` when it runs, `in-use` when it has a card there, and what `assignNic` refuses. */
+/** Throws `in-use` when it has a card there or is being worked on, and what `assignNic` refuses. */
 export async function addNic(
   context: ApiContext,
   reference: string,
@@ -24,7 +26,7 @@ export async function addNic(
   const { leader } = context.engine
   return untilCommitted(reference, async () => {
     const vm = findVm(context, reference)
-    refuseUnlessOff(vm)
+    refuseBusy(context, vm)
     const { spec } = vm
     const [first, ...more] = cardsOf(vm)
     const nic = assignNic(leader.index.state(), { name: spec.name, nics: [first, ...more] }, wish)
@@ -51,31 +53,19 @@ export async function removeNic(
   context: ApiContext,
   reference: string,
   { nic: which, caller }: { readonly nic: string; readonly caller: Caller },
-): Promise<VmView> {
-  const { leader } = context.engine
-  return untilCommitted(reference, async () => {
-    const vm = findVm(context, reference)
-    refuseUnlessOff(vm)
-    const { spec } = vm
-    const [first, ...more] = cardsOf(vm)
-    const view = nicViews(leader.index.state(), spec).find(
-      ({ number, networkName, networkId }) => `${number}` === which || networkName === which || networkId === which,
-    )
-    if (view === undefined) throw new DialtoneError('not-found', `${spec.name} has no network card ${which}`)
-    if (view.number === first.number)
-      throw new DialtoneError('invalid-input', `card ${first.number} of ${spec.name} is its first one, which stays`)
-    const message = `card ${view.number} with ${view.address} in ${view.networkName} was removed by ${caller.name}`
-    const rest = more.filter(({ number }) => number !== view.number)
-    const result = await commitAndSee(leader, {
-      conditions: [unchanged(leader, keys.vm(spec.id))],
-      writes: [
-        put(keys.vm(spec.id), { ...spec, ...cardFields(first, rest) }),
-        { kind: 'delete', key: addressClaimOf(view) },
-        leader.events.write({ kind: 'vm.nic-removed', subject: spec.name, message, vmId: spec.id, user: caller.name }),
-      ],
-    })
-    return result.kind === 'committed' ? viewOfVm(context, spec.id) : undefined
-  })
+) {
+  const vm = findVm(context, reference)
+  refuseBusy(context, vm)
+  const { spec } = vm
+  const [first] = cardsOf(vm)
+  const view = nicViews(context.engine.leader.index.state(), spec).find(
+    ({ number, networkName, networkId }) => `${number}` === which || networkName === which || networkId === which,
+  )
+  if (view === undefined) throw new DialtoneError('not-found', `${spec.name} has no network card ${which}`)
+  if (view.number === first.number)
+    throw new DialtoneError('invalid-input', `card ${first.number} of ${spec.name} is its first one, which stays`)
+  const journal = { vmId: spec.id, what: { kind: 'card', number: view.number } }
+  return beginTask(context, spec, { kind: 'vm.detach-card', journal, caller })
 }
 
 function cardsOf({ spec }: VmRecord): readonly [VmNic, ...VmNic[]] {
@@ -84,11 +74,7 @@ function cardsOf({ spec }: VmRecord): readonly [VmNic, ...VmNic[]] {
   return [first, ...more]
 }
 
-function refuseUnlessOff({ spec, status }: VmRecord): void {
-  const state = spec.lifecycle === 'live' ? (status?.state ?? 'stopped') : spec.lifecycle
-  if (state === 'stopped' && spec.desired === 'stopped') return
-  throw new DialtoneError(
-    'wrong-state',
-    `${spec.name} is ${state}; its network cards are changed while it is off: dialtone vm stop ${spec.name}`,
-  )
+function refuseBusy({ engine }: ApiContext, vm: VmRecord): void {
+  const refusal = refuseChange(engine.leader.index.state(), vm) ?? refuseGuest(vm, 'card')
+  if (refusal !== undefined) throw new DialtoneError(refusal.code, refusal.message)
 }

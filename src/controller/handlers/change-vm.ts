@@ -1,9 +1,12 @@
-/** Changes of a VM that runs on: how it recovers, what its service is; and a new memory image on request. */
-import { commitAndSee, put, unchanged, untilCommitted } from '../../engine/leader.ts'
+/** Changes of a VM that runs on: its size and limits, how it recovers, what its service is; and a new memory image on request. */
+import { refuseChange } from '../../control/growth/admit-disk.ts'
+import { admitSize } from '../../control/growth/admit-size.ts'
+import { commitAndSee, oneAdmission, put, unchanged, untilCommitted } from '../../engine/leader.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { VmView } from '../../model/api/views.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import type { Limits } from '../../model/growth.ts'
 import { refuseMemoryImages } from '../../model/guest.ts'
 import type { VmSpec } from '../../model/vm.ts'
 import type { Caller } from '../../transport/caller.ts'
@@ -13,6 +16,10 @@ type Changes = {
   readonly recovery?: VmSpec['recovery'] | undefined
   readonly probe?: VmSpec['probe'] | undefined
   readonly drillable?: boolean | undefined
+  readonly cpus?: number | undefined
+  readonly memoryMiB?: number | undefined
+  readonly limits?: { readonly [Limit in keyof Limits]?: Limits[Limit] | undefined } | undefined
+  readonly force: boolean
 }
 
 export async function changeVm(
@@ -26,18 +33,20 @@ export async function changeVm(
     const { spec } = vm
     if (spec.lifecycle !== 'live') throw new DialtoneError('wrong-state', `${spec.name} is ${spec.lifecycle}`)
     const { recovery = spec.recovery, probe = spec.probe, drillable = spec.drillable } = change
-    const next: VmSpec = { ...spec, recovery, probe, drillable }
-    refuseUnfit(context, vm, next)
+    const sized = sizeOf(context, vm, change)
+    const next: VmSpec = { ...sized, recovery, probe, drillable, limits: limitsAfter(spec.limits, change.limits) }
+    if (change.recovery !== undefined || change.probe !== undefined) refuseUnfit(context, vm, next)
+    const turn = sized === spec ? { conditions: [], writes: [] } : oneAdmission(leader, spec.id)
     const event = leader.events.write({
       kind: 'vm.changed',
       subject: spec.name,
-      message: `${caller.name} changed ${Object.keys(change).join(', ')}`,
+      message: `${caller.name} changed ${wordsOf(change)}`,
       vmId: spec.id,
       user: caller.name,
     })
     const result = await commitAndSee(leader, {
-      conditions: [unchanged(leader, keys.vm(spec.id))],
-      writes: [put(keys.vm(spec.id), next), event],
+      conditions: [unchanged(leader, keys.vm(spec.id)), ...turn.conditions],
+      writes: [put(keys.vm(spec.id), next), event, ...turn.writes],
     })
     return result.kind === 'committed' ? viewOfVm(context, spec.id) : undefined
   })
@@ -63,6 +72,30 @@ export async function warmVm(context: ApiContext, reference: string, caller: Cal
   await commitAndSee(leader, { conditions: [], writes: [write] })
   tasks.begin(task.id)
   return { vm: viewOfVm(context, spec.id), task: viewOfTask(task) }
+}
+
+/** The very same spec where its size is not to change. */
+function sizeOf({ engine }: ApiContext, vm: VmRecord, { cpus, memoryMiB, force }: Changes): VmSpec {
+  if (cpus === undefined && memoryMiB === undefined) return vm.spec
+  const state = engine.leader.index.state()
+  const busy = refuseChange(state, vm)
+  if (busy !== undefined) throw new DialtoneError(busy.code, busy.message)
+  const verdict = admitSize(state, vm, { cpus, memoryMiB, isForced: force })
+  if (verdict.kind === 'refused') throw new DialtoneError(verdict.code, verdict.message, { detail: verdict.detail })
+  return verdict.spec
+}
+
+function limitsAfter(before: Limits, changes: Changes['limits'] = {}): Limits {
+  const given = Object.entries(changes).filter(([, value]) => value !== undefined)
+  return { ...before, ...Object.fromEntries(given) }
+}
+
+function wordsOf({ cpus, memoryMiB, force: _force, ...rest }: Changes): string {
+  const sizes = [
+    cpus === undefined ? [] : [`cpus to ${cpus}`],
+    memoryMiB === undefined ? [] : [`memory to ${memoryMiB} MiB`],
+  ]
+  return [...sizes.flat(), ...Object.keys(rest)].join(', ')
 }
 
 function refuseUnfit({ engine }: ApiContext, { spec }: VmRecord, next: VmSpec): void {

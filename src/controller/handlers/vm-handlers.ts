@@ -13,6 +13,7 @@ import type { Caller } from '../../transport/caller.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import { enterVm } from '../clones/enter-vm.ts'
 import { type ApiContext, findVm, viewOfTask, viewOfVm } from './api-context.ts'
+import { attachDisk, detachDisk, resizeDisk } from './change-disks.ts'
 import { changeVm, warmVm } from './change-vm.ts'
 import { findGroup } from './firewall-handlers.ts'
 import { whereItIs } from './where-it-is.ts'
@@ -31,6 +32,10 @@ export function vmHandlers(context: ApiContext): Handlers<typeof vmRoutes> {
     getVm: ({ params }) => viewOfVm(context, findVm(context, params.vm).spec.id),
     createVm: ({ body }, caller) => createVm(context, body, caller),
     changeVm: ({ params, body }, caller) => changeVm(context, params.vm, { change: body, caller }),
+    attachDisk: ({ params, body }, caller) => attachDisk(context, params.vm, { wish: body, caller }),
+    resizeDisk: ({ params, body }, caller) => resizeDisk(context, params.vm, { ...params, ...body, caller }),
+    detachDisk: ({ params, query }, caller) =>
+      detachDisk(context, params.vm, { disk: params.disk, isToBeDeleted: query.delete, caller }),
     warmVm: ({ params }, caller) => warmVm(context, params.vm, caller),
     startVm: ({ params, body }, caller) =>
       changePower(context, params.vm, {

@@ -1,3 +1,4 @@
+import { pendingOfVm } from '../../control/growth/pending-of-vm.ts'
 import { describeLoss } from '../../control/recovery/describe-loss.ts'
 import type { StandbyReport } from '../../model/agent-protocol/heartbeat.ts'
 import type { VmNicView, VmView } from '../../model/api/views.ts'
@@ -48,6 +49,7 @@ export function vmView(
       crashes: 0,
       recovery: null,
     },
+    pending: [...pendingOfVm(spec, status)],
     recoverySentence: describeLoss({ recovery: spec.recovery, ...imageOf(vm, nowMs) }),
     proofSentence: recovery === null ? null : describeProof(recovery.proof),
     revision,

@@ -50,6 +50,9 @@ export const keys = {
     `claim/${noun}-number/${String(number).padStart(5, '0')}`,
   joinToken: (hash: string) => `join-token/${hash}`,
   user: (name: string) => `user/${name}`,
+  /** By the hash of what is presented, as `joinToken`. */
+  accessToken: (hash: string) => `access-token/${hash}`,
+  userSession: (hash: string) => `user-session/${hash}`,
   virtualNetwork: (id: NetworkId) => `network/${id}`,
   /** Written whenever a card comes into the network: who deletes the network demands that it is unchanged. */
   networkUse: (id: NetworkId) => `network-use/${id}`,

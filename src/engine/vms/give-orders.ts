@@ -4,6 +4,7 @@ import type { VmDecision } from '../../control/vm-decision.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostId, VmId } from '../../model/ids.ts'
+import { configurationOf } from '../../model/vm.ts'
 import type { AgentPort } from '../agent-port.ts'
 import type { HostTable } from '../hosts/host-table.ts'
 import type { Leader } from '../leader.ts'
@@ -44,7 +45,9 @@ export function createOrderGiver(options: OrderGiverOptions): OrderGiver {
       if (target === undefined) return options.answered(vmId, 'later')
       if (decision.kind === 'start' && !options.knowsFirewall(decision.hostId, vmId))
         return options.answered(vmId, 'later')
-      const signature = `${JSON.stringify(decision)} ${target.authority.session}`
+      // Another wish is another order.
+      const wish = decision.kind === 'configure' ? configurationOf(vm.spec) : ''
+      const signature = `${JSON.stringify(decision)} ${target.authority.session} ${wish}`
       if (memory.wasJustGiven(vmId, signature, leader.clock.bootTimeMs())) return options.answered(vmId, 'later')
       busy.add(vmId)
       void carry(options, { vm, decision, target }).then((when) => {
@@ -93,8 +96,8 @@ async function send(options: OrderGiverOptions, order: Order): Promise<void> {
     case 'change':
       return agents.changeMachine(host, { vmId, authority, epoch: decision.epoch, change: decision.change })
     case 'configure': {
-      const { recovery, probe } = (leader.index.state().vms.get(vmId) ?? vm).spec
-      return agents.configureMachine(host, { vmId, authority, epoch: decision.epoch, recovery, probe })
+      const machine = machineOrderOf(leader.index.state().vms.get(vmId) ?? vm)
+      return agents.configureMachine(host, { vmId, authority, epoch: decision.epoch, machine })
     }
     case 'release': {
       const answer = await agents.releaseMachine(host, {

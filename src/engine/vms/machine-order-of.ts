@@ -20,7 +20,7 @@ export function machineOrderOf({ spec, placement }: VmRecord): MachineOrder {
       networkId: first?.networkId ?? flatNetworkId,
       mtu: first?.mtu ?? null,
     },
-    disks: spec.disks.map(({ volumeId, storageId, format }) => ({ volumeId, storageId, format })),
+    disks: spec.disks.map(({ ...disk }) => disk),
     templateVersion: spec.templateVersion,
     extraCommandLine: spec.extraCommandLine,
     generationId: spec.generationId,
@@ -35,5 +35,8 @@ export function machineOrderOf({ spec, placement }: VmRecord): MachineOrder {
     guest: spec.guest,
     cdroms: spec.cdroms,
     cloudInit: spec.cloudInit,
+    growth: spec.growth,
+    limits: spec.limits,
+    present: null,
   }
 }

@@ -39,7 +39,7 @@ function isSameAs(left: VmStatus, right: VmStatus): boolean {
   const fields = ['state', 'since', 'hostId', 'epoch', 'incarnation', 'pid', 'detail', 'crashes'] as const
   return (
     fields.every((field) => left[field] === right[field]) &&
-    JSON.stringify(left.recovery) === JSON.stringify(right.recovery)
+    JSON.stringify([left.recovery, left.hardware]) === JSON.stringify([right.recovery, right.hardware])
   )
 }
 

@@ -4,6 +4,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { makeCgroup, removeCgroup } from '../../linux/cgroup.ts'
+import { removeCpuLimits } from '../../linux/cpu-limits.ts'
 import { networkNamespacePath } from '../../linux/network-namespace.ts'
 import { startDetached } from '../../linux/start-detached.ts'
 import { hostFolder, laboratoriesFolder, laboratoryFolders } from '../laboratory-folders.ts'
@@ -53,6 +54,7 @@ export async function bootHost({ home, record, host, environment }: HostToBoot):
 /** Removes a dead host's namespaces and cgroups. */
 export async function tearDownHost(record: LaboratoryRecord, host: LaboratoryHost): Promise<void> {
   await removeHostNetwork(record.name, host.name)
+  await removeCpuLimits(join(record.cgroupDirectory, host.name))
   await removeCgroup(join(record.cgroupDirectory, host.name))
 }
 

@@ -16,8 +16,7 @@ import { diskFormatSchema, machineOrderSchema, orderAuthoritySchema } from '../m
 import { pillSchema } from '../protection/pill.ts'
 import { injectedFailureSchema } from '../recovery/drill.ts'
 import { ladderStatisticsSchema } from '../recovery/ladder-statistics.ts'
-import { probeSchema } from '../recovery/probe.ts'
-import { recoverySchema, rungSchema } from '../recovery/recovery-policy.ts'
+import { rungSchema } from '../recovery/recovery-policy.ts'
 import { machineReportSchema } from '../vm.ts'
 import { cloneOrders } from './clone-orders.ts'
 import { migrationOrders } from './migration-orders.ts'
@@ -97,9 +96,10 @@ export const agentContract = {
     method: 'PUT',
     path: '/agent/v1/machines/:vmId/configuration',
     role: 'host',
-    summary: 'Tells how a machine that runs recovers from now on, and when its service answers correctly.',
+    summary:
+      'Tells what a machine that runs is to have from now on, how it recovers, and when its service answers correctly.',
     params: vmParams,
-    body: z.object({ authority: orderAuthoritySchema, epoch, recovery: recoverySchema, probe: probeSchema.nullable() }),
+    body: z.object({ authority: orderAuthoritySchema, epoch, machine: machineOrderSchema }),
     response: accepted,
   },
   changeDisc: {

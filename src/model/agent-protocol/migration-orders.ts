@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Contract } from '../api/route.ts'
 import { hostIdSchema, vmIdSchema, volumeIdSchema } from '../ids.ts'
-import { machineOrderSchema, orderAuthoritySchema, startKindSchema } from '../machine-order.ts'
+import { machineOrderSchema, orderAuthoritySchema, presentShapeSchema, startKindSchema } from '../machine-order.ts'
 import { migrationMethodSchema } from '../migration/vm-migration.ts'
 
 const vmParams = z.object({ vmId: vmIdSchema })
@@ -13,6 +13,10 @@ const head = { authority: orderAuthoritySchema, epoch }
 export const departingSchema = z.object({
   /** Disks that it got while it ran, in the order of their ports. */
   plugged: z.array(volumeIdSchema),
+  /** The ports of those, in the same order; the first ones when left out. */
+  ports: z.array(z.number().int()).optional(),
+  /** What else its process is; null: what its order says. */
+  present: presentShapeSchema.nullable().optional(),
   startedBy: startKindSchema,
 })
 export type Departing = z.infer<typeof departingSchema>

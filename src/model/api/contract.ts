@@ -1,4 +1,5 @@
 /** The public API, one row a route. Names are accepted wherever ids are. */
+import { accessRoutes } from './access-routes.ts'
 import { cloneRoutes } from './clone-routes.ts'
 import { clusterRoutes } from './cluster-routes.ts'
 import { drillRoutes } from './drill-routes.ts'
@@ -36,5 +37,6 @@ export const apiContract = {
   ...maintenanceRoutes,
   ...networkRoutes,
   ...namingRoutes,
+  ...accessRoutes,
 } as const satisfies Contract
 export type ApiContract = typeof apiContract

@@ -3,7 +3,7 @@ import { ipv4AddressSchema, maximumNics } from '../hardware.ts'
 import { nameSchema } from '../ids.ts'
 import { domainSchema, networkSchema, prefix6Schema, uplinkSchema, virtualSegmentSchema } from '../network.ts'
 import type { Contract } from './route.ts'
-import { vmNicViewSchema, vmViewSchema } from './views.ts'
+import { taskViewSchema, vmNicViewSchema, vmViewSchema } from './views.ts'
 
 const referenceSchema = z.string().min(1).max(64)
 const networkParams = z.object({ network: referenceSchema })
@@ -85,7 +85,7 @@ export const networkRoutes = {
     method: 'POST',
     path: '/v1/vms/:vm/nics',
     role: 'operator',
-    summary: 'Gives a stopped VM one more network card.',
+    summary: 'Gives a VM one more network card, while it runs or is stopped.',
     params: vmParams,
     body: nicWishSchema,
     response: vmViewSchema,
@@ -94,8 +94,9 @@ export const networkRoutes = {
     method: 'DELETE',
     path: '/v1/vms/:vm/nics/:nic',
     role: 'operator',
-    summary: 'Takes a network card out of a stopped VM: by its number or its network.',
+    summary: 'Takes a network card out of a VM, while it runs or is stopped: by its number or its network.',
     params: z.object({ vm: referenceSchema, nic: referenceSchema }),
-    response: vmViewSchema,
+    response: z.object({ vm: vmViewSchema, task: taskViewSchema }),
+    status: 202,
   },
 } as const satisfies Contract

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { standbyReportSchema } from '../agent-protocol/heartbeat.ts'
 import { cloudInitSummarySchema } from '../cloud-init.ts'
 import { clusterSpecSchema, networkSpecSchema, taskSchema, templateSpecSchema } from '../cluster.ts'
+import { pendingSchema } from '../growth.ts'
 import { hostSpecSchema, hostStatusSchema } from '../host.ts'
 import { isoSpecSchema } from '../iso.ts'
 import { vmMigrationSchema } from '../migration/vm-migration.ts'
@@ -33,6 +34,8 @@ export const vmViewSchema = z.object({
   standbyReport: standbyReportSchema.nullable(),
   /** The move that it is in. */
   migration: vmMigrationSchema.nullable(),
+  /** What it is to have and has not yet. */
+  pending: z.array(pendingSchema),
   /** How it would come back after a failure, and what that would lose. */
   recoverySentence: z.string(),
   /** The proof of the last recovery in a sentence. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { cloudInitSchema } from '../cloud-init.ts'
+import { limitsSchema, maximumCpusOfAll, maximumMemoryMiBOfAll } from '../growth.ts'
 import { guestWishSchema } from '../guest.ts'
 import { ipv4AddressSchema } from '../hardware.ts'
 import { nameSchema } from '../ids.ts'
@@ -17,6 +18,10 @@ import { taskViewSchema, vmViewSchema } from './views.ts'
 /** A name or an id. */
 export const referenceSchema = z.string().min(1).max(64)
 const vmParams = z.object({ vm: referenceSchema })
+/** Its place among the VM's disks, from 1 on, or its volume's id. */
+export const diskReferenceSchema = z
+  .string()
+  .regex(/^(?:\d|vol-[a-z0-9]{8,26})$/, 'must be a number like 1, or a volume')
 const vmAndTask = z.object({ vm: vmViewSchema, task: taskViewSchema })
 
 export const createVmSchema = z.strictObject({
@@ -103,14 +108,56 @@ export const vmRoutes = {
     method: 'PATCH',
     path: '/v1/vms/:vm',
     role: 'operator',
-    summary: 'Changes how it recovers, what its service is, or whether drills need no word.',
+    summary: 'Changes its size and limits, how it recovers, what its service is, or whether drills need no word.',
     params: vmParams,
     body: z.strictObject({
       recovery: recoverySchema.optional(),
       probe: probeSchema.nullable().optional(),
       drillable: z.boolean().optional(),
+      cpus: z.number().int().min(1).max(maximumCpusOfAll).optional(),
+      memoryMiB: z.number().int().min(16).max(maximumMemoryMiBOfAll).optional(),
+      /** Those that are named; null takes one away. */
+      limits: limitsSchema.partial().optional(),
+      /** Also when it breaks the reserve for failing hosts. */
+      force: z.boolean().default(false),
     }),
     response: vmViewSchema,
+  },
+  attachDisk: {
+    method: 'POST',
+    path: '/v1/vms/:vm/disks',
+    role: 'operator',
+    summary: 'Gives it one more disk, while it runs or is stopped; or puts back one that was taken out.',
+    params: vmParams,
+    body: z.union([
+      z.strictObject({
+        sizeMiB: z.number().int().min(1).max(67_108_864),
+        format: diskFormatSchema.default('qcow2'),
+        storage: referenceSchema.optional(),
+      }),
+      z.strictObject({ disk: diskReferenceSchema }),
+    ]),
+    response: vmAndTask,
+    status: 202,
+  },
+  resizeDisk: {
+    method: 'PATCH',
+    path: '/v1/vms/:vm/disks/:disk',
+    role: 'operator',
+    summary: 'Makes a disk larger; one that runs sees it at once.',
+    params: z.object({ vm: referenceSchema, disk: diskReferenceSchema }),
+    body: z.strictObject({ sizeMiB: z.number().int().min(1).max(67_108_864) }),
+    response: vmViewSchema,
+  },
+  detachDisk: {
+    method: 'DELETE',
+    path: '/v1/vms/:vm/disks/:disk',
+    role: 'operator',
+    summary: 'Takes a disk out. It stays the VM’s, and can be put back, unless it is deleted.',
+    params: z.object({ vm: referenceSchema, disk: diskReferenceSchema }),
+    query: z.object({ delete: z.stringbool().default(false) }),
+    response: vmAndTask,
+    status: 202,
   },
   warmVm: {
     method: 'POST',

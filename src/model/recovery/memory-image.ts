@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { ipv4AddressSchema, macAddressSchema, type PinnedHardware, pinnedHardwareSchema } from '../hardware.ts'
 import { imageIdSchema, layerIdSchema, nameSchema, vmIdSchema, volumeIdSchema } from '../ids.ts'
+import { presentShapeSchema } from '../machine-order.ts'
 
 /** `warm`: up and serving, data volumes not attached. `checkpoint`: taken while it worked. `template`: what clones are made from. `snapshot`: what its owner can return to. */
 export const imageKindSchema = z.enum(['warm', 'checkpoint', 'template', 'snapshot'])
@@ -35,6 +36,10 @@ export const memoryImageManifestSchema = z.object({
   disks: z.array(z.object({ volumeId: volumeIdSchema, layerId: layerIdSchema.nullable() })).min(1),
   /** Those of them that it had got while it ran, in the order of their ports. */
   plugged: z.array(volumeIdSchema).default([]),
+  /** The ports of those, in the same order; the first ones when left out. */
+  ports: z.array(z.number().int()).optional(),
+  /** What else its process was at that instant; nothing of an image of before machines could grow. */
+  present: presentShapeSchema.nullable().optional(),
   files: z.object({ memory: imageFileSchema, state: imageFileSchema }),
   capturedAt: z.iso.datetime(),
   /** How long the machine stood still for it. */

@@ -13,7 +13,6 @@ import { type GuardedNetwork, guardNetwork } from '../../agent/network/guarded-n
 import type { HostMachines } from '../../agent/watchdog/host-machines.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { type VmId, vmIdSchema } from '../../model/ids.ts'
-import { firstWallMs } from '../time/process-life.ts'
 import type { WorldTime } from '../time/world-time.ts'
 
 export type HostKernel = {
@@ -43,7 +42,7 @@ export function createHostKernel({ time, drained, endWhenPossible }: HostKernelO
     ...paces,
     wait,
     drained,
-    wallTime: () => new Date(firstWallMs + time.nowMs()),
+    wallTime: () => new Date(time.wallTimeMs()),
   })
   const network = createFakeNetwork()
   const living = () => [...processes.machines.values()].filter(({ exit }) => exit === undefined)
@@ -83,6 +82,7 @@ export function createHostKernel({ time, drained, endWhenPossible }: HostKernelO
         }
       },
       remove: async () => undefined,
+      limit: async () => undefined,
       makeSpare: async (vmId) => spareDirectory(vmId),
       async endSpare(vmId) {
         for (const spare of livingSpares())

@@ -11,7 +11,7 @@ import { layerIdSchema, volumeIdSchema } from '../../model/ids.ts'
 import type { StorageSpec } from '../../model/storage.ts'
 import { aroundCalls } from '../around-calls.ts'
 import type { SeededRandom } from '../seeded-random.ts'
-import { firstWallMs, type ProcessLife } from '../time/process-life.ts'
+import type { ProcessLife } from '../time/process-life.ts'
 import type { WorldTime } from '../time/world-time.ts'
 import type { StampedDisks } from './stamped-disks.ts'
 
@@ -98,7 +98,7 @@ export function createSimulatedStorage(options: SimulatedStorageOptions): Simula
   const contents = createFakeStorageWorld({
     shared: spec.shared,
     sleep: (delayMs) => new Promise((resolve) => void time.after(delayMs, resolve)),
-    now: () => new Date(firstWallMs + time.nowMs()),
+    now: () => new Date(time.wallTimeMs()),
     files: { read: async () => imageBytes, write: async () => undefined, remove: async () => undefined },
   })
   const draw = ([least, most]: readonly [number, number]) => random.between(least, most)

@@ -30,9 +30,6 @@ export type ProcessLife = {
   kill(): void
 }
 
-/** The wall clock begins here. */
-export const firstWallMs = Date.UTC(2026, 0, 1)
-
 export function createProcessLife(name: string, time: WorldTime, machine: MachineClock): ProcessLife {
   const atEnd = new Set<() => void>()
   let state: 'running' | 'stopped' | 'dead' = 'running'
@@ -104,7 +101,7 @@ function createClock(time: WorldTime, machine: MachineClock, enter: (work: () =>
       const runsForMs = (time.nowMs() - machine.bootedAtMs) * machine.rate
       return Math.floor(runsForMs / clockStepMs) * clockStepMs
     },
-    wallTime: () => new Date(Math.floor(firstWallMs + time.nowMs() + machine.wallOffsetMs())),
+    wallTime: () => new Date(Math.floor(time.wallTimeMs() + machine.wallOffsetMs())),
     sleep(milliseconds, signal) {
       if (signal?.aborted === true) return Promise.resolve()
       const delayMs = milliseconds / machine.rate

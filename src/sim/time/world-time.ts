@@ -6,6 +6,8 @@ import { createEventQueue } from './event-queue.ts'
 
 export type WorldTime = {
   nowMs(): number
+  /** What a right clock on the wall shows. */
+  wallTimeMs(): number
   /** Has it happen at that moment; the answer calls it off. */
   at(atMs: number, run: () => void): () => void
   after(delayMs: number, run: () => void): () => void
@@ -17,7 +19,10 @@ export type WorldTime = {
   withStream(): () => void
 }
 
-export function createWorldTime(): WorldTime {
+/** What the wall's clock shows when a world begins. */
+export const firstWallMs = Date.UTC(2026, 0, 1)
+
+export function createWorldTime(beginsAtWallMs = firstWallMs): WorldTime {
   const queue = createEventQueue()
   let nowMs = 0
   let steps = 0
@@ -32,6 +37,7 @@ export function createWorldTime(): WorldTime {
 
   return {
     nowMs: () => nowMs,
+    wallTimeMs: () => beginsAtWallMs + nowMs,
     at,
     after: (delayMs, run) => at(nowMs + Math.max(0, delayMs), run),
     steps: () => steps,

@@ -24,7 +24,7 @@ export async function buildParts(
   configuration: WorldConfiguration,
   observe: (observation: Observation, atMs: number) => void,
 ): Promise<BuiltWorld> {
-  const time = createWorldTime()
+  const time = createWorldTime(configuration.beginsAtWallMs)
   const random = createSeededRandom(configuration.seed)
   const log = createWorldLog(time)
   const first = makeFirstState(configuration, random.fork('first state'))

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { mostHostFailures } from '../../model/cluster.ts'
 import { nameSchema } from '../../model/ids.ts'
 import { timingsSchema } from '../../model/timings.ts'
+import { firstWallMs } from '../time/world-time.ts'
 
 const hostSchema = z.object({
   name: nameSchema,
@@ -25,6 +26,8 @@ const storageSchema = z.object({
 
 export const worldConfigurationSchema = z.object({
   seed: z.number().int(),
+  /** What the clock on the wall shows at first. */
+  beginsAtWallMs: z.number().int().default(firstWallMs),
   hosts: z.array(hostSchema).min(1).max(4095),
   /** Shared by all hosts; each host has a `local` one besides. */
   storages: z.array(storageSchema).default([{ name: 'shared', stuckWrites: 'hold-their-process' }]),

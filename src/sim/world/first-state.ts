@@ -8,7 +8,6 @@ import type { StorageSpec } from '../../model/storage.ts'
 import { defaultTimings, timingsSchema } from '../../model/timings.ts'
 import type { Write } from '../../store/store.ts'
 import type { SeededRandom } from '../seeded-random.ts'
-import { firstWallMs } from '../time/process-life.ts'
 import type { WorldConfiguration } from './configuration.ts'
 
 export type FirstState = {
@@ -18,7 +17,6 @@ export type FirstState = {
   readonly writes: readonly Write[]
 }
 
-const createdAt = new Date(firstWallMs).toISOString()
 const network: NetworkSpec = {
   subnet: '10.0.0.0/24',
   gateway: '10.0.0.1',
@@ -27,6 +25,7 @@ const network: NetworkSpec = {
 }
 
 export function makeFirstState(configuration: WorldConfiguration, random: SeededRandom): FirstState {
+  const createdAt = new Date(configuration.beginsAtWallMs).toISOString()
   const cluster: ClusterSpec = {
     id: '00000000-0000-4000-8000-000000000001',
     name: nameSchema.parse('simulated'),
@@ -61,7 +60,7 @@ export function makeFirstState(configuration: WorldConfiguration, random: Seeded
     ...configuration.storages.map(({ name }) => storageOf(name, null)),
     ...hosts.map(({ id }) => storageOf('local', id)),
   ]
-  const template = tinyTemplate(random)
+  const template = tinyTemplate(random, createdAt)
   return {
     cluster,
     hosts,
@@ -80,7 +79,7 @@ export function makeFirstState(configuration: WorldConfiguration, random: Seeded
   }
 }
 
-function tinyTemplate(random: SeededRandom): TemplateSpec {
+function tinyTemplate(random: SeededRandom, builtAt: string): TemplateSpec {
   return {
     id: makeId('tpl', templateIdSchema, random.bytes(8)),
     name: 'tiny',
@@ -98,7 +97,7 @@ function tinyTemplate(random: SeededRandom): TemplateSpec {
     canResume: true,
     readiness: { kind: 'http', port: 80, path: '/health', status: 200, body: 'ok' },
     warm: null,
-    builtAt: createdAt,
+    builtAt,
     directory: '/srv/templates/tiny-1',
   }
 }

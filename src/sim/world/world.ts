@@ -2,6 +2,7 @@
  * A cluster in one process under virtual time: the product's engine, agents and watchdog processes on simulated hosts. Faults and requests
  * are data; what was seen is checked while it happens. The same configuration and the same calls give the same run.
  */
+import { createSignInBrake } from '../../controller/access/sign-in-brake.ts'
 import { apiHandlers } from '../../controller/handlers/api-handlers.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { apiContract } from '../../model/api/contract.ts'
@@ -164,9 +165,10 @@ function ask(
   try {
     const context = requireController(parts.controller)
     const { life } = parts.controller.process() ?? {}
-    const handler: unknown = Reflect.get(apiHandlers({ ...context, authorityPem: '', places: nowhere }), call)
-    if (life === undefined || typeof handler !== 'function')
-      throw new DialtoneError('not-found', `there is no route ${call}`)
+    if (life === undefined) throw new DialtoneError('host-unreachable', 'no controller answers')
+    const brake = createSignInBrake(life.clock)
+    const handler: unknown = Reflect.get(apiHandlers({ ...context, authorityPem: '', places: nowhere, brake }), call)
+    if (typeof handler !== 'function') throw new DialtoneError('not-found', `there is no route ${call}`)
     const input = readInput(
       apiContract[call],
       { params: undefined, query: undefined, body: undefined, ...copyOf(given) },

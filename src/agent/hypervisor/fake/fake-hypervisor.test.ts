@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import { diskMirrorContract } from '../disk-mirror.contract.ts'
+import { growthContract } from '../growth.contract.ts'
 import { type HypervisorFixture, hypervisorContract } from '../hypervisor.contract.ts'
 import type { MachineDefinition, MachineEvent } from '../hypervisor.ts'
 import { memoryImageContract } from '../memory-image.contract.ts'
@@ -74,6 +75,7 @@ hypervisorContract('fake', makeFixture)
 memoryImageContract('fake', makeFixture)
 movingMachineContract('fake', makeFixture)
 diskMirrorContract('fake', makeFixture)
+growthContract('fake', makeFixture)
 
 test('a deaf machine throws deadlines and can be killed; an unkillable one cannot', async () => {
   const world = createFakeWorld()

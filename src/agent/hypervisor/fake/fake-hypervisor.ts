@@ -5,7 +5,7 @@ import type { Hypervisor, HypervisorFacts, MachineDefinition, MachineShape } fro
 import { bakeFakeImage, prepareFakeSpare } from './fake-image.ts'
 import { attachToFakeMachine, refuseTakenDisk } from './fake-machine.ts'
 import { receiveFakeMachine } from './fake-move.ts'
-import { drivesOf, type FakeMachine, type FakeWorld, passTime } from './fake-world.ts'
+import { drivesOf, type FakeMachine, type FakeWorld, growthOf, passTime } from './fake-world.ts'
 
 export type FakeHypervisorOptions = {
   readonly world: FakeWorld
@@ -46,9 +46,9 @@ export function createFakeHypervisor(options: FakeHypervisorOptions): Hypervisor
       return machine === undefined ? undefined : attachToFakeMachine(world, machine, isLocking)
     },
     initialVariables: ({ secureBoot }) => `/fake-firmware/variables${secureBoot ? '-signed' : ''}`,
-    shapeOf: ({ hardware, cpus, memoryMiB, disks, plugged = [], platform }) => {
+    shapeOf: ({ hardware, cpus, memoryMiB, growth = null, disks, plugged = [], moreCards = [], platform }) => {
       const { machineType, cpuModel, accelerator } = hardware
-      const counts = [cpus, memoryMiB, disks.length, plugged.length]
+      const counts = [cpus, memoryMiB, growth, disks.length, plugged.length, moreCards.map(({ number }) => number)]
       const seen = JSON.stringify([machineType, cpuModel, accelerator, ...counts, platform?.guest])
       return createHash('sha256').update(seen).digest('hex').slice(0, 32)
     },
@@ -61,7 +61,7 @@ export function createFakeHypervisor(options: FakeHypervisorOptions): Hypervisor
       // Its disks may be open at the source: the lock is taken when it runs.
       refuseSecondMachine(world, definition, false)
       world.refuse({ kind: 'receive', runDirectory: definition.runDirectory, paths: [] })
-      const machine = newMachine(world, definition)
+      const machine = newMachine(world, { ...definition, plugged })
       for (const { volumeId, path } of plugged) machine.layers.set(volumeId, [path])
       world.put(machine)
       await passTime(world, world.options.startMs)
@@ -77,6 +77,7 @@ function newMachine(world: FakeWorld, definition: MachineDefinition): FakeMachin
     state: 'paused',
     exit: undefined,
     layers: new Map(definition.disks.map(({ volumeId, path }) => [volumeId, [path]])),
+    growth: growthOf(definition),
     memory: '-',
     isDeaf: false,
     isUnkillable: false,

@@ -8,6 +8,7 @@ import {
   type FakeMachine,
   type FakeSpare,
   type FakeWorld,
+  growthOf,
   keepFile,
   passTime,
 } from './fake-world.ts'
@@ -37,6 +38,7 @@ export async function prepareFakeSpare(
     pid: world.nextPid(),
     exit: undefined,
     layers: new Map([...shape.disks, ...(shape.plugged ?? [])].map(({ volumeId, path }) => [volumeId, [path]])),
+    growth: growthOf(shape),
     memory: world.files.get(image.memory) ?? '-',
     observers: new Set(),
   }
@@ -57,7 +59,7 @@ function holdSpare(world: FakeWorld, spare: FakeSpare, isLocking: boolean): Spar
       const { shape } = spare
       world.refuse({ kind: 'take-over', runDirectory: shape.runDirectory, paths: [] })
       if (spare.exit !== undefined) throw new DialtoneError('hypervisor-failed', 'the waiting process is gone')
-      const { pid, layers, memory, observers } = spare
+      const { pid, layers, growth, memory, observers } = spare
       const definition = { ...shape, life, cgroupDirectory }
       const switches = {
         isDeaf: false,
@@ -69,7 +71,7 @@ function holdSpare(world: FakeWorld, spare: FakeSpare, isLocking: boolean): Spar
         console: undefined,
       } as const
       const machine: FakeMachine = {
-        ...{ definition, pid, layers, memory, observers },
+        ...{ definition, pid, layers, growth, memory, observers },
         ...{ ...switches, state: 'paused', exit: undefined },
       }
       world.removeSpare(spare)

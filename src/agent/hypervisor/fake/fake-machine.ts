@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { MachineEvent, MachineExit, RunningMachine } from '../hypervisor.ts'
 import { addFakeOverlays, captureFakeMachine } from './fake-capture.ts'
+import { freePort, growFakeMachine } from './fake-growth.ts'
 import { mirrorFakeDisk } from './fake-mirror.ts'
 import { sendFakeMachine } from './fake-move.ts'
 import {
@@ -57,10 +58,7 @@ export function attachToFakeMachine(world: FakeWorld, machine: FakeMachine, isLo
     onEvent: (listener) => {
       listeners.add(listener)
     },
-    plugged: async () => {
-      const atStart = new Set(machine.definition.disks.map(({ volumeId }) => volumeId))
-      return { volumeIds: [...machine.layers.keys()].filter((volumeId) => !atStart.has(volumeId)), hasMemory: false }
-    },
+    ...growFakeMachine(world, machine, answering),
     arrivalState: async () => {
       answering()
       return machine.arrival
@@ -155,10 +153,15 @@ function diskOrders(
       begin('attach-disk', [path])
       if (layers.has(volumeId)) return
       if (isLocking) refuseTakenDisk(world, path)
+      machine.growth.ports.set(volumeId, freePort(machine))
       layers.set(volumeId, [path])
     },
     detachDisk: async (volumeId) => {
       begin('detach-disk', layers.get(volumeId)?.slice(0, 1) ?? [])
+      if (!layers.has(volumeId)) return
+      if (machine.growth.holdsOn)
+        throw new DialtoneError('deadline-exceeded', `the guest did not let go of ${volumeId}`)
+      machine.growth.ports.delete(volumeId)
       layers.delete(volumeId)
     },
     changeDisc: async (drive, path) => {

@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream'
 import type { DialtoneError } from '../../../model/dialtone-error.ts'
+import { type Limits, noLimits } from '../../../model/growth.ts'
 import { cdromDrives } from '../../../model/iso.ts'
 import type {
   MachineDefinition,
@@ -22,9 +23,25 @@ type FakeProcess = {
   exit: MachineExit | undefined
   /** The files under each disk, by volume: the one that is written, and those that it is known to lie on. */
   readonly layers: Map<string, readonly string[]>
+  /** What it has of processors, memory and cards. */
+  readonly growth: FakeGrowth
   /** What the guest remembers: the last byte that was typed. */
   memory: string
   readonly observers: Set<FakeObserver>
+}
+
+export type FakeGrowth = {
+  cpus: number
+  memoryMiB: number
+  /** Of its disks, in MiB, as far as they were grown here. */
+  readonly sizesMiB: Map<string, number>
+  /** Ports of what was plugged in while it ran: disks by volume, cards by number. */
+  readonly ports: Map<string, number>
+  /** Numbers of its cards after the first one. */
+  readonly cards: Set<number>
+  /** Its guest gives nothing back. */
+  holdsOn: boolean
+  limits: Pick<Limits, 'diskIops' | 'diskMiBPerSecond'>
 }
 
 export type FakeSpare = FakeProcess & { readonly shape: MachineShape }
@@ -47,6 +64,23 @@ export type FakeMachine = FakeProcess & {
 
 export type FakeObserver = { onEvent(event: MachineEvent): void; onExit(exit: MachineExit): void }
 
+/** As it begins, or goes on from an image of that shape. */
+export function growthOf({ cpus, memoryMiB, moreCards = [], plugged = [] }: MachineShape): FakeGrowth {
+  const cards = moreCards.flatMap(({ number, port }): [string, number][] =>
+    port === undefined ? [] : [[`${number}`, port]],
+  )
+  const disks = plugged.map(({ volumeId, port }, index): [string, number] => [volumeId, port ?? index])
+  return {
+    cpus,
+    memoryMiB,
+    sizesMiB: new Map(),
+    ports: new Map([...disks, ...cards]),
+    cards: new Set(moreCards.map(({ number }) => number)),
+    holdsOn: false,
+    limits: noLimits,
+  }
+}
+
 /** A machine that boots by firmware has its drives, with and without discs. */
 export function drivesOf({ platform }: Pick<MachineShape, 'platform'>): Map<number, string | null> {
   const drives = platform === undefined ? 0 : cdromDrives
@@ -66,6 +100,11 @@ export type FakeOrder = {
     | 'attach-disk'
     | 'detach-disk'
     | 'merge-layers'
+    | 'resize-disk'
+    | 'attach-card'
+    | 'detach-card'
+    | 'set-cpus'
+    | 'set-memory'
     | 'change-disc'
     | 'send'
     | 'mirror'

@@ -6,7 +6,6 @@ import { rm } from 'node:fs/promises'
 import { runCommand } from '../../../linux/run-command.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { MachineShape, MemoryImageFiles } from '../hypervisor.ts'
-import { attachDisk } from './hot-plug.ts'
 import { endQemu, type LaunchOptions, launchQemu } from './launch-qemu.ts'
 import {
   loadIncoming,
@@ -16,6 +15,7 @@ import {
   waitForMigration,
   writeNewFile,
 } from './migration.ts'
+import { plugAll } from './plug-all.ts'
 import type { QmpLine } from './qmp-session.ts'
 import { runFiles } from './run-files.ts'
 
@@ -58,7 +58,7 @@ async function loadAndSave(
     const launch = { ...options, memory, isIncoming: true, inherited: stream.fd, isCutOff: true }
     const { process, session } = await launchQemu(shape, launch)
     try {
-      for (const disk of shape.plugged ?? []) await attachDisk(session, disk, options.fileLocking)
+      await plugAll(session, shape, options.fileLocking)
       await prepareMigration(session, [])
       await loadIncoming(session, { logPath: runFiles(shape.runDirectory).log, timeoutMs: loadTimeoutMs })
       await writeNewFile(into.state, (fileDescriptor) => saveDevices(session, shape, fileDescriptor))

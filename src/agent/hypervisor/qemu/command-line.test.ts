@@ -28,6 +28,9 @@ const cases = {
     sampleDefinition({ moreCards: [{ number: 2, macAddress: '52:00:01:05:00:02', mtu: 1450, tapName: 'dt7n2' }] }),
     { fileLocking: true },
   ),
+  'growing-tcg': buildCommandLine(sampleDefinition({ cpus: 2, growth: { maximumCpus: 8, maximumMemoryMiB: 8192 } }), {
+    fileLocking: true,
+  }),
   'three-disks-kvm': buildCommandLine(
     sampleDefinition({
       cpus: 4,

@@ -3,6 +3,7 @@
  * an address or a property that changes here changes machines that exist, so such a change belongs to a new machine type only.
  */
 import { createHash } from 'node:crypto'
+import { type Growth, roomBeside } from '../../../model/growth.ts'
 import { needsEvenMemory } from '../../../model/guest.ts'
 import { guestMemoryKiB } from '../../../model/hardware.ts'
 import type { AttachedDisk, MachineShape } from '../hypervisor.ts'
@@ -39,6 +40,8 @@ const slots = {
   firstDisk: 0x07,
   moreNics: 0x11,
   watchdog: 0x1c,
+  balloon: 0x1d,
+  memory: 0x1e,
 }
 
 /** The network card's, for orders to it. */
@@ -46,6 +49,14 @@ export const cardId = 'nic0'
 
 /** The guest finds its resident agent's port by this name. */
 const residentPortName = 'org.dialtone.resident.0'
+
+/** Orders to what a machine that can grow has for it. */
+export const memoryDeviceId = 'memory0'
+export const balloonId = 'balloon0'
+const growthMemory = 'growth'
+
+/** More find nobody who would fill them. */
+const kvmDiskQueues = 4
 
 /** Ports on which disks and cards can be plugged in while the machine runs. Each costs 50 ms of a boot under TCG. */
 export const hotplugPorts = 4
@@ -74,6 +85,7 @@ export function buildCommandLine(shape: MachineShape, options: CommandLineOption
     ...monitor('qmp1', files.qmp[1]),
     ...console(files.console, files.consoleLog),
     ...cards(shape),
+    ...growthDevices(shape),
     ...guestPorts(files.guestAgent, files.resident),
     ...['-object', 'rng-builtin,id=random0', '-device', `virtio-rng-pci,rng=random0,addr=${hex(slots.random)}`],
     ...['-device', `pvpanic-pci,addr=${hex(slots.panic)}`],
@@ -96,7 +108,7 @@ export function machineUuid(vmId: string): string {
 }
 
 function machine(
-  { hardware, cpus, memoryMiB, platform: from }: MachineShape,
+  { hardware, cpus, memoryMiB, growth = null, platform: from }: MachineShape,
   { memory }: CommandLineOptions,
   platform: PlatformArguments,
 ): string[] {
@@ -120,9 +132,42 @@ function machine(
       '-cpu',
       `${hardware.cpuModel}${platform.cpu}`,
       '-smp',
-      `cpus=${cpus},sockets=1,cores=${cpus},threads=1`,
+      growth === null
+        ? `cpus=${cpus},sockets=1,cores=${cpus},threads=1`
+        : `cpus=${cpus},maxcpus=${growth.maximumCpus},sockets=1,cores=${growth.maximumCpus},threads=1`,
     ],
-    ...['-m', `size=${size}`, '-object', backend],
+    ...['-m', `size=${size}${maximumOf(memoryMiB, growth)}`, '-object', backend],
+  ]
+}
+
+/** A region for all that may come, which starts on a GiB of its own. */
+function maximumOf(memoryMiB: number, growth: Growth | null): string {
+  const roomMiB = growth === null ? 0 : roomBeside(memoryMiB, growth)
+  return roomMiB === 0 ? '' : `,maxmem=${memoryMiB + roomMiB + 1024}M`
+}
+
+/**
+ * What lets it grow: memory that its guest takes block by block (virtio-mem), of which nothing is there at first, and a balloon for what it
+ * began with. The number of queues of a disk would follow the number of processors, which has to be free to change.
+ */
+function growthDevices({ memoryMiB, growth = null, hardware }: MachineShape): string[] {
+  if (growth === null) return []
+  const roomMiB = roomBeside(memoryMiB, growth)
+  const queues = hardware.accelerator === 'kvm' ? Math.min(kvmDiskQueues, growth.maximumCpus) : 1
+  const memory = [
+    ...['-object', properties('memory-backend-ram', { id: growthMemory, size: `${roomMiB}M`, reserve: 'off' })],
+    '-device',
+    properties('virtio-mem-pci', {
+      id: memoryDeviceId,
+      memdev: growthMemory,
+      'requested-size': '0',
+      addr: hex(slots.memory),
+    }),
+  ]
+  return [
+    ...['-global', `driver=virtio-blk-pci,property=num-queues,value=${queues}`],
+    ...(roomMiB === 0 ? [] : memory),
+    ...['-device', properties('virtio-balloon-pci', { id: balloonId, addr: hex(slots.balloon) })],
   ]
 }
 
@@ -143,10 +188,20 @@ function console(path: string, logPath: string): string[] {
 function cards({ tapName, macAddress, mtu = null, moreCards = [], platform }: MachineShape): string[] {
   const model = cardModel(platform)
   const first = card(cardId, 'net0', { tapName, macAddress, mtu, model, slot: slots.nic })
-  const more = moreCards.map(({ number, ...one }) =>
-    card(`nic${number}`, `net${number}`, { ...one, model, slot: slots.moreNics + number }),
-  )
+  const more = moreCards
+    .filter(({ port }) => port === undefined)
+    .map(({ number, ...one }) =>
+      card(furtherCardId(number), netdevId(number), { ...one, model, slot: slots.moreNics + number }),
+    )
   return [first, ...more].flat()
+}
+
+export function furtherCardId(number: number): string {
+  return `nic${number}`
+}
+
+export function netdevId(number: number): string {
+  return `net${number}`
 }
 
 type CardPlace = {

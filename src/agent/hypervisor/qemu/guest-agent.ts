@@ -75,6 +75,32 @@ export async function changeFileSystems(path: string, what: 'freeze' | 'thaw', t
   }
 }
 
+const processorsSchema = z.array(z.object({ 'logical-id': z.number().int(), online: z.boolean() }))
+const processorsPollMs = 50
+
+/** Has the guest use so many processors, as soon as its kernel knows of them. Throws `guest-silent` when no agent answers, or in time. */
+export async function onlineProcessors(path: string, count: number, timeoutMs: number): Promise<void> {
+  const socket = createConnection(path)
+  const timer = setTimeout(() => socket.destroy(), timeoutMs)
+  try {
+    const line = readAnswers(socket)
+    await synchronize(line)
+    for (;;) {
+      const known = processorsSchema.parse(await ask(line, 'guest-get-vcpus', {}))
+      const vcpus = known
+        .filter(({ online }) => !online)
+        .map((one) => ({ 'logical-id': one['logical-id'], online: true }))
+      if (vcpus.length > 0) await ask(line, 'guest-set-vcpus', { vcpus })
+      // What was plugged in this moment may not be known yet.
+      else if (known.length >= count) return
+      await delay(processorsPollMs)
+    }
+  } finally {
+    clearTimeout(timer)
+    socket.destroy()
+  }
+}
+
 function describe(status: z.infer<typeof statusSchema>, program: string): { exitCode: number; output: string } {
   if (status.exitcode === undefined)
     throw new DialtoneError('hypervisor-failed', `${program} was ended in the guest by signal ${status.signal ?? '?'}`)

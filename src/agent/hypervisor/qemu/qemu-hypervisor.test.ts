@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import { findCgroupMount, isCgroupEmpty, killCgroupAndWait, makeCgroup, removeCgroup } from '../../../linux/cgroup.ts'
 import { runCommand } from '../../../linux/run-command.ts'
 import { diskMirrorContract } from '../disk-mirror.contract.ts'
+import { growthContract } from '../growth.contract.ts'
 import { type HypervisorFixture, hypervisorContract } from '../hypervisor.contract.ts'
 import type { MachineDefinition, MemoryImageFiles } from '../hypervisor.ts'
 import { memoryImageContract } from '../memory-image.contract.ts'
@@ -136,6 +137,7 @@ hypervisorContract('qemu', makeFixture)
 memoryImageContract('qemu', makeFixture)
 movingMachineContract('qemu', makeFixture)
 diskMirrorContract('qemu', makeFixture)
+growthContract('qemu', makeFixture)
 
 test("QEMU runs as the machine's user, without capabilities, under seccomp, and inside the cgroup only", async () => {
   const fixture = await makeFixture()

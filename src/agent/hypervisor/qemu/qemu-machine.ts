@@ -9,11 +9,15 @@ import { addOverlays, captureMachine } from './capture.ts'
 import { changeDisc } from './change-disc.ts'
 import { cardId } from './command-line.ts'
 import { openConsoleStream } from './console-stream.ts'
+import { countCpus, setCpus } from './grow-cpus.ts'
+import { readMemory, setMemory } from './grow-memory.ts'
 import { changeFileSystems, runInGuest } from './guest-agent.ts'
-import { attachDisk, detachDisk, listPlugged } from './hot-plug.ts'
+import { attachDisk, detachDisk, diskSizes, listPlugged, resizeDisk } from './hot-plug.ts'
+import { limitDisks } from './limit-disks.ts'
 import { closeLeftLayers, mergeLayers } from './merge-layers.ts'
 import { continueAfterMigration, readArrivalState } from './migration.ts'
 import { endMirrorOf, mirrorDisk } from './mirror-disk.ts'
+import { attachCard, cardNumbers, detachCard } from './plug-cards.ts'
 import { boundLog, lastLogLines, type ProcessEnding, settlesWithin } from './qemu-process.ts'
 import type { QmpEvent } from './qmp-client.ts'
 import type { QmpSession } from './qmp-session.ts'
@@ -84,12 +88,36 @@ export function createQemuMachine(parts: MachineParts): RunningMachine {
     },
     onEvent,
     plugged: () => listPlugged(session),
+    ...growthOrders(session, files),
     arrivalState: () => readArrivalState(session),
     send: (options) => sendMachine(session, runDirectory, options),
     detach: () => {
       openedConsole?.destroy()
       detach()
     },
+  }
+}
+
+function growthOrders(
+  session: QmpSession,
+  { guestAgent }: RunFiles,
+): Pick<
+  RunningMachine,
+  'hardware' | 'resizeDisk' | 'attachCard' | 'detachCard' | 'setCpus' | 'setMemory' | 'limitDisks'
+> {
+  return {
+    hardware: async () => ({
+      ...(await countCpus(session)),
+      ...(await readMemory(session)),
+      disks: [...(await diskSizes(session))].map(([volumeId, sizeMiB]) => ({ volumeId, sizeMiB })),
+      cards: await cardNumbers(session),
+    }),
+    resizeDisk: (volumeId, sizeMiB) => resizeDisk(session, volumeId, sizeMiB),
+    attachCard: (card) => attachCard(session, card),
+    detachCard: (number) => detachCard(session, number),
+    setCpus: (count, timeoutMs) => setCpus(session, count, { guestAgent, timeoutMs }),
+    setMemory: (memoryMiB, timeoutMs) => setMemory(session, memoryMiB, timeoutMs),
+    limitDisks: (limits) => limitDisks(session, limits),
   }
 }
 

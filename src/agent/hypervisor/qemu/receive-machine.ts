@@ -2,9 +2,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { IncomingMachine, MachineDefinition, ReceivedDisks } from '../hypervisor.ts'
-import { attachDisk } from './hot-plug.ts'
 import { endQemu, type LaunchedQemu, type LaunchOptions, launchQemu, requirePlace } from './launch-qemu.ts'
 import { incomingFileDescriptor, prepareMigration, waitForMigration } from './migration.ts'
+import { plugAll } from './plug-all.ts'
 import { writeMachineRecord } from './process-identity.ts'
 import { createQemuMachine } from './qemu-machine.ts'
 import { lastLogLines } from './qemu-process.ts'
@@ -29,7 +29,7 @@ export async function receiveMachine(
   try {
     const { stream } = qemu.process
     if (stream === undefined) throw new DialtoneError('hypervisor-failed', 'QEMU was born without its stream')
-    for (const disk of plugged) await attachDisk(qemu.session, disk, how.fileLocking)
+    await plugAll(qemu.session, { ...definition, plugged }, how.fileLocking)
     if (copied.length > 0) await openForCopies(qemu.session, definition, copied)
     const canPostCopy = await prepare(qemu.session)
     await qemu.session.execute('migrate-incoming', { uri: `fd:${incomingFileDescriptor}` }, commandTimeoutMs)

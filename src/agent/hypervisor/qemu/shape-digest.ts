@@ -5,15 +5,21 @@ import type { MachinePlatform } from '../machine-platform.ts'
 import { buildCommandLine } from './command-line.ts'
 
 /** Said only where there is something to say: images of before there were any have the digest that they had. */
-function pluggedInto({ plugged = [] }: Pick<MachineShape, 'plugged'>): readonly string[] {
-  return plugged.length === 0 ? [] : [`plugged ${plugged.length}`]
+function pluggedInto({ plugged = [], moreCards = [] }: Pick<MachineShape, 'plugged' | 'moreCards'>): readonly string[] {
+  const isInOrder = plugged.every(({ port = -1 }, index) => port < 0 || port === index)
+  const ports = isInOrder ? '' : ` in ${plugged.map(({ port }) => port).join(' ')}`
+  const cards = moreCards.flatMap(({ number, port }) => (port === undefined ? [] : [`card ${number} in ${port}`]))
+  return [...(plugged.length === 0 ? [] : [`plugged ${plugged.length}${ports}`]), ...cards]
 }
 
 /** The options that say what the guest sees. The others say how it is carried out, which an image does not depend on. */
-const seenByGuest = new Set(['-machine', '-cpu', '-smp', '-m', '-device'])
+const seenByGuest = new Set(['-machine', '-cpu', '-smp', '-m', '-device', '-global'])
 
 export function digestShape(
-  shape: Pick<MachineShape, 'hardware' | 'cpus' | 'memoryMiB' | 'disks' | 'plugged' | 'mtu' | 'moreCards' | 'platform'>,
+  shape: Pick<
+    MachineShape,
+    'hardware' | 'cpus' | 'memoryMiB' | 'growth' | 'disks' | 'plugged' | 'mtu' | 'moreCards' | 'platform'
+  >,
 ): string {
   const nameless: MachineShape = {
     ...shape,
@@ -22,7 +28,7 @@ export function digestShape(
     name: '',
     macAddress: '',
     tapName: '',
-    moreCards: (shape.moreCards ?? []).map(({ number, mtu }) => ({ number, mtu, macAddress: '', tapName: '' })),
+    moreCards: (shape.moreCards ?? []).map((card) => ({ ...card, macAddress: '', tapName: '' })),
     platform: shape.platform === undefined ? undefined : namelessPlatform(shape.platform),
     generationId: '',
     userId: 0,

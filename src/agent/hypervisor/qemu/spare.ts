@@ -8,9 +8,9 @@ import { DialtoneError } from '../../../model/dialtone-error.ts'
 import { guestMemoryKiB } from '../../../model/hardware.ts'
 import type { MachineShape, MemoryImageFiles, RunningMachine, SpareMachine } from '../hypervisor.ts'
 import type { ResidentRequest } from '../resident-protocol.ts'
-import { attachDisk } from './hot-plug.ts'
 import { endQemu, type LaunchedQemu, type LaunchOptions, launchQemu, requirePlace } from './launch-qemu.ts'
 import { loadIncoming, openImageFile, prepareMigration } from './migration.ts'
+import { plugAll } from './plug-all.ts'
 import { writeMachineRecord } from './process-identity.ts'
 import { createQemuMachine } from './qemu-machine.ts'
 import type { QmpLine } from './qmp-session.ts'
@@ -42,7 +42,7 @@ export async function prepareSpare(
     const memory = { path: from.image.memory, isWritten: false }
     const qemu = await launchQemu(shape, { ...how, memory, isIncoming: true, inherited: state.fd })
     try {
-      for (const disk of shape.plugged ?? []) await attachDisk(qemu.session, disk, how.fileLocking)
+      await plugAll(qemu.session, shape, how.fileLocking)
       await prepareMigration(qemu.session, ['x-ignore-shared'])
       await loadIncoming(qemu.session, { logPath: runFiles(shape.runDirectory).log, timeoutMs: loadTimeoutMs })
       if (from.warmUpMs > 0)

@@ -4,7 +4,7 @@
  * by `dhcp-server.ts`.
  */
 import assert from 'node:assert/strict'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { BlockList } from 'node:net'
 import { z } from 'zod'
 import { deleteInterface, runIpCommands } from '../../../linux/network-namespace.ts'
@@ -17,6 +17,7 @@ import type { Network, NetworkSettings } from '../network.ts'
 import { type DhcpEntry, dhcpEntrySchema, replaceEntries, withEntry, withoutMachine } from './dhcp-hosts.ts'
 import { createDhcpServer, type DhcpServerOptions, networkAddress } from './dhcp-server.ts'
 import type { Segment } from './segment.ts'
+import { createTapLimits } from './tap-limits.ts'
 import { createVirtualSegments, type VirtualSegmentsOptions } from './virtual-segments.ts'
 
 export type BridgeNetworkOptions = DhcpServerOptions &
@@ -26,6 +27,8 @@ export type BridgeNetworkOptions = DhcpServerOptions &
   }
 
 const commandTimeoutMs = 5000
+const tapDevice = '/dev/net/tun'
+const everybodysReadWrite = 0o666
 /** IFF_UP of netdevice(7). */
 const interfaceUp = 0x1
 
@@ -53,13 +56,14 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): Network & As
     settingsOf: async (networkId) =>
       networkId === flatNetworkId ? flatSettings(options) : virtual.settings(networkId),
     configure: (networks) => virtual.configure(networks),
-    async connect({ tapName, networkId, ...card }) {
+    limit: createTapLimits().limit,
+    async connect({ tapName, networkId, userId, ...card }) {
       assertOurs(tapName)
       const entry = dhcpEntrySchema.parse(card)
       const segment = await segmentOf(networkId)
       await segment.dhcp.update((hosts) => withEntry(hosts, entry))
       await segment.route(entry.address, true)
-      await makeTap(tapName, { ...segment, state: 'up' })
+      await makeTap(tapName, { ...segment, state: 'up', userId })
     },
     async prepareTap({ tapName, networkId }) {
       assertOurs(tapName)
@@ -146,13 +150,30 @@ async function prepareBridge(options: BridgeNetworkOptions): Promise<void> {
   ])
 }
 
-type TapOptions = { readonly mtu?: number | undefined; readonly bridge: string; readonly state: 'up' | 'down' }
+type TapOptions = {
+  readonly mtu?: number | undefined
+  readonly bridge: string
+  readonly state: 'up' | 'down'
+  /** Who opens it, where that is not root. */
+  readonly userId?: number | undefined
+}
 
 /** A port of the bridge in either state: one that is down hears nothing and queues nothing up. */
-async function makeTap(tapName: string, { mtu, bridge, state }: TapOptions): Promise<void> {
+async function makeTap(tapName: string, { mtu, bridge, state, userId }: TapOptions): Promise<void> {
   const size = mtu === undefined ? '' : ` mtu ${mtu}`
-  const make = (await linkNames()).includes(tapName) ? [] : [`tuntap add dev ${tapName} mode tap`]
+  const owner = userId === undefined ? '' : ` user ${userId}`
+  if (userId !== undefined) await letUsersOpenTaps()
+  const make = (await linkNames()).includes(tapName) ? [] : [`tuntap add dev ${tapName} mode tap${owner}`]
   await runIpCommands([...make, `link set dev ${tapName} master ${bridge}${size} ${state}`])
+}
+
+/**
+ * As distributions have it: whoever opens the device gets only the taps that are theirs. Here and there it is root's alone, and a machine
+ * that runs, which is root no more, could not get a card.
+ */
+async function letUsersOpenTaps(): Promise<void> {
+  const { mode } = await stat(tapDevice)
+  if ((mode & everybodysReadWrite) !== everybodysReadWrite) await chmod(tapDevice, everybodysReadWrite)
 }
 
 /**

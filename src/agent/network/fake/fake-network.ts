@@ -13,6 +13,8 @@ export type FakeNetwork = Network & {
   dhcpCards(): readonly DhcpCard[]
   /** Taps that are connected to the machines' network. */
   pluggedTaps(): readonly string[]
+  /** Mbit/s of each limited tap. */
+  limits(): ReadonlyMap<string, number>
 }
 
 const flat: NetworkSettings = { prefixLength: 16, gateway: '10.0.0.1', askFrom: null }
@@ -55,6 +57,7 @@ export function createFakeNetwork(): FakeNetwork {
     dhcpCards: () => cards,
     pluggedTaps: () => [...taps].filter((tapName) => !unplugged.has(tapName)),
     connect,
+    ...fakeLimits(refuseIfBroken),
     async settingsOf(networkId) {
       refuseIfUnknown(networkId)
       return known.get(networkId) ?? flat
@@ -83,6 +86,19 @@ export function createFakeNetwork(): FakeNetwork {
     async adopt(adopted) {
       refuseIfBroken()
       cards = adopted.map(({ tapName: _tapName, ...card }) => card)
+    },
+  }
+}
+
+function fakeLimits(refuseIfBroken: () => void): Pick<FakeNetwork, 'limits' | 'limit'> {
+  const limits = new Map<string, number>()
+  return {
+    limits: () => limits,
+    async limit(tapNames, mbitPerSecond) {
+      refuseIfBroken()
+      for (const tapName of tapNames)
+        if (mbitPerSecond === null) limits.delete(tapName)
+        else limits.set(tapName, mbitPerSecond)
     },
   }
 }
