@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import type { Bench } from './bench.ts'
 import { checkpoint } from './checkpoint.ts'
 import { clone } from './clone.ts'
+import { cloneDisk } from './clone-disk.ts'
 import { evacuate } from './evacuate.ts'
 import { failover } from './failover.ts'
 import { figureJson, figureRows } from './figure.ts'
@@ -17,6 +18,7 @@ const benches: readonly Bench[] = [
   recover,
   failover,
   clone,
+  cloneDisk,
   checkpoint,
   footprint,
   migrate,

@@ -16,6 +16,7 @@ const run = promisify(execFile)
 const answersWithinMs = 30_000
 /** On the machine's second disk. */
 const disk = '/dev/vdb'
+const onDisks = `cat /data/mark; dd if=${disk} bs=16 count=1 2>/dev/null | tr -d ' '`
 let laboratory: OpenLaboratory
 
 before(async () => {
@@ -105,6 +106,23 @@ test('a machine that is off goes on from a memory', async () => {
   assert.deepEqual(await contents(), ['memory', 'memory', 'memory'])
 })
 
+test('a clone begins with the disks of a machine that runs, is another machine, and neither sees what the other one writes', async () => {
+  await write('cloned')
+  await clone('twin', { start: true })
+  const [web, twin] = [await answer(), await answer('twin')]
+  assert.equal(twin.name, 'twin')
+  assert.notEqual(twin.mac, web.mac)
+  await until('it has a machine id of its own', async () => (await answer('twin')).machineId !== web.machineId)
+  assert.equal(await laboratory.inGuest('twin', onDisks), 'cloned\ncloned')
+  await write('later')
+  await laboratory.inGuest('twin', 'echo twin > /data/mark; sync')
+  assert.equal(await laboratory.inGuest('web', onDisks), 'later\nlater')
+  assert.equal(await laboratory.inGuest('twin', onDisks), 'twin\ncloned')
+  await clone('whole', { full: true, snapshot: 'three' })
+  await power('killVm', 'twin')
+  await write('memory')
+})
+
 test('an upgrade that breaks a service is taken back by itself, and the outage is in the ledger', async () => {
   await until('it serves', async () => (await look()).status.recovery?.service === 'correct')
   const { bootId } = await answer()
@@ -141,9 +159,28 @@ test('a protected snapshot is not deleted, nor its machine; afterwards nothing i
   const { findings } = await laboratory.api.call('doctor', {}, { timeoutMs: 30_000 })
   assert.deepEqual(findings, [])
   const query = { force: 'true', protectedToo: 'true' }
-  await laboratory.untilTaskEnds((await laboratory.api.call('deleteVm', { params: { vm: 'web' }, query })).task.id)
+  const { length: layers } = await layerPaths('whole')
+  assert.equal(layers, 2, 'a full clone is one file for each disk')
+  await deleteVm('web', query)
+  await checkDisks('whole')
+  await power('startVm', 'twin')
+  await answer('twin')
+  assert.equal(await laboratory.inGuest('twin', onDisks), 'twin\ncloned')
+  for (const name of ['twin', 'whole']) await deleteVm(name, query)
   assert.deepEqual(await volumeFolders(), [])
 })
+
+async function clone(
+  name: string,
+  wishes: { readonly start?: boolean; readonly full?: boolean; readonly snapshot?: string },
+): Promise<void> {
+  const { task } = await laboratory.api.call('cloneDisks', { params: { vm: 'web' }, body: { name, ...wishes } })
+  await laboratory.untilTaskEnds(task.id)
+}
+
+async function deleteVm(vm: string, query: { readonly force: string; readonly protectedToo: string }): Promise<void> {
+  await laboratory.untilTaskEnds((await laboratory.api.call('deleteVm', { params: { vm }, query })).task.id)
+}
 
 type TakeWishes = { readonly kind?: 'disk' | 'memory'; readonly protected?: boolean }
 
@@ -165,8 +202,8 @@ async function remove(snapshot: string): Promise<void> {
   await laboratory.untilTaskEnds(task.id)
 }
 
-async function power(verb: 'startVm' | 'stopVm' | 'killVm'): Promise<void> {
-  const { task } = await laboratory.api.call(verb, { params: { vm: 'web' } })
+async function power(verb: 'startVm' | 'stopVm' | 'killVm', vm = 'web'): Promise<void> {
+  const { task } = await laboratory.api.call(verb, { params: { vm } })
   await laboratory.untilTaskEnds(task.id)
 }
 
@@ -185,12 +222,12 @@ async function contents(): Promise<readonly string[]> {
   return [memory, root, second].map((text) => text.trim())
 }
 
-function look(): Promise<VmView> {
-  return laboratory.api.call('getVm', { params: { vm: 'web' } })
+function look(vm = 'web'): Promise<VmView> {
+  return laboratory.api.call('getVm', { params: { vm } })
 }
 
-async function answer(): Promise<ProbeAnswer> {
-  const { address, name } = await look()
+async function answer(vm = 'web'): Promise<ProbeAnswer> {
+  const { address, name } = await look(vm)
   return (await waitForAnswer({ address, name }, { deadlineMs: answersWithinMs })).answer
 }
 
@@ -206,9 +243,9 @@ async function agentPid(): Promise<number> {
   return pid
 }
 
-async function volumesFolder(): Promise<string> {
+async function volumesFolder(vm = 'web'): Promise<string> {
   const { storages } = await laboratory.api.call('listStorages', {})
-  const [first] = (await look()).disks
+  const [first] = (await look(vm)).disks
   const storage = storages.find(({ id }) => id === first?.storageId)
   assert.ok(storage)
   return join(storage.path, 'volumes')
@@ -220,10 +257,10 @@ async function volumeFolders(): Promise<readonly string[]> {
 }
 
 /** Files that hold what is on the machine's disks. */
-async function layerPaths(): Promise<readonly string[]> {
-  knownVolumes = await volumesFolder()
+async function layerPaths(vm = 'web'): Promise<readonly string[]> {
+  knownVolumes = await volumesFolder(vm)
   const paths = []
-  for (const { volumeId } of (await look()).disks) {
+  for (const { volumeId } of (await look(vm)).disks) {
     const folder = join(knownVolumes, volumeId)
     for (const name of await readdir(folder)) if (name.endsWith('.qcow2')) paths.push(join(folder, name))
   }
@@ -282,8 +319,8 @@ async function pathOnSecondDisk(name: string): Promise<string> {
   return join(await volumesFolder(), second.volumeId, name)
 }
 
-async function checkDisks(): Promise<void> {
-  for (const path of await layerPaths()) await run('qemu-img', ['check', '-U', '-q', path])
+async function checkDisks(vm = 'web'): Promise<void> {
+  for (const path of await layerPaths(vm)) await run('qemu-img', ['check', '-U', '-q', path])
 }
 
 async function untilMerging(): Promise<void> {

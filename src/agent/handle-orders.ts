@@ -5,6 +5,8 @@ import { type HostId, imageIdSchema, vmIdSchema } from '../model/ids.ts'
 import { formatPill } from '../model/protection/pill.ts'
 import type { Handlers } from '../transport/mount-contract.ts'
 import type { AgentPorts } from './agent-ports.ts'
+import { cloneOrders } from './clones/clone-orders.ts'
+import { createFlattenWorks, type FlattenWorks } from './clones/flatten-works.ts'
 import type { HostStorages } from './host-storages.ts'
 import { numberOfTap } from './machines/machine-names.ts'
 import type { MachineRoom } from './machines/machine-room.ts'
@@ -28,6 +30,7 @@ export type OrderContext = {
 
 export function handleOrders(context: OrderContext): Handlers<AgentContract> {
   const { room, ports, storages, licences } = context
+  const works = createFlattenWorks(ports.clock, () => ports.cgroups.makeForTools())
   return {
     startMachine: ({ body }) => ({ report: room.start(body.machine, body) }),
     async stopMachine({ params, body }) {
@@ -57,6 +60,33 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
         throw new DialtoneError('wrong-state', `${params.vmId} has no process on ${ports.hostName}`)
       return machine.openConsole()
     },
+    ...diskOrders(context, works),
+    async writePill({ params: { storageId, slot }, body }) {
+      room.checkAuthority(body.authority)
+      const clearsOwn = body.pill === null && storages.slotOf(storageId) === slot
+      if (clearsOwn) await licences.ownSlotCleared(storageId, null)
+      await storages.storage(storageId).writeSlot(slot, body.pill === null ? '' : formatPill(body.pill))
+      if (clearsOwn) await licences.ownSlotCleared(storageId, ports.clock.bootTimeMs())
+      return {}
+    },
+    ...recoveryOrders(room),
+    ...snapshotOrders(room, { ...ports, storage: storages.storage }),
+    ...cloneOrders(room, { ...ports, storage: storages.storage }, works),
+    ...migrationOrders(room),
+    ...volumeOrders(context),
+    runHostCommand({ params, body }) {
+      room.checkAuthority(body.authority)
+      return ports.hostCommands.run(params.runId, body.command)
+    },
+    inventory: () => takeInventory(context),
+  }
+}
+
+function diskOrders(
+  { room, ports, storages }: OrderContext,
+  works: FlattenWorks,
+): Pick<Handlers<AgentContract>, 'createVolume' | 'deleteVolume'> {
+  return {
     async createVolume({ params, body }) {
       room.checkAuthority(body.authority)
       const base = body.baseVersion === null ? {} : { base: await baseOf(body.baseVersion, ports) }
@@ -73,26 +103,10 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
     },
     async deleteVolume({ params, body }) {
       room.checkAuthority(body.authority)
+      await works.callOff(params.volumeId)
       await storages.storage(body.storageId).deleteVolume(params.volumeId)
       return {}
     },
-    async writePill({ params: { storageId, slot }, body }) {
-      room.checkAuthority(body.authority)
-      const clearsOwn = body.pill === null && storages.slotOf(storageId) === slot
-      if (clearsOwn) await licences.ownSlotCleared(storageId, null)
-      await storages.storage(storageId).writeSlot(slot, body.pill === null ? '' : formatPill(body.pill))
-      if (clearsOwn) await licences.ownSlotCleared(storageId, ports.clock.bootTimeMs())
-      return {}
-    },
-    ...recoveryOrders(room),
-    ...snapshotOrders(room, { ...ports, storage: storages.storage }),
-    ...migrationOrders(room),
-    ...volumeOrders(context),
-    runHostCommand({ params, body }) {
-      room.checkAuthority(body.authority)
-      return ports.hostCommands.run(params.runId, body.command)
-    },
-    inventory: () => takeInventory(context),
   }
 }
 

@@ -1,4 +1,4 @@
-/** `dialtone vm clone` and `dialtone template warm`: machines that begin with another one's memory. */
+/** `dialtone vm clone` and `dialtone template warm`: machines that begin with another one's disks, or its memory. */
 import type { Command } from 'commander'
 import { printableText } from '../model/printable-text.ts'
 import { CommandFailure, exitCodes } from './command-failure.ts'
@@ -8,6 +8,10 @@ import { writeJson } from './screen.ts'
 import { type Session, withSession } from './session.ts'
 
 type CloneOptions = {
+  readonly snapshot?: string
+  readonly full?: boolean
+  readonly network?: string
+  readonly start?: boolean
   readonly fromMemory?: boolean
   readonly count: number
   readonly name?: string
@@ -19,25 +23,54 @@ type WarmOptions = { readonly cpus?: number; readonly memory?: number; readonly 
 
 export function addCloneCommand(vm: Command): void {
   vm.command('clone')
-    .description('make new machines from a running one')
+    .description('make a new machine with its disks as they are now, or new ones with its memory as well')
     .argument('<vm>')
-    .option('--from-memory', 'they begin where it stands now, with names, keys and addresses of their own')
-    .option('--count <number>', 'how many', wholeNumberOption, 1)
-    .option('--name <name>', 'their name; a number is appended where there are several')
-    .option('--ha', 'restart them on another host when their own is proven dead')
-    .option('--drillable', 'failures may be injected into them without asking')
+    .argument('[name]', 'of the clone')
+    .option('--snapshot <snapshot>', 'with the disks as they were then')
+    .option('--full', 'that shares nothing with its origin; it takes the time of a copy')
+    .option('--network <network>', "with its only card in this network; in its origin's networks when left out")
+    .option('--start', 'that is started at once')
+    .option('--from-memory', 'from memory: they begin where it stands now, with names, keys and addresses of their own')
+    .option('--count <number>', 'from memory: how many', wholeNumberOption, 1)
+    .option('--name <name>', 'from memory: their name; a number is appended where there are several')
+    .option('--ha', 'from memory: restart them on another host when their own is proven dead')
+    .option('--drillable', 'from memory: failures may be injected into them without asking')
     .option('--detach', 'return at once and let the task go on')
-    .action((name: string, options: CloneOptions, command: Command) =>
+    .action((vmName: string, cloneName: string | undefined, ...[options, command]: [CloneOptions, Command]) =>
       withSession(command, async (session) => {
-        if (options.fromMemory !== true)
-          throw new CommandFailure('invalid-input', 'A clone is made from memory so far.', {
-            exitCode: exitCodes.failed,
-            next: `Repeat it as: dialtone vm clone ${name} --from-memory`,
-          })
-        const body = cloneBody(options)
-        await finishClones(session, await session.api.call('cloneVm', { params: { vm: name }, body }), options)
+        const { api } = session
+        const params = { vm: vmName }
+        const begun =
+          options.fromMemory === true
+            ? await api.call('cloneVm', { params, body: cloneBody(options, cloneName) })
+            : await api.call('cloneDisks', { params, body: diskCloneBody(options, requireName(vmName, cloneName)) })
+        await finishClones(session, begun, options)
       }),
     )
+}
+
+function requireName(vmName: string, cloneName: string | undefined): string {
+  if (cloneName !== undefined) return cloneName
+  throw new CommandFailure('invalid-input', 'The clone needs a name.', {
+    exitCode: exitCodes.usage,
+    next: `For example: dialtone vm clone ${vmName} ${vmName}-test --start`,
+  })
+}
+
+function diskCloneBody({ snapshot, full, network, start, ...others }: CloneOptions, name: string) {
+  const given = (['name', 'ha', 'drillable'] as const).find((option) => others[option] !== undefined)
+  if (given !== undefined || others.count !== 1)
+    throw new CommandFailure('invalid-input', `--${given ?? 'count'} is for clones from memory.`, {
+      exitCode: exitCodes.usage,
+      next: 'Add --from-memory, or leave it out.',
+    })
+  return {
+    name,
+    full: full === true,
+    start: start === true,
+    ...(snapshot === undefined ? {} : { snapshot }),
+    ...(network === undefined ? {} : { network }),
+  }
 }
 
 export function addWarmTemplateCommand(template: Command): void {
@@ -74,7 +107,14 @@ export async function createFromMemory(
   await finishClones(session, begun, options)
 }
 
-function cloneBody({ count, name, ha, drillable }: CloneOptions) {
+function cloneBody(options: CloneOptions, given: string | undefined) {
+  const { count, ha, drillable, name = given } = options
+  const other = (['snapshot', 'full', 'network', 'start'] as const).find((option) => options[option] !== undefined)
+  if (other !== undefined)
+    throw new CommandFailure('invalid-input', `--${other} and --from-memory do not go together.`, {
+      exitCode: exitCodes.usage,
+      next: 'A clone from memory is as the machine is now, in its network, and runs.',
+    })
   return {
     count,
     drillable: drillable ?? false,

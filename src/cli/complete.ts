@@ -71,6 +71,7 @@ async function valuesOf(option: Option, globals: GlobalOptions): Promise<readonl
     case '--host':
     case '--network':
     case '--iso':
+    case '--tag':
       return namesOf({ argument: option.long.slice(2) }, undefined, globals)
     default:
       return []
@@ -104,6 +105,8 @@ async function namesFrom(api: Api, { argument, of }: Wanted, verb: string | unde
       const action = vmActionSchema.safeParse(verb)
       return vms.filter((vm) => !action.success || allows(action.data, vm)).map((vm) => vm.name)
     }
+    case 'tag':
+      return [...new Set((await api.call('listVms', {})).vms.flatMap(({ tags }) => tags))].toSorted()
     case 'host':
       return (await api.call('listHosts', {})).hosts.map((host) => host.name)
     case 'storage':

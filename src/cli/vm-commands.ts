@@ -13,6 +13,7 @@ import { addDiskCommands } from './disk-commands.ts'
 import { followTask, writeBegun } from './follow-task.ts'
 import { addGuestOptions, type GuestOptions, guestOf } from './guest-options.ts'
 import { addMigrateCommand } from './migrate-command.ts'
+import { addNamingCommands } from './naming-commands.ts'
 import { addNicCommands } from './nic-commands.ts'
 import {
   type DiskOption,
@@ -56,6 +57,7 @@ type CreateOptions = RecoveryOptions &
     readonly force?: boolean
     readonly detach?: boolean
   }
+type ListOptions = { readonly tag?: string }
 type DetachOption = { readonly detach?: boolean }
 type DeleteOptions = DetachOption & {
   readonly force?: boolean
@@ -73,7 +75,8 @@ export function addVmCommands(vm: Command): void {
   addCreate(vm)
   vm.command('list')
     .description('list all VMs')
-    .action((_options: object, command: Command) => withSession(command, listVms))
+    .option('--tag <tag>', 'only those that have this tag')
+    .action((options: ListOptions, command: Command) => withSession(command, (session) => listVms(session, options)))
   vm.command('show')
     .description('show everything about a VM')
     .argument('<vm>')
@@ -89,6 +92,7 @@ export function addVmCommands(vm: Command): void {
   addChangeCommands(vm)
   addPlacementCommand(vm)
   addCdromCommands(vm)
+  addNamingCommands(vm)
   addDiskCommands(vm)
   addNicCommands(vm.command('nic').description('the network cards of a VM'))
   vm.command('reset')
@@ -277,10 +281,11 @@ function addPowerVerbs(vm: Command): void {
     )
 }
 
-async function listVms({ api, screen }: Session): Promise<void> {
-  const answer = await api.call('listVms', {})
+async function listVms({ api, screen }: Session, { tag }: ListOptions): Promise<void> {
+  const answer = await api.call('listVms', tag === undefined ? {} : { query: { tag } })
   if (screen.json) return writeJson(screen, answer)
-  writeListing(screen, answer.vms, vmListing(screen.nowMs()))
+  const none = tag === undefined ? {} : { none: `No VM has the tag ${tag}.` }
+  writeListing(screen, answer.vms, { ...vmListing(screen.nowMs()), ...none })
 }
 
 function vmListing(nowMs: number): Listing<VmView> {

@@ -18,6 +18,7 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
   return [
     ['Name', vm.name],
     ['Id', vm.id],
+    ...notedOf(vm),
     ...stateOf(vm, surroundings),
     ...placementOf(vm, surroundings),
     ...moveOf(vm, surroundings),
@@ -48,6 +49,13 @@ export function describeVm(vm: VmView, surroundings: VmSurroundings): Entry[] {
     ['Bound to', boundTo(vm, surroundings.hosts)],
     ['Created', formatInstant(vm.createdAt, surroundings.nowMs)],
     ['Revision', String(vm.revision)],
+  ]
+}
+
+function notedOf({ tags, note }: VmView): Entry[] {
+  return [
+    ...(tags.length === 0 ? [] : [['Tags', tags.join(', ')] as const]),
+    ...(note === '' ? [] : [['Note', note] as const]),
   ]
 }
 

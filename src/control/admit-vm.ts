@@ -4,8 +4,9 @@ import type { TemplateSpec } from '../model/cluster.ts'
 import { type ClusterState, isOnSharedStorage } from '../model/cluster-state.ts'
 import type { ErrorCode } from '../model/dialtone-error.ts'
 import { noLimits, usualGrowth } from '../model/growth.ts'
+import type { Guest } from '../model/guest.ts'
 import type { PinnedHardware } from '../model/hardware.ts'
-import { flatNetworkId, type HostId, type NetworkId, type VmId, type VolumeId } from '../model/ids.ts'
+import { flatNetworkId, type HostId, type NetworkId, type StorageId, type VmId, type VolumeId } from '../model/ids.ts'
 import type { CloneOrigin, DiskFormat } from '../model/machine-order.ts'
 import { cardFields, flatNetworkName } from '../model/network.ts'
 import { noPlacementRules, type PlacementRules } from '../model/placement-rules.ts'
@@ -24,7 +25,8 @@ export type VmWish = GuestQuestion & {
   readonly cpus?: number | undefined
   readonly memoryMiB?: number | undefined
   readonly storage?: string | undefined
-  readonly disks: readonly { readonly sizeMiB: number; readonly format: DiskFormat }[]
+  /** On the storage of the root disk where none is named. */
+  readonly disks: readonly { readonly sizeMiB: number; readonly format: DiskFormat; readonly storageId?: StorageId }[]
   readonly address?: string | undefined
   /** Its cards, the first one first; undefined or empty: one in the flat network, with `address` where that is given. */
   readonly networks?: readonly NicWish[] | undefined
@@ -42,11 +44,13 @@ export type VmWish = GuestQuestion & {
   readonly placementRules?: PlacementRules | undefined
   /** Also when it breaks the reserve for failing hosts. */
   readonly isForced?: boolean | undefined
-  /** For a clone from memory: its machine has to be like the one that the memory was captured of. */
+  /** For a clone: its machine has to be like the one that it is of. */
   readonly origin?: {
-    readonly clonedFrom: CloneOrigin
+    /** The memory that it begins with; null: it boots. */
+    readonly clonedFrom: CloneOrigin | null
     readonly hardware: PinnedHardware
     readonly rootDiskMiB: number
+    readonly guest?: Guest
   }
 }
 
@@ -120,21 +124,25 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     recovery: wish.recovery,
     probe: probeOf(wish, template),
     drillable: wish.drillable,
-    clonedFrom: wish.origin?.clonedFrom ?? null,
-    basedOnSnapshotId: null,
-    resumesFrom: null,
+    ...originOf(wish),
+    ...{ basedOnSnapshotId: null, resumesFrom: null, tags: [], note: '' },
     securityGroupIds: [...(wish.securityGroupIds ?? [])],
     lifecycle: 'creating',
     createdAt: identity.createdAt,
     placementRules: wish.placementRules ?? noPlacementRules,
     firstHostId: host?.spec.id ?? null,
-    guest: guest.guest,
+    guest: wish.origin?.guest ?? guest.guest,
     cdroms: guest.cdroms,
     cloudInit: guest.cloudInit,
     ...{ growth: usualGrowth(size), limits: noLimits },
   }
   const rootDiskMiB = wish.origin?.rootDiskMiB ?? guest.rootDiskMiB
   return admitOnStorage(cluster, base, { wish, rootDiskMiB, storage, identity, requiredHost: host?.spec.id })
+}
+
+function originOf({ origin }: VmWish): Pick<VmSpec, 'clonedFrom' | 'isUntoldClone'> {
+  const clonedFrom = origin?.clonedFrom ?? null
+  return { clonedFrom, isUntoldClone: origin !== undefined && clonedFrom === null }
 }
 
 function isFlat({ networkId }: { readonly networkId: NetworkId }): boolean {
@@ -189,7 +197,9 @@ function admitOnStorage(
   const candidates = 'id' in question.storage ? [question.storage] : localStorages(cluster, question.storage.localName)
   const verdicts = []
   for (const storage of candidates) {
-    const spec: VmSpec = { ...base, disks: disksOn(storage, question), boundToHostId: storage.hostId }
+    const disks = disksOn(storage, question)
+    const boundToHostId = storage.hostId ?? hostOfLocalDisk(cluster, disks)
+    const spec: VmSpec = { ...base, disks, boundToHostId }
     if (spec.ha && !isOnSharedStorage(spec, cluster.storages)) {
       return refuse(
         'invalid-input',
@@ -226,6 +236,10 @@ function disksOn(storage: StorageSpec, { wish, rootDiskMiB, identity }: StorageQ
     const volumeId = identity.volumeIds[index]
     return volumeId === undefined ? [] : [{ volumeId, storageId: storage.id, ...disk }]
   })
+}
+
+function hostOfLocalDisk({ storages }: ClusterState, disks: VmSpec['disks']): HostId | null {
+  return disks.map(({ storageId }) => storages.get(storageId)?.hostId ?? null).find((hostId) => hostId !== null) ?? null
 }
 
 /** The named one; else the shared one where there is exactly one; else the hosts' local ones. */

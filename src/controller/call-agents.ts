@@ -1,6 +1,7 @@
 /** The engine's orders as calls of the agents' contract: which route, and how long each may take. */
 import type { AgentPort } from '../engine/agent-port.ts'
 import type { AgentContract } from '../model/agent-protocol/agent-contract.ts'
+import type { cloneOrders } from '../model/agent-protocol/clone-orders.ts'
 import type { migrationOrders } from '../model/agent-protocol/migration-orders.ts'
 import type { snapshotOrders } from '../model/agent-protocol/snapshot-orders.ts'
 import type { volumeOrders } from '../model/agent-protocol/volume-orders.ts'
@@ -67,6 +68,7 @@ export function callAgents(client: AgentLine): Omit<AgentPort, 'knock'> {
     ...moveOrders(client),
     ...snapshotCalls(client),
     ...volumeMoveOrders(client),
+    ...cloneCalls(client),
     ...hostCalls(client),
   }
 }
@@ -163,6 +165,19 @@ function volumeMoveOrders(client: AgentLine): VolumeMoveOrders {
     async copyVolume(host, { volumeId, ...order }) {
       await client(host).call('copyVolume', { params: { volumeId }, body: order }, { timeoutMs: copyTimeoutMs })
     },
+  }
+}
+
+function cloneCalls(client: AgentLine): Pick<AgentPort, keyof typeof cloneOrders> {
+  return {
+    async linkMachineDisks(host, { vmId, ...body }) {
+      await client(host).call('linkMachineDisks', { params: { vmId }, body }, { timeoutMs: slowOrderTimeoutMs })
+    },
+    async linkDisks(host, { vmId, ...body }) {
+      await client(host).call('linkDisks', { params: { vmId }, body }, { timeoutMs: slowOrderTimeoutMs })
+    },
+    flattenVolume: (host, { volumeId, ...body }) =>
+      client(host).call('flattenVolume', { params: { volumeId }, body }, { timeoutMs: slowOrderTimeoutMs }),
   }
 }
 

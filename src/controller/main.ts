@@ -16,6 +16,7 @@ import { identifyByCertificate } from '../transport/tls-identity.ts'
 import { identifyCaller } from './access/identify-caller.ts'
 import { createSignInBrake } from './access/sign-in-brake.ts'
 import { connectToAgents } from './agent-connections.ts'
+import { cloneDisksSaga } from './clones/clone-disks-saga.ts'
 import { cloneVmSaga } from './clones/clone-vm-saga.ts'
 import { warmTemplateSaga } from './clones/warm-template-saga.ts'
 import { serveConsole } from './console/serve-console.ts'
@@ -56,12 +57,13 @@ const engine = await startEngine({
   agents,
   fences: fenceAgents,
   signal: stopping.signal,
-  moreSagas: (leader, tasks) => [
+  moreSagas: (leader, tasks, epochs) => [
     importTemplateSaga(leader, places),
     importIsoSaga(leader, places),
     buildTemplateSaga(leader, config.templatesDirectory),
     cloneVmSaga(leader, agents, tasks),
     warmTemplateSaga(leader, agents, tasks),
+    cloneDisksSaga(leader, tasks, epochs),
   ],
 })
 await clearUploads(places.uploads, systemClock.wallTime().getTime())

@@ -1,5 +1,6 @@
 /** What the engine asks of agents, fence devices and chance. The controller connects it to the network; the simulator to simulated hosts. */
 import type { Inventory } from '../model/agent-protocol/agent-contract.ts'
+import type { DiskLink, FlattenReport } from '../model/agent-protocol/clone-orders.ts'
 import type {
   ArrivalEnd,
   CopiedDisk,
@@ -17,7 +18,17 @@ import type {
 import type { VolumeMirror } from '../model/agent-protocol/volume-orders.ts'
 import type { HostSpec } from '../model/host.ts'
 import type { HostCommandReport } from '../model/host-command.ts'
-import type { HostId, ImageId, LayerId, SessionId, StorageId, TaskId, VmId, VolumeId } from '../model/ids.ts'
+import type {
+  HostId,
+  ImageId,
+  LayerId,
+  SessionId,
+  SnapshotId,
+  StorageId,
+  TaskId,
+  VmId,
+  VolumeId,
+} from '../model/ids.ts'
 import type { DiskFormat, MachineLife, MachineOrder, OrderAuthority } from '../model/machine-order.ts'
 import type { Pill } from '../model/protection/pill.ts'
 import type { InjectedFailure } from '../model/recovery/drill.ts'
@@ -110,6 +121,21 @@ export type AgentPort = {
   keepVolume(host: HostSpec, order: VolumeSwitch): Promise<void>
   /** Answers when the copy is durable. */
   copyVolume(host: HostSpec, order: VolumeCopying): Promise<void>
+  /** The orders of clones: see `model/agent-protocol/clone-orders.ts`. */
+  linkMachineDisks(host: HostSpec, order: MachineOrderHead & DiskLinks): Promise<void>
+  linkDisks(
+    host: HostSpec,
+    order: { readonly vmId: VmId; readonly authority: OrderAuthority } & DiskLinks,
+  ): Promise<void>
+  flattenVolume(
+    host: HostSpec,
+    order: {
+      readonly authority: OrderAuthority
+      readonly volumeId: VolumeId
+      readonly storageId: StorageId
+      readonly waitMs: number
+    },
+  ): Promise<FlattenReport>
   /** Begins an administrator's command there, unless this run was begun before; tells how it stands. */
   runHostCommand(
     host: HostSpec,
@@ -161,6 +187,9 @@ export type ClosedDisks = {
   readonly life: MachineLife | null
   readonly overlays: readonly { readonly volumeId: VolumeId; readonly layerId: LayerId }[]
 }
+
+/** Volumes of a machine with this number, which begin with layers of the machine that the order is about. */
+export type DiskLinks = { readonly number: number; readonly links: DiskLink[]; readonly snapshotId: SnapshotId }
 
 export type VolumeSwitch = MachineOrderHead & { readonly volumeId: VolumeId; readonly toStorageId: StorageId }
 

@@ -87,7 +87,7 @@ export type EngineOptions = {
   readonly fences: FencePort
   readonly signal: AbortSignal
   /** Sagas of the controller's own, such as the building of templates. */
-  moreSagas(leader: Leader, tasks: () => TaskRunner): readonly RunnableSaga[]
+  moreSagas(leader: Leader, tasks: () => TaskRunner, epochs: { epochFloor(): number }): readonly RunnableSaga[]
   /** How machines are moved while they run, where it isn't by live migration. */
   migrateVm?(leader: Leader, tasks: () => TaskRunner): MigrateVm
 }
@@ -131,7 +131,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const migrate = options.migrateVm?.(leader, () => tasks) ?? createLiveMigration(leader, () => tasks, moves)
   const tasks: TaskRunner = createTaskRunner(leader, [
     ...sagasOf(leader, options, ledger),
-    ...options.moreSagas(leader, () => tasks),
+    ...options.moreSagas(leader, () => tasks, { epochFloor }),
     ...movingSagas({ leader, tasks: () => tasks, migrate, agents }),
     ...snapshotSagas(leader, { agents, epochFloor }, () => tasks),
   ])

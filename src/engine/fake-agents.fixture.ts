@@ -16,6 +16,7 @@ import type { StorageSpec } from '../model/storage.ts'
 import type { Timings } from '../model/timings.ts'
 import type { MachinePhase } from '../model/vm.ts'
 import type { AgentPort, FencePort } from './agent-port.ts'
+import { fakeClones } from './fake-clones.fixture.ts'
 import { createFakeDisks, type FakeDisks } from './fake-disks.fixture.ts'
 import {
   type FakeHost,
@@ -419,6 +420,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
           (host) => void (held(host, vmId, epoch).phase = 'restarting'),
         ),
       ...fakeSnapshots({ reach, held, layers, clock }),
+      ...fakeClones({ reach, held, layers, clock, disks }),
       ...fakeMoves({ hosts, disks, reach, held, become }),
       ...fakeVolumeMoves({ hosts, disks, reach, held, become }),
       runHostCommand: (spec, { authority, runId, command }) =>

@@ -14,6 +14,8 @@ export type FakeLayers = {
   readonly snapshots: Map<SnapshotId, Snapshot>
   /** By VM: the snapshot that it went on from last, and by which task. */
   readonly reverts: Map<VmId, { readonly taskId: string; readonly snapshotId: SnapshotId }>
+  /** By volume: what it shares with another one. */
+  readonly links: Map<VolumeId, { readonly fromVolumeId: VolumeId; readonly layerId: LayerId | null }>
   /** Disks that were written to while a machine ran on them, in sentences. Has to stay empty. */
   readonly violations: string[]
   /** What a program in a guest ends with. */
@@ -25,6 +27,7 @@ export function createFakeLayers(): FakeLayers {
     current: new Map(),
     snapshots: new Map(),
     reverts: new Map(),
+    links: new Map(),
     violations: [],
     runs: () => ({ exitCode: 0, output: '' }),
   }

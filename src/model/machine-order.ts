@@ -93,6 +93,8 @@ export const machineOrderSchema = z.object({
   probe: probeSchema.nullable(),
   start: startKindSchema,
   clonedFrom: cloneOriginSchema.nullable(),
+  /** Its disks begin as another machine's: its guest is told that it is a new one as soon as it is up. */
+  isUntoldClone: z.boolean().default(false),
   /** The image that a start by `resume` goes on from; null: its newest. */
   resumesFrom: imageIdSchema.nullable().default(null),
   /** Its further cards, each in another network. */

@@ -24,6 +24,7 @@ import { proofSchema } from './proof.ts'
 import { imageKindSchema } from './recovery/memory-image.ts'
 import { probeSchema } from './recovery/probe.ts'
 import { recoverySchema } from './recovery/recovery-policy.ts'
+import { tagsSchema, vmNoteSchema } from './tags.ts'
 
 export const desiredPowerSchema = z.enum(['running', 'paused', 'stopped'])
 export type DesiredPower = z.infer<typeof desiredPowerSchema>
@@ -68,6 +69,8 @@ export const vmSpecSchema = z.object({
   drillable: z.boolean(),
   /** The memory that it begins with, until it has become a machine of its own; null for one that boots. */
   clonedFrom: cloneOriginSchema.nullable(),
+  /** Its disks begin as another machine's: at its first start its guest is told that it is a new one. */
+  isUntoldClone: z.boolean().default(false),
   /** The snapshot that its present state descends from; null for none. */
   basedOnSnapshotId: snapshotIdSchema.nullable().default(null),
   /** The memory of a snapshot that its next start goes on from, until it runs. */
@@ -90,6 +93,8 @@ export const vmSpecSchema = z.object({
   cdroms: cdromsSchema.default([]),
   /** What it is told about itself; secret. */
   cloudInit: cloudInitSchema.nullable().default(null),
+  tags: tagsSchema.default([]),
+  note: vmNoteSchema.default(''),
   /** How far it can grow while it runs, from its next start on; null: not at all. */
   growth: growthSchema.nullable().default(null),
   limits: limitsSchema.default(noLimits),

@@ -65,6 +65,12 @@ test('a seed names the machine, its keys and its cards; what its owner said stan
   assert.match(noCloudFiles(own)['user-data'], /^#cloud-config/)
 })
 
+test('a clone by disks is told by its seed to take another machine id, and nobody else is', () => {
+  const files = noCloudFiles(machine({ isUntoldClone: true }))
+  assert.match(files['vendor-data'] ?? '', /^#cloud-config\n{"bootcmd":.*cloud-init-per","instance".*machine-id-setup/)
+  assert.deepEqual(Object.keys(noCloudFiles(machine())), ['meta-data', 'user-data', 'network-config'])
+})
+
 test('a seed is a disc that cloud-init looks for, readable by root only, and the same to the byte each time', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'dialtone-seed-'))
   t.after(() => rm(folder, { recursive: true, force: true }))

@@ -1,10 +1,20 @@
-/** The three files of a NoCloud seed. Pure. */
+/** The files of a NoCloud seed. Pure. */
 import type { MachineNic, MachineOrder } from '../../model/machine-order.ts'
 
-export type NoCloudFiles = Readonly<Record<'meta-data' | 'user-data' | 'network-config', string>>
+export type NoCloudFiles = Readonly<Record<'meta-data' | 'user-data' | 'network-config', string>> & {
+  readonly 'vendor-data'?: string
+}
+
+/** The rest of what makes it another machine cloud-init does itself, by the instance id: host name, SSH host keys, network. */
+const newMachineId =
+  'rm -f /etc/machine-id /var/lib/dbus/machine-id && { systemd-machine-id-setup || dbus-uuidgen --ensure=/etc/machine-id; }'
 
 /** Without user-data cloud-init still takes the keys and the name. */
 export const emptyUserData = '#cloud-config\n{}\n'
+
+const vendorDataOfClone = `#cloud-config
+${JSON.stringify({ bootcmd: [['cloud-init-per', 'instance', 'machine-id', 'sh', '-c', newMachineId]] })}
+`
 
 export function noCloudFiles(machine: MachineOrder): NoCloudFiles {
   const { vmId, name, cloudInit } = machine
@@ -17,6 +27,7 @@ export function noCloudFiles(machine: MachineOrder): NoCloudFiles {
     'meta-data': `${JSON.stringify(metaData, null, 2)}\n`,
     'user-data': cloudInit?.userData ?? emptyUserData,
     'network-config': cloudInit?.networkConfig ?? networkConfigOf(machine),
+    ...(machine.isUntoldClone ? { 'vendor-data': vendorDataOfClone } : {}),
   }
 }
 

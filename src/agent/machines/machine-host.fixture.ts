@@ -124,6 +124,7 @@ export function sampleOrder(changes: Partial<MachineOrder> = {}): MachineOrder {
     probe: null,
     start: 'boot',
     clonedFrom: null,
+    isUntoldClone: false,
     guest: kernelGuest,
     cdroms: [],
     cloudInit: null,

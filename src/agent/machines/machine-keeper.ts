@@ -14,6 +14,7 @@ import type { MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { Rung } from '../../model/recovery/recovery-policy.ts'
 import type { SnapshotWish } from '../../model/snapshots/snapshot.ts'
 import type { MachineReport } from '../../model/vm.ts'
+import { type LinkWish, linkRunningDisks } from '../clones/link-disks.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
 import {
   type ArrivalWish,
@@ -101,6 +102,8 @@ export type MachineKeeper = {
   endSnapshot(snapshotId: SnapshotId): Promise<void>
   /** Stands still for at most so long; 0: goes on. */
   hold(forMs: number): Promise<boolean>
+  /** New volumes begin with layers of its disks. */
+  linkDisks(wish: LinkWish): Promise<void>
   revert(wish: RevertWish): Promise<Reverted>
   /** Merges the layers that nothing needs. */
   tidy(how: { readonly waitMs: number; readonly isCalledOff: boolean }): Promise<TidyReport>
@@ -159,6 +162,7 @@ export function createMachineKeeper(
       if (keeping.snapshotWork?.id === snapshotId) await keeping.snapshotWork.over.catch(() => undefined)
     },
     hold: (forMs) => holdMachine(keeping, forMs),
+    linkDisks: (wish) => linkRunningDisks(keeping, wish),
     revert: (wish) => revertMachine(keeping, wish),
     tidy: (how) => followTidying(keeping, how),
     mirrorVolume: (wish) => mirrorVolume(keeping, wish),

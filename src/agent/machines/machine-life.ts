@@ -3,6 +3,7 @@ import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { ImageId } from '../../model/ids.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { FailureCause, Rung } from '../../model/recovery/recovery-policy.ts'
+import { tellClone } from '../clones/tell-clone.ts'
 import type { MachineEvent, MachineExit, RunningMachine } from '../hypervisor/hypervisor.ts'
 import { beginFailure, climb, endAttempt, noteLaunchFailed, noteStarted, openAttempt } from '../recovery/climb.ts'
 import { findImage, imageFor } from '../recovery/keep-image.ts'
@@ -89,6 +90,7 @@ export async function goOnWith(keeping: Keeping, machine: RunningMachine): Promi
   const { imageId } = keeping.record
   if (imageId !== null) keepWhileItLives(imageId, machine.exited, keeping.ports)
   inBackground(keeping, () => keepTidy(keeping, machine))
+  inBackground(keeping, () => tellClone(keeping, machine))
   keepFitting(keeping, machine)
   await afterAdoption(keeping, { machine, onFailed: (detail) => serviceFailed(keeping, machine, detail) })
 }
@@ -202,6 +204,7 @@ export async function beginLife(
   if (keeping.orderedEpoch === keeping.record.epoch) become(keeping, 'running', '')
   afterStart(keeping, { machine, onFailed: (detail) => serviceFailed(keeping, machine, detail) })
   inBackground(keeping, () => keepTidy(keeping, machine))
+  inBackground(keeping, () => tellClone(keeping, machine))
   keepFitting(keeping, machine)
   expectCure(keeping, machine)
   await writeRecord(keeping, { confirmed: true })

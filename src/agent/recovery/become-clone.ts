@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { MachineOrder } from '../../model/machine-order.ts'
 import type { RunningMachine } from '../hypervisor/hypervisor.ts'
-import { residentEntropyBytes } from '../hypervisor/resident-protocol.ts'
+import { type ResidentRequest, residentEntropyBytes } from '../hypervisor/resident-protocol.ts'
 import type { MachinePorts } from '../machines/machine-ports.ts'
 
 const becomeTimeoutMs = 10_000
@@ -17,24 +17,11 @@ export async function becomeClone(
   { running, plug }: { readonly running: RunningMachine; plug(): Promise<void> },
   ports: MachinePorts,
 ): Promise<void> {
-  const { prefixLength, gateway } = await ports.network.settingsOf(machine.nic.networkId)
+  const identity = await identityOf(machine, ports)
   await running.setLink(false)
   await running.resume()
   try {
-    await running.askResident(
-      {
-        do: 'become',
-        timeMs: ports.clock.wallTime().getTime(),
-        entropy: Buffer.from(ports.randomBytes(residentEntropyBytes)).toString('hex'),
-        name: machine.name,
-        machineId: machineIdOf(machine),
-        macAddress: machine.nic.macAddress,
-        address: machine.nic.address,
-        prefixLength,
-        gateway,
-      },
-      becomeTimeoutMs,
-    )
+    await running.askResident(identity, becomeTimeoutMs)
   } catch (cause) {
     throw new DialtoneError(
       'image-unfit',
@@ -44,6 +31,25 @@ export async function becomeClone(
   }
   await plug()
   await running.setLink(true)
+}
+
+/** All that makes a guest another machine, in one message. */
+export async function identityOf(
+  machine: MachineOrder,
+  ports: Pick<MachinePorts, 'network' | 'clock' | 'randomBytes'>,
+): Promise<ResidentRequest> {
+  const { prefixLength, gateway } = await ports.network.settingsOf(machine.nic.networkId)
+  return {
+    do: 'become',
+    timeMs: ports.clock.wallTime().getTime(),
+    entropy: Buffer.from(ports.randomBytes(residentEntropyBytes)).toString('hex'),
+    name: machine.name,
+    machineId: machineIdOf(machine),
+    macAddress: machine.nic.macAddress,
+    address: machine.nic.address,
+    prefixLength,
+    gateway,
+  }
 }
 
 /** As systemd wants it: 32 hexadecimal digits. Unique as the VM's id is. */

@@ -8,7 +8,7 @@ const id = (word: string): LayerId => layerIdSchema.parse(`layer-${word.repeat(8
 const [a, b, c, d] = [id('a'), id('b'), id('c'), id('d')] as const
 
 function layer(layerId: LayerId | null, on: LayerId | null | undefined, changes: Partial<LayerInfo> = {}): LayerInfo {
-  const plain = { isCurrent: false, replacedAt: null, isNeeded: false, isLetGo: false }
+  const plain = { isCurrent: false, replacedAt: null, isNeeded: false, isLetGo: false, isShared: false }
   return { layerId, on, usedBytes: 0, modifiedAt: new Date(0), ...plain, ...changes }
 }
 const first = layer(null, undefined)
@@ -33,6 +33,17 @@ describe('the layers of a volume', () => {
   test('stay where the tree branches, and are merged beside the machine, too', () => {
     const layers = [first, layer(a, null), layer(b, a, current), layer(c, a), layer(d, c, needed)]
     assert.deepEqual(planTidy(layers).merges, [{ into: d, on: a, merged: [c], isInUse: false }])
+  })
+
+  test('that another volume has, too, stay as they are until the tree is deep, and go when nothing is on them', () => {
+    const shared = { isShared: true }
+    const layers = [first, layer(a, null, shared), layer(b, a, { ...needed, ...shared }), layer(c, b, current)]
+    assert.deepEqual(planTidy(layers), { removals: [], merges: [] })
+    const deep = Array.from({ length: 22 }, () => layer(d, c))
+    assert.deepEqual(planTidy([first, layer(a, null, shared), layer(c, a, current), ...deep]).merges.at(0), {
+      ...{ into: c, on: null, merged: [a], isInUse: true },
+    })
+    assert.deepEqual(planTidy([first, layer(a, null, { ...shared, ...spent }), layer(c, null, current)]).removals, [a])
   })
 
   test('that somebody let go of are removed once nothing is on them and nothing needs them', () => {

@@ -1,6 +1,7 @@
 /**
  * What keeps a volume's tree of layers small: layers that nothing needs are merged into the one above them, and go. The first layer stays.
- * Where the tree branches, the layer under the branches stays. Pure.
+ * Where the tree branches, the layer under the branches stays. A layer that another volume has, too, is never merged into, and stays as long
+ * as the tree is not too deep for that. Pure.
  */
 import type { LayerId } from '../../model/ids.ts'
 import type { LayerInfo } from './storage.ts'
@@ -17,10 +18,14 @@ export type LayerMerge = {
 
 export type TidyPlan = { readonly removals: readonly LayerId[]; readonly merges: readonly LayerMerge[] }
 
+/** With more layers than this, being short counts for more than sharing. */
+const sharingYieldsAbove = 24
+
 /** Removals first: each may make room for further ones, so it is planned anew until nothing is left to do. */
 export function planTidy(layers: readonly LayerInfo[]): TidyPlan {
   const byId = new Map(layers.map((layer) => [layer.layerId, layer]))
   const above = countAbove(layers)
+  const staysShared = ({ isShared }: LayerInfo) => isShared && layers.length <= sharingYieldsAbove
   const inUse = chainOf(
     layers.find(({ isCurrent }) => isCurrent),
     byId,
@@ -32,7 +37,7 @@ export function planTidy(layers: readonly LayerInfo[]): TidyPlan {
     let on = layer.on
     for (; on !== undefined && on !== null; on = byId.get(on)?.on) {
       const under = byId.get(on)
-      if (under === undefined || under.isNeeded || above(on) > 1) break
+      if (under === undefined || under.isNeeded || staysShared(under) || above(on) > 1) break
       merged.push(on)
     }
     return merged.length === 0 || on === undefined ? [] : [{ into: layerId, on, merged, isInUse: inUse.has(layerId) }]
@@ -44,8 +49,11 @@ export function planTidy(layers: readonly LayerInfo[]): TidyPlan {
 }
 
 /** What a machine, an image or a snapshot is made of, or where the tree branches. A process that only waits has a layer, too: not that one. */
-function takesOver({ layerId, isCurrent, isNeeded }: LayerInfo, above: (layerId: LayerId | null) => number): boolean {
-  return isCurrent || isNeeded || above(layerId) > 1
+function takesOver(
+  { layerId, isCurrent, isNeeded, isShared }: LayerInfo,
+  above: (layerId: LayerId | null) => number,
+): boolean {
+  return !isShared && (isCurrent || isNeeded || above(layerId) > 1)
 }
 
 function isGarbage(layer: LayerInfo, above: (layerId: LayerId | null) => number): boolean {

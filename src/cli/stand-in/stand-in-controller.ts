@@ -13,6 +13,7 @@ import { makeAccessHandlers } from './access-answers.ts'
 import { makeFirewallHandlers } from './firewall-answers.ts'
 import { makeImageHandlers } from './image-answers.ts'
 import { makeLedgerHandlers } from './ledger-answers.ts'
+import { makeNamingHandlers } from './naming-answers.ts'
 import { makeNetworkHandlers } from './network-answers.ts'
 import { makePlanningHandlers } from './planning-answers.ts'
 import { makeRecoveryHandlers } from './recovery-answers.ts'
@@ -107,6 +108,10 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     ...makeLedgerHandlers([]),
     ...makeAccessHandlers(situation),
     cloneTemplate: ({ body }) => ({ names: body.names ?? [], task: makeTaskView({ kind: 'vm.clone' }) }),
+    cloneDisks: ({ params, body }) => {
+      situation.changes.push(`clone-disks ${JSON.stringify(body)} ${params.vm}`)
+      return { names: [params.vm], task: makeTaskView({ kind: 'vm.clone-disks' }) }
+    },
     warmTemplate: ({ params }) => ({ task: makeTaskView({ kind: 'template.warm', subject: params.template }) }),
     listEvents: () => ({ events: [happened] }),
     watchEvents: () => sent([happened]),
@@ -160,7 +165,11 @@ function makeVmHandlers(situation: Situation): VmHandlers {
     return { vm, task: makeTaskView({ kind: `vm.${verb}`, subject: vm.name }) }
   }
   return {
-    listVms: () => ({ vms: situation.vms, revision: 40 }),
+    listVms({ query: { tag } }) {
+      const vms = situation.vms.filter(({ tags }) => tag === undefined || tags.includes(tag))
+      return { vms, revision: 40 }
+    },
+    ...makeNamingHandlers(found),
     getVm: ({ params }) => found(params.vm),
     createVm: ({ body }) => {
       if (situation.refusal !== null) throw situation.refusal

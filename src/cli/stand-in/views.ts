@@ -34,9 +34,9 @@ const twoDisks: VmView['disks'] = [
   { volumeId: volumeIdSchema.parse('vol-bbbbbbbb'), storageId, format: 'raw', sizeMiB: 64 },
 ]
 
-const noOrigin = { clonedFrom: null, basedOnSnapshotId: null, resumesFrom: null }
+const noOrigin = { clonedFrom: null, isUntoldClone: false, basedOnSnapshotId: null, resumesFrom: null }
 const asItBegan = { growth: null, limits: noLimits, pending: [] }
-const kernelBooted = { guest: kernelGuest, cdroms: [], discs: [], cloudInit: null }
+const kernelBooted = { guest: kernelGuest, cdroms: [], discs: [], cloudInit: null, tags: [], note: '' }
 
 export function makeVmView(changes: Partial<VmView> = {}): VmView {
   return {

@@ -29,7 +29,7 @@ export function dumpCluster({ cluster, questions, statistics, takenAt, revision 
       statistics: statistics.get(spec.id) ?? null,
     })),
     vms: [...cluster.vms.values()].map((vm) => ({
-      spec: { ...vm.spec, extraCommandLine: '', cloudInit: null },
+      spec: { ...vm.spec, extraCommandLine: '', cloudInit: null, note: '' },
       placement: vm.placement ?? null,
       status: vm.status ?? null,
       standby: vm.standby ?? null,

@@ -36,6 +36,11 @@ export function refuseRevert(cluster: ClusterState, vm: VmRecord): SnapshotRefus
   return refuseBusy(cluster, vm, 'revert')
 }
 
+/** Whether its disks may be cloned now; a named snapshot of it needs no more than that nobody works on them. */
+export function refuseClone(cluster: ClusterState, vm: VmRecord): SnapshotRefusal | undefined {
+  return refuseBusy(cluster, vm, 'snapshot')
+}
+
 export function refuseDelete(vm: VmRecord, snapshot: Snapshot): SnapshotRefusal | undefined {
   const { spec, operation, change } = vm
   if (snapshot.isProtected)

@@ -8,6 +8,7 @@ import type { VmSpec } from '../../model/vm.ts'
 import type { Caller } from '../../transport/caller.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import { type ApiContext, findVm, viewOfTask } from '../handlers/api-context.ts'
+import { beginDiskClone } from './begin-disk-clone.ts'
 
 type CloneBody = Parameters<Handlers<typeof cloneRoutes>['cloneVm']>[0]['body']
 
@@ -15,6 +16,7 @@ export function cloneHandlers(context: ApiContext): Handlers<typeof cloneRoutes>
   return {
     cloneVm: ({ params, body }, caller) =>
       beginClones(context, findVm(context, params.vm).spec, { body, caller, origin: null }),
+    cloneDisks: ({ params, body }, caller) => beginDiskClone(context, params.vm, { body, caller }),
     cloneTemplate({ params, body }, caller) {
       const template = findTemplate(context, params.template)
       const { warm } = template

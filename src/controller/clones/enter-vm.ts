@@ -5,6 +5,7 @@ import { commitAndSee, type Leader, oneAdmission, put, unchanged } from '../../e
 import { addressClaimOf, enterNetworks } from '../../engine/networks/card-claims.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { TaskRunner } from '../../engine/tasks/task-runner.ts'
+import type { DiskOrigin } from '../../engine/vms/clone-disks.ts'
 import type { Task } from '../../model/cluster.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { makeId, vmIdSchema, volumeIdSchema } from '../../model/ids.ts'
@@ -14,12 +15,16 @@ import type { VmSpec } from '../../model/vm.ts'
 
 const attempts = 20
 
+/** Who wants it; `disksFrom`: what its disks begin with, where that isn't its template. */
+type EnteredBy = { readonly user: string; readonly disksFrom?: DiskOrigin }
+
 /** Throws the refusal of the admission, or `conflict` when others enter machines at the same time without end. */
 export async function enterVm(
   { leader, tasks }: { readonly leader: Leader; readonly tasks: TaskRunner },
   wish: VmWish,
-  user: string,
+  by: string | EnteredBy,
 ): Promise<{ readonly spec: VmSpec; readonly task: Task }> {
+  const { user, disksFrom } = typeof by === 'string' ? { user: by } : by
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     const admission = admitVm(leader.index.state(), wish, {
       vmId: makeId('vm', vmIdSchema, leader.randomBytes(8)),
@@ -39,7 +44,7 @@ export async function enterVm(
       user,
       vmId: spec.id,
       hostId,
-      journal: { vmId: spec.id, hostId, start: wish.start },
+      journal: { vmId: spec.id, hostId, start: wish.start, origin: disksFrom },
     })
     const claims = [
       keys.nameClaim('vm', spec.name),
@@ -61,7 +66,9 @@ export async function enterVm(
         ...discs.map((disc) => put(keys.iso(disc.id), disc)),
         ...claims.map((key) => put(key, spec.id)),
         put(keys.vm(spec.id), spec),
-        ...spec.disks.map((disk, index) => put(keys.volume(disk.volumeId), volumeOf(spec, disk, index))),
+        ...spec.disks.map((disk, index) =>
+          put(keys.volume(disk.volumeId), volumeOf(spec, disk, baseOf(leader, { spec, index, disksFrom }))),
+        ),
         write,
         ...turn.writes,
         leader.events.write({
@@ -80,8 +87,19 @@ export async function enterVm(
   throw new DialtoneError('conflict', `${wish.name} could not be entered: others create VMs at the same time`)
 }
 
-function volumeOf(spec: VmSpec, disk: VmSpec['disks'][number], index: number): VolumeSpec {
+function volumeOf(spec: VmSpec, disk: VmSpec['disks'][number], baseVersion: string | null): VolumeSpec {
   const { volumeId: id, storageId, format, sizeMiB } = disk
-  const baseVersion = index === 0 ? (spec.clonedFrom?.imageId ?? spec.templateVersion) : null
   return { id, storageId, format, sizeMiB, baseVersion, vmId: spec.id, move: null, createdAt: spec.createdAt }
+}
+
+/** What lies under all layers of the disk. */
+function baseOf(
+  { index }: Leader,
+  of: { readonly spec: VmSpec; readonly index: number; readonly disksFrom: DiskOrigin | undefined },
+): string | null {
+  const { spec, disksFrom } = of
+  if (disksFrom === undefined) return of.index === 0 ? (spec.clonedFrom?.imageId ?? spec.templateVersion) : null
+  const from = index.state().snapshots.get(disksFrom.snapshotId)?.disks[of.index]?.volumeId
+  if (disksFrom.isFull || from === undefined) return null
+  return index.state().volumes.get(from)?.baseVersion ?? null
 }

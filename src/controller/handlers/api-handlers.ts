@@ -12,6 +12,7 @@ import { type HostHandlersContext, hostHandlers } from './host-handlers.ts'
 import { ledgerHandlers } from './ledger-handlers.ts'
 import { maintenanceHandlers } from './maintenance-handlers.ts'
 import { migrationHandlers } from './migration-handlers.ts'
+import { namingHandlers } from './naming-handlers.ts'
 import { networkHandlers } from './network-handlers.ts'
 import { placementHandlers } from './placement-handlers.ts'
 import { planHandlers } from './plan-handlers.ts'
@@ -37,6 +38,7 @@ export function apiHandlers(context: HostHandlersContext & ImageContext & Access
     ...planHandlers(context),
     ...maintenanceHandlers(context),
     ...networkHandlers(context),
+    ...namingHandlers(context),
     ...imageHandlers(context),
     ...accessHandlers(context),
   }

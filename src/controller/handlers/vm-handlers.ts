@@ -23,9 +23,10 @@ export function vmHandlers(context: ApiContext): Handlers<typeof vmRoutes> {
   const { leader } = engine
 
   return {
-    listVms() {
+    listVms({ query: { tag } }) {
       const { index } = leader
-      const ids = [...index.state().vms.keys()]
+      const all = [...index.state().vms.values()]
+      const ids = all.flatMap(({ spec }) => (tag === undefined || spec.tags.includes(tag) ? [spec.id] : []))
       return { vms: ids.map((vmId) => viewOfVm(context, vmId)), revision: index.revision() }
     },
     getVm: ({ params }) => viewOfVm(context, findVm(context, params.vm).spec.id),

@@ -1,15 +1,16 @@
 /** Makes a VM: what it is and what it claims (one transaction) → its disks → it becomes live → it runs. */
 import { z } from 'zod'
-import type { HostRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import type { StorageId, VmId } from '../../model/ids.ts'
+import type { VmId } from '../../model/ids.ts'
 import { hostIdSchema, vmIdSchema } from '../../model/ids.ts'
 import type { VmSpec } from '../../model/vm.ts'
 import type { AgentPort } from '../agent-port.ts'
 import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
 import { keys } from '../state/keys.ts'
 import { defineSaga, type RunnableSaga, type StepContext } from '../tasks/saga.ts'
+import { cloneDisks, type DiskOrigin, diskOriginSchema } from './clone-disks.ts'
 import { forgetVm } from './forget-vm.ts'
+import { authorityOf, hostForStorage } from './host-for-storage.ts'
 import { waitForVm } from './wait-for-vm.ts'
 
 const journalSchema = z.object({
@@ -17,6 +18,8 @@ const journalSchema = z.object({
   /** The host that makes the disks: where it will run first, if it can. */
   hostId: hostIdSchema,
   start: z.boolean(),
+  /** What its disks begin with; left out: with its template. */
+  origin: diskOriginSchema.optional(),
 })
 type Journal = z.infer<typeof journalSchema>
 
@@ -30,7 +33,7 @@ export function createVmSaga(leader: Leader, agents: AgentPort): RunnableSaga {
         name: 'make-disks',
         attempts: 6,
         message: 'makes the disks',
-        timeoutMs: 600_000,
+        timeoutMs: 4 * 3_600_000,
         run: (context) => makeDisks(leader, agents, context),
         undo: async ({ journal }) => {
           await deleteDisks(leader, agents, journal.vmId)
@@ -75,6 +78,8 @@ async function makeDisks(
   { journal, progress, signal }: StepContext<Journal>,
 ): Promise<void> {
   const spec = specOf(leader, journal.vmId)
+  const { origin } = journal
+  if (origin !== undefined) return cloneDisks(leader, agents, { spec, origin, signal, progress })
   for (const [index, disk] of spec.disks.entries()) {
     signal.throwIfAborted()
     progress(index / spec.disks.length, `makes disk ${index + 1} of ${spec.disks.length}`)
@@ -110,7 +115,7 @@ async function goLive(leader: Leader, journal: Journal): Promise<void> {
   const event = leader.events.write({
     kind: 'vm.created',
     subject: spec.name,
-    message: `made from template ${spec.templateVersion}`,
+    message: madeFrom(leader, spec, journal.origin),
     vmId: spec.id,
   })
   const result = await commitAndSee(leader, {
@@ -121,26 +126,10 @@ async function goLive(leader: Leader, journal: Journal): Promise<void> {
     throw new DialtoneError('conflict', `${spec.name} was changed while it was being made`)
 }
 
-/** A host that answers and has the storage; the wished one before others. */
-export function hostForStorage(
-  leader: Leader,
-  storageId: StorageId,
-  wished: HostRecord['spec']['id'] | undefined,
-): HostRecord {
-  const state = leader.index.state()
-  const able = [...state.hosts.values()].filter(
-    ({ status }) => status.state === 'online' && status.storageIds.includes(storageId),
-  )
-  const host = able.find(({ spec }) => spec.id === wished) ?? able[0]
-  if (host !== undefined) return host
-  const name = state.storages.get(storageId)?.name ?? storageId
-  throw new DialtoneError('host-unreachable', `no host that answers has the storage ${name}`)
-}
-
-export function authorityOf(leader: Leader, host: HostRecord) {
-  const { session } = host.status
-  if (session === null) throw new DialtoneError('host-unreachable', `${host.spec.name} has not reported yet`)
-  return { term: leader.term, session }
+function madeFrom(leader: Leader, { templateVersion }: VmSpec, origin: DiskOrigin | undefined): string {
+  if (origin === undefined) return `made from template ${templateVersion}`
+  const name = leader.index.state().vms.get(origin.vmId)?.spec.name ?? origin.vmId
+  return origin.isFull ? `a full clone of ${name}` : `a clone of ${name}, with which it shares layers`
 }
 
 function specOf(leader: Leader, vmId: VmId): VmSpec {

@@ -15,8 +15,8 @@ import { commitAndSee, type Leader, put, unchanged, untilCommitted } from '../le
 import { addressClaimOf } from '../networks/card-claims.ts'
 import { keys } from '../state/keys.ts'
 import { defineSaga, type RunnableSaga, type StepContext } from '../tasks/saga.ts'
-import { authorityOf, hostForStorage } from './create-vm.ts'
 import { holdsOf, waitUntilFitted } from './fit-wait.ts'
+import { authorityOf, hostForStorage } from './host-for-storage.ts'
 
 const journalSchema = z.object({
   vmId: vmIdSchema,

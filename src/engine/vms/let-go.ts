@@ -6,7 +6,7 @@ import { epochOn, ownersOf } from '../../model/migration/owners-of.ts'
 import { proofReaches } from '../../model/proof-reaches.ts'
 import type { AgentPort } from '../agent-port.ts'
 import type { Leader } from '../leader.ts'
-import { authorityOf } from './create-vm.ts'
+import { authorityOf } from './host-for-storage.ts'
 
 /** Asks every host that may hold it until it answers with the proof; a host that is proven dead counts as having let go. */
 export async function letGo(

@@ -29,6 +29,7 @@ export function machineOrderOf({ spec, placement }: VmRecord): MachineOrder {
     probe: spec.probe,
     start: placement?.start ?? 'boot',
     clonedFrom: spec.clonedFrom,
+    isUntoldClone: spec.isUntoldClone,
     resumesFrom: spec.resumesFrom,
     moreNics: [...more],
     guest: spec.guest,

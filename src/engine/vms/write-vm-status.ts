@@ -1,7 +1,7 @@
 /** Stores what is seen of a VM when it changed, with an event when its state did. */
 import type { DerivedStatus } from '../../control/derive-status.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
-import type { VmStatus } from '../../model/vm.ts'
+import type { VmSpec, VmStatus } from '../../model/vm.ts'
 import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
 import { keys } from '../state/keys.ts'
 
@@ -13,15 +13,21 @@ export async function writeVmStatus(leader: Leader, vm: VmRecord, derived: Deriv
   const status: VmStatus = { ...derived, since }
   // A clone that runs has its own names, keys and addresses: from now on it starts like any other machine.
   // One that goes on from a snapshot has done so.
-  const becomesItsOwn = derived.state === 'running' && (vm.spec.clonedFrom !== null || vm.spec.resumesFrom !== null)
+  const becomesItsOwn = derived.state === 'running' && isNew(vm.spec)
   if (before !== undefined && isSameAs(before, status) && !becomesItsOwn) return
   const key = keys.vmStatus(vm.spec.id)
   const event = isSameState || isSameRestart(before, status) ? [] : [eventOf(leader, vm, status)]
-  const own = becomesItsOwn ? [put(keys.vm(vm.spec.id), { ...vm.spec, clonedFrom: null, resumesFrom: null })] : []
+  const own = becomesItsOwn
+    ? [put(keys.vm(vm.spec.id), { ...vm.spec, clonedFrom: null, isUntoldClone: false, resumesFrom: null })]
+    : []
   await commitAndSee(leader, {
     conditions: [unchanged(leader, key), unchanged(leader, keys.vm(vm.spec.id))],
     writes: [put(key, status), ...own, ...event],
   })
+}
+
+function isNew({ clonedFrom, isUntoldClone, resumesFrom }: VmSpec): boolean {
+  return clonedFrom !== null || isUntoldClone || resumesFrom !== null
 }
 
 /** The life that it is being restarted for has its number by now: no news for people. */

@@ -18,6 +18,7 @@ import { injectedFailureSchema } from '../recovery/drill.ts'
 import { ladderStatisticsSchema } from '../recovery/ladder-statistics.ts'
 import { rungSchema } from '../recovery/recovery-policy.ts'
 import { machineReportSchema } from '../vm.ts'
+import { cloneOrders } from './clone-orders.ts'
 import { migrationOrders } from './migration-orders.ts'
 import { snapshotOrders } from './snapshot-orders.ts'
 import { volumeOrders } from './volume-orders.ts'
@@ -228,6 +229,7 @@ export const agentContract = {
   },
   ...migrationOrders,
   ...snapshotOrders,
+  ...cloneOrders,
   ...volumeOrders,
 } as const satisfies Contract
 

@@ -19,7 +19,28 @@ const cloneBody = z.strictObject({
 })
 const begun = z.object({ names: z.array(z.string()), task: taskViewSchema })
 
+const diskCloneBody = z.strictObject({
+  name: nameSchema,
+  /** As it was then; as it is now when left out. */
+  snapshot: referenceSchema.optional(),
+  /** It shares nothing with its origin. */
+  full: z.boolean().default(false),
+  /** The network of its only card; a card in each network of its origin when left out. */
+  network: referenceSchema.optional(),
+  start: z.boolean().default(false),
+})
+
 export const cloneRoutes = {
+  cloneDisks: {
+    method: 'POST',
+    path: '/v1/vms/:vm/disk-clones',
+    role: 'operator',
+    summary: 'Makes a machine whose disks begin as those of this one are, or were at a snapshot of it.',
+    params: z.object({ vm: referenceSchema }),
+    body: diskCloneBody,
+    response: begun,
+    status: 202,
+  },
   cloneVm: {
     method: 'POST',
     path: '/v1/vms/:vm/clones',

@@ -9,6 +9,7 @@ import { imageRoutes } from './image-routes.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
 import { maintenanceRoutes } from './maintenance-routes.ts'
 import { migrationRoutes } from './migration-routes.ts'
+import { namingRoutes } from './naming-routes.ts'
 import { networkRoutes } from './network-routes.ts'
 import { placementRoutes } from './placement-routes.ts'
 import { planRoutes } from './plan-routes.ts'
@@ -35,6 +36,7 @@ export const apiContract = {
   ...planRoutes,
   ...maintenanceRoutes,
   ...networkRoutes,
+  ...namingRoutes,
   ...accessRoutes,
 } as const satisfies Contract
 export type ApiContract = typeof apiContract

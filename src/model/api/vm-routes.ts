@@ -9,6 +9,7 @@ import { diskFormatSchema } from '../machine-order.ts'
 import { placementRulesSchema } from '../placement-rules.ts'
 import { probeSchema } from '../recovery/probe.ts'
 import { recoverySchema } from '../recovery/recovery-policy.ts'
+import { tagSchema } from '../tags.ts'
 import { blankTemplate } from '../template-manifest.ts'
 import { nicWishesSchema } from './network-routes.ts'
 import type { Contract } from './route.ts'
@@ -82,7 +83,8 @@ export const vmRoutes = {
     method: 'GET',
     path: '/v1/vms',
     role: 'viewer',
-    summary: 'All VMs.',
+    summary: 'All VMs, or those that have this tag.',
+    query: z.object({ tag: tagSchema.optional() }),
     response: z.object({ vms: z.array(vmViewSchema), revision: z.number() }),
   },
   getVm: {

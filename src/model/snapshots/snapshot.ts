@@ -26,8 +26,8 @@ export type SnapshotKind = z.infer<typeof snapshotKindSchema>
 export const consistencySchema = z.enum(['crash', 'guest-frozen', 'stopped', 'memory'])
 export type Consistency = z.infer<typeof consistencySchema>
 
-/** Who wanted it. `before-revert`: the present that a return to another one would have thrown away. */
-export const snapshotOriginSchema = z.enum(['user', 'schedule', 'change', 'before-revert'])
+/** Who wanted it. `before-revert`: the present that a return to another one would have thrown away. `clone`: what a clone begins with, until it is made. */
+export const snapshotOriginSchema = z.enum(['user', 'schedule', 'change', 'before-revert', 'clone'])
 export type SnapshotOrigin = z.infer<typeof snapshotOriginSchema>
 
 export const snapshotDiskSchema = z.object({

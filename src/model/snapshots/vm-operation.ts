@@ -7,7 +7,7 @@ import { taskIdSchema } from '../ids.ts'
 
 export const vmOperationSchema = z.object({
   taskId: taskIdSchema,
-  kind: z.enum(['snapshot', 'revert', 'merge']),
+  kind: z.enum(['snapshot', 'revert', 'merge', 'clone']),
   needsClosed: z.boolean(),
   /** Under which its closed disks are claimed; null when they are open, or were never claimed by anybody. */
   epoch: z.number().int().min(1).nullable(),
@@ -22,6 +22,8 @@ export function describeOperation({ kind }: VmOperation): string {
       return 'a snapshot of it is being taken'
     case 'revert':
       return 'it is being returned to a snapshot'
+    case 'clone':
+      return 'it is being cloned'
     case 'merge':
       return 'the layers of its disks are being merged'
   }

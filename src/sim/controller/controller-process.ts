@@ -2,6 +2,7 @@
 
 import type { AgentConnections } from '../../controller/agent-connections.ts'
 import { callAgents } from '../../controller/call-agents.ts'
+import { cloneDisksSaga } from '../../controller/clones/clone-disks-saga.ts'
 import { cloneVmSaga } from '../../controller/clones/clone-vm-saga.ts'
 import { warmTemplateSaga } from '../../controller/clones/warm-template-saga.ts'
 import type { AgentPort, FencePort } from '../../engine/agent-port.ts'
@@ -56,7 +57,11 @@ export function startController(options: ControllerOptions): ControllerProcess {
     fences: options.fences,
     // Nobody tells it of its end: a killed process does nothing more.
     signal: new AbortController().signal,
-    moreSagas: (leader, tasks) => [cloneVmSaga(leader, agents, tasks), warmTemplateSaga(leader, agents, tasks)],
+    moreSagas: (leader, tasks, epochs) => [
+      cloneVmSaga(leader, agents, tasks),
+      warmTemplateSaga(leader, agents, tasks),
+      cloneDisksSaga(leader, tasks, epochs),
+    ],
   }).then((started) => {
     engine = started
   }, options.broke)

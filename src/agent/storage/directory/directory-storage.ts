@@ -16,6 +16,7 @@ import { createGuestStateCalls } from './guest-state.ts'
 import { ensureImageCopy, refuseWithoutSpace } from './image-copies.ts'
 import { createImageCalls } from './image-store.ts'
 import { createLayerCalls } from './layers.ts'
+import { createCloneCalls } from './link-volume.ts'
 import { isThere } from './needed-layers.ts'
 import { processesWithVolumeOpen } from './open-files.ts'
 import { createBaseCalls } from './publish-base.ts'
@@ -80,6 +81,7 @@ export function createDirectoryStorage(options: DirectoryStorageOptions): Storag
     ...createImageCalls(place, call),
     ...createSnapshotCalls(place, call),
     ...createBaseCalls(place, call),
+    ...createCloneCalls(place, call),
     ...createGuestStateCalls(place, call),
     listVolumes: () => call('listVolumes', () => listVolumes(place.volumesFolder)),
     claimVolume: (volumeId, ownership) =>

@@ -18,7 +18,12 @@ export type ChainLink = {
   readonly modifiedAt: Date
   /** Whose it is. */
   readonly userId: number
+  /** Another volume has it, too, or had it until now: see `link-volume.ts`. */
+  readonly isShared: boolean
 }
+
+/** Of a layer that several volumes have: every machine's user reads it, none writes to it. */
+export const sharedMode = 0o444
 
 /** `own`: what lies in the disk's own folder. `base`: the first file under it that lies in the images' folder. */
 export type Chain = {
@@ -56,8 +61,10 @@ export async function readChain(path: string, imagesFolder: string): Promise<Cha
 /** One file of a chain, without what it lies on. */
 export function readLink(path: string): Promise<ChainLink> {
   return withDisk(path, async (file) => {
-    const { blocks, mtime, uid: userId } = await file.stat()
-    return { path, header: await readQcow2Header(file, path), usedBytes: blocks * 512, modifiedAt: mtime, userId }
+    const { blocks, mtime, uid: userId, mode } = await file.stat()
+    const isShared = (mode & 0o777) === sharedMode
+    const header = await readQcow2Header(file, path)
+    return { path, header, usedBytes: blocks * 512, modifiedAt: mtime, userId, isShared }
   })
 }
 
@@ -81,10 +88,11 @@ export function layerUnder({ path, header: { backingFile } }: ChainLink): LayerI
   )
 }
 
-/** Makes the file one that this user alone reads and writes. */
+/** Makes the file one that this user alone reads and writes. One that another volume has, too, stays what it is. */
 export function giveTo(userId: number, path: string): Promise<void> {
   return withDisk(path, async (file) => {
-    const { uid, gid, mode } = await file.stat()
+    const { uid, gid, mode, nlink } = await file.stat()
+    if ((mode & 0o777) === sharedMode && nlink > 1) return
     if (uid !== userId || gid !== userId) await file.chown(userId, userId)
     // A layer under others keeps the mode, too: QEMU, as this user, opens it for writing when layers are merged into it.
     if ((mode & 0o777) !== 0o600) await file.chmod(0o600)

@@ -84,6 +84,11 @@ async function restoreGuestState(volumeId: VolumeId, snapshotId: SnapshotId, pla
   }
 }
 
+/** What firmware remembered then; undefined when it was nothing. `folder` is the volume's. */
+export function readKeptVariables(folder: string, snapshotId: SnapshotId): Promise<Uint8Array | undefined> {
+  return readIfThere(join(keptFolder(folder, snapshotId), variablesName))
+}
+
 function keptFolder(folder: string, snapshotId: SnapshotId): string {
   return join(folder, 'snapshots', `${snapshotId}.state`)
 }

@@ -113,7 +113,9 @@ async function useLayer(volume: LayeredVolume, layerId: LayerId | null, place: S
   const temporaryPath = join(place.volumesFolder, nameOfWork(await place.worker(), 'current'))
   // A file that says nothing is set right by this; a layer that lies on what it shouldn't is refused when it is opened.
   const before = await readCurrent(folder).catch(() => ({ layerId: null, replaced: new Map<LayerId, Date>() }))
-  const { backingFile } = (await readLink(path)).header
+  const { header, isShared } = await readLink(path)
+  if (isShared) throw neededBy('another volume', volume.volumeId, layerId)
+  const { backingFile } = header
   const replaced = replacedAfter(before, { layerId, backingFile }, names)
   await writeCurrent(folder, temporaryPath, { layerId, replaced })
 }
@@ -139,13 +141,13 @@ async function listLayers({ folder, names }: LayeredVolume): Promise<readonly La
     if (layerId === undefined) continue
     const link = await readLinkIfThere(join(folder, name))
     if (link === undefined) continue
-    const { usedBytes, modifiedAt } = link
+    const { usedBytes, modifiedAt, isShared } = link
     const on = layerId === null ? undefined : layerUnder(link)
     const isCurrent = layerId === current.layerId
     const replacedAt = layerId === null ? null : (current.replaced.get(layerId) ?? null)
     const isLetGo = layerId !== null && letGo.has(layerId)
     const isNeeded = needed.has(layerId)
-    layers.push({ layerId, on, usedBytes, isCurrent, modifiedAt, replacedAt, isNeeded, isLetGo })
+    layers.push({ layerId, on, usedBytes, isCurrent, modifiedAt, replacedAt, isNeeded, isLetGo, isShared })
   }
   return layers
 }

@@ -89,7 +89,8 @@ export async function openDisk(
   if (needer !== undefined) {
     throw new DialtoneError('wrong-state', `${path} is not opened for writing: ${needer} needs it as it is`)
   }
-  const { own } = await readChain(path, imagesFolder)
+  const { own, top } = await readChain(path, imagesFolder)
+  if (top.isShared) throw new DialtoneError('wrong-state', `${path} is not opened for writing: another volume has it`)
   for (const link of own) await giveTo(userId, link.path)
   return path
 }

@@ -6,6 +6,7 @@ import {
   type FakeVolume,
   type FakeWorld,
   fakeLayerPath,
+  isShared,
   layeredVolumeOf,
   layerOf,
   neededDisks,
@@ -28,6 +29,8 @@ export function useLayer(world: FakeWorld, volumeId: VolumeId, layerId: LayerId 
   layerOf(volume, layerId)
   const needer = neederOf(world, volumeId, layerId)
   if (needer !== undefined) throw new DialtoneError('in-use', `${needer} needs the layer: nothing may write to it`)
+  if (isShared(world, layerOf(volume, layerId)))
+    throw new DialtoneError('in-use', 'another volume has the layer: nothing may write to it')
   const before = volume.current
   if (before !== null && before !== layerId && layerOf(volume, layerId).on !== before)
     volume.replaced.set(before, world.now())
@@ -45,6 +48,7 @@ export function listLayers(world: FakeWorld, volumeId: VolumeId): readonly Layer
     replacedAt: layerId === null ? null : (replaced.get(layerId) ?? null),
     isNeeded: needed.has(layerId),
     isLetGo: layerId !== null && letGo.has(layerId),
+    isShared: isShared(world, layer),
   }))
 }
 

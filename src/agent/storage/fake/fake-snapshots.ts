@@ -47,7 +47,8 @@ export function createSnapshotCalls(
         if (between.length === 0) return
         refuseOpen(fakeLayerPath(volumeId, merge.into))
         letGo(world, volumeId, between)
-        layerOf(volume, merge.into).on = merge.on
+        // Another file: whoever shares the old one goes on with that.
+        volume.layers.set(merge.into, { ...layerOf(volume, merge.into), on: merge.on })
       }),
   }
 }

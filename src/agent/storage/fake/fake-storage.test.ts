@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { volumeIdSchema } from '../../../model/ids.ts'
+import { testClones } from '../clones.contract.ts'
 import { testImages } from '../images.contract.ts'
 import { testLayers } from '../layers.contract.ts'
 import { testSnapshots } from '../snapshots.contract.ts'
@@ -15,6 +16,7 @@ testStorage('fake storage', makeWorld)
 testLayers('fake storage', makeWorld)
 testImages('fake storage', makeWorld)
 testSnapshots('fake storage', makeWorld)
+testClones('fake storage', makeWorld)
 
 async function makeWorld(t: TestContext): Promise<StorageWorld> {
   const outside = await mkdtemp(join(tmpdir(), 'dialtone-fake-storage-'))
@@ -45,7 +47,14 @@ test('what was written into a layer is told as its size', async () => {
   await storage.createVolume({ volumeId, format: 'qcow2', sizeMiB: 64, cgroupDirectory: '/fake/cgroup' })
   world.writeToLayer(volumeId, null, 4096)
   const [layer] = await storage.listLayers(volumeId)
-  const untouched = { on: undefined, isCurrent: true, replacedAt: null, isNeeded: false, isLetGo: false }
+  const untouched = {
+    on: undefined,
+    isCurrent: true,
+    replacedAt: null,
+    isNeeded: false,
+    isLetGo: false,
+    isShared: false,
+  }
   assert.deepEqual(layer, { layerId: null, usedBytes: 4096, modifiedAt: now, ...untouched })
 })
 

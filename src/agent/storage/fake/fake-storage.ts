@@ -6,8 +6,10 @@ import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { ImageId, LayerId, VolumeId } from '../../../model/ids.ts'
 import type { DiskFormat } from '../../../model/machine-order.ts'
 import type { ImageFileName } from '../../../model/recovery/memory-image.ts'
+import type { CloneStorage } from '../clone-storage.ts'
 import type { SnapshotStorage } from '../snapshot-storage.ts'
 import type { Ownership, Storage, VolumeRequest } from '../storage.ts'
+import { createCloneCalls } from './fake-clones.ts'
 import { fetchImage, listImages, storeImage } from './fake-images.ts'
 import {
   addLayer,
@@ -206,11 +208,13 @@ function createRecoveryCalls(world: FakeWorld, way: Way, refuseOpen: (path: stri
     listImages: (volumeId) => way.call(() => listImages(world, volumeId)),
     fetchImage: (volumeId, imageId, into) => way.call(() => fetchImage(world, { volumeId, imageId }, into)),
     ...createSnapshotCalls(world, way.call, refuseOpen),
+    ...createCloneCalls(world, way.call, refuseOpen),
     removeImage: (volumeId, imageId) => way.call(() => void world.volumes.get(volumeId)?.images.delete(imageId)),
   }
 }
 
 type RecoveryCalls = SnapshotStorage &
+  CloneStorage &
   Pick<
     Storage,
     | 'addLayer'

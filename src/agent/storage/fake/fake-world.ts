@@ -66,6 +66,11 @@ export function layeredVolumeOf(world: FakeWorld, volumeId: VolumeId): FakeVolum
   throw new DialtoneError('invalid-input', `Volume ${volumeId} is not qcow2: it has no layers`)
 }
 
+/** Volumes that share a layer have the same one. */
+export function isShared({ volumes }: FakeWorld, layer: FakeLayer): boolean {
+  return [...volumes.values()].filter(({ layers }) => [...layers.values()].includes(layer)).length > 1
+}
+
 export function layerOf(volume: FakeVolume, layerId: LayerId | null): FakeLayer {
   const layer = volume.layers.get(layerId)
   if (layer !== undefined) return layer
