@@ -157,20 +157,23 @@ describe('whoever waits until a service answers again', () => {
     await cloud.clock.until('it serves', () => waiting.isServing, 1_000)
   })
 
-  test('is told by the first correct answer that the next agent gets, when one ended over the cure', async () => {
-    await using cloud = await startCloud(two)
-    const vmId = await cloud.createRunning('web')
-    const home = homeOf(cloud, vmId)
-    const waiting = wait(cloud, vmId)
-    const cause = { failedAt: null, cause: 'process-died', detail: 'killed' } as const
-    observe(home, { kind: 'failure-detected', vmId, at: at(cloud), epoch: 1, incarnation: 0, ...cause })
-    observe(home, { kind: 'answer-back', vmId, at: at(cloud), prober: 'own', lastWrongAt: null })
-    await cloud.clock.advance(2_000)
-    assert.equal(waiting.isServing, false)
-    cloud.agents.restartAgent(home.spec.name)
-    observe(home, { kind: 'probing-began', vmId, at: at(cloud), prober: 'own', isCorrect: true })
-    await cloud.clock.until('it serves', () => waiting.isServing, 1_000)
-  })
+  for (const told of ['failure-detected', 'answer-lost'] as const) {
+    test(`is told by the first correct answer that the next agent gets, when one ended after ${told}`, async () => {
+      await using cloud = await startCloud(two)
+      const vmId = await cloud.createRunning('web')
+      const home = homeOf(cloud, vmId)
+      const waiting = wait(cloud, vmId)
+      const cause = { failedAt: null, cause: 'process-died', detail: 'killed' } as const
+      if (told === 'answer-lost') observe(home, lost(cloud, vmId, 'one'))
+      else observe(home, { kind: told, vmId, at: at(cloud), epoch: 1, incarnation: 0, ...cause })
+      observe(home, { kind: 'answer-back', vmId, at: at(cloud), prober: 'own', lastWrongAt: null })
+      await cloud.clock.advance(2_000)
+      assert.equal(waiting.isServing, false)
+      cloud.agents.restartAgent(home.spec.name)
+      observe(home, { kind: 'probing-began', vmId, at: at(cloud), prober: 'own', isCorrect: true })
+      await cloud.clock.until('it serves', () => waiting.isServing, 1_000)
+    })
+  }
 
   test('stops waiting when it is told to', async () => {
     await using cloud = await startCloud(two)

@@ -138,7 +138,8 @@ function isServingAgain(entries: readonly LedgerEntry[]): boolean {
       record.prober === 'own',
   )
   const answersThere = startedAt !== undefined && answers.some(({ at }) => at >= startedAt)
-  const failed = entries.findLast(({ record }) => record.kind === 'failure-detected')
+  // The agent may have told of the missed answer only.
+  const failed = entries.findLast(({ record: { kind } }) => kind === 'failure-detected' || kind === 'answer-lost')
   const answersToTheNext =
     failed !== undefined && answers.some(({ at, session }) => at >= failed.at && session !== failed.session)
   return isCured || answersThere || answersToTheNext
