@@ -1,18 +1,18 @@
 /** Joins two byte streams both ways, with back-pressure, until both have ended or one has failed. */
 import type { Duplex } from 'node:stream'
-import { notePassed } from './collect-young-garbage.ts'
+import { collectYoungGarbageWhileOpen } from './collect-young-garbage.ts'
 
 /** Time for the last bytes to leave after the other side has closed. */
 const flushMs = 5000
 
 /** The end of one side is passed on as the end of the other's input; a failure or a sudden close of one destroys the other. */
 export function joinStreams(left: Duplex, right: Duplex): void {
+  collectYoungGarbageWhileOpen(left)
   passOn(left, right)
   passOn(right, left)
 }
 
 function passOn(from: Duplex, to: Duplex): void {
-  from.on('data', (chunk: Buffer) => notePassed(chunk.length))
   from.pipe(to)
   // The reason of a failure is told by 'close', which always follows.
   from.on('error', () => {})
