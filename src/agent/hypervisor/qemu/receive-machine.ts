@@ -12,6 +12,8 @@ import type { QmpLine } from './qmp-session.ts'
 import { closeForCopies, connectToCopies, openForCopies } from './receive-copies.ts'
 import { runFiles } from './run-files.ts'
 
+/** After the last byte has come, that it has all; on a busy machine it answers late. */
+const saysSoWithinMs = 10_000
 const commandTimeoutMs = 5000
 /** Whoever moves a machine has a bound of their own. */
 const longestMs = 24 * 3_600_000
@@ -34,6 +36,7 @@ export async function receiveMachine(
     const canPostCopy = await prepare(qemu.session)
     await qemu.session.execute('migrate-incoming', { uri: `fd:${incomingFileDescriptor}` }, commandTimeoutMs)
     await writeMachineRecord(runFiles(runDirectory).record, { life, process: qemu.identity })
+    const closed = new Promise<void>((resolve) => stream.once('close', () => resolve()))
     const resumed = Promise.withResolvers<number>()
     qemu.session.listen(({ event, atMs }) => {
       if (event === 'RESUME') resumed.resolve(atMs)
@@ -42,7 +45,7 @@ export async function receiveMachine(
       copied.length > 0 ? closeForCopies(qemu.session) : undefined,
     )
     loaded.catch(() => stream.destroy())
-    const whole = loaded.then(() => waitUntilWhole(qemu))
+    const whole = loaded.then(() => waitUntilWhole(qemu, closed))
     whole.catch(() => undefined)
     const machine = createQemuMachine({
       life,
@@ -107,10 +110,12 @@ async function untilDevicesAreLoaded(line: QmpLine): Promise<void> {
   throw brokenOff()
 }
 
-async function waitUntilWhole({ process, session }: LaunchedQemu): Promise<void> {
+/** One that needs a page that never comes may need it where it answers its monitor: then the end of its stream has to do. */
+async function waitUntilWhole({ process, session }: LaunchedQemu, closed: Promise<void>): Promise<void> {
   const ended = process.ended.then(() => 'failed' as const)
+  const isMute = closed.then(() => delay(saysSoWithinMs, 'failed' as const, { ref: false }))
   const awaited = ['completed', 'failed', 'postcopy-paused'] as const
-  const status = await Promise.race([waitForMigration(session, awaited, longestMs), ended])
+  const status = await Promise.race([waitForMigration(session, awaited, longestMs), ended, isMute])
   if (status !== 'completed') throw brokenOff()
 }
 
