@@ -1,10 +1,7 @@
 /** Files that come over the API. One is there as a whole under its id, or not at all, and goes when it is used or a day old. */
-import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Duplex } from 'node:stream'
-import { finished } from 'node:stream/promises'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 
 const keptForMs = 86_400_000
@@ -60,17 +57,14 @@ export async function clearUploads(uploads: string, nowMs: number): Promise<void
 
 /** The client keeps its end open for the answer, so the end of its bytes is known by their number. */
 async function writeExactly(path: string, source: AsyncIterable<Uint8Array>, bytes: number): Promise<void> {
-  const file = createWriteStream(path, { mode: 0o600 })
+  await using file = await open(path, 'w', 0o600)
   let written = 0
   for await (const chunk of source) {
     written += chunk.length
     if (written > bytes) throw new DialtoneError('invalid-input', `more than the announced ${bytes} bytes came`)
-    if (!file.write(chunk)) await once(file, 'drain')
+    await file.writeFile(chunk)
     if (written === bytes) break
   }
-  file.end()
-  await finished(file)
   if (written < bytes) throw new DialtoneError('invalid-input', `only ${written} of ${bytes} bytes came`)
-  await using whole = await open(path, 'r')
-  await whole.sync()
+  await file.sync()
 }
