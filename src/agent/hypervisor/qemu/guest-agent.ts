@@ -31,11 +31,7 @@ export async function runInGuest(
   command: readonly string[],
   timeoutMs: number,
 ): Promise<{ readonly exitCode: number; readonly output: string }> {
-  const socket = createConnection(path)
-  const timer = setTimeout(() => socket.destroy(), timeoutMs)
-  try {
-    const line = readAnswers(socket)
-    await synchronize(line)
+  return converse(path, timeoutMs, async (line) => {
     const [program, ...arg] = command
     const { pid } = startedSchema.parse(await ask(line, 'guest-exec', { path: program, arg, 'capture-output': true }))
     for (;;) {
@@ -43,13 +39,7 @@ export async function runInGuest(
       if (status.exited) return describe(status, program ?? '')
       await delay(askAgainMs)
     }
-  } catch (error) {
-    if (error instanceof DialtoneError) throw error
-    throw new DialtoneError('guest-silent', `the guest's agent answers nonsense`, { cause: error })
-  } finally {
-    clearTimeout(timer)
-    socket.destroy()
-  }
+  })
 }
 
 /**
@@ -57,22 +47,12 @@ export async function runInGuest(
  * `timeoutMs`: an agent that froze them goes on working, but refuses everything but this.
  */
 export async function changeFileSystems(path: string, what: 'freeze' | 'thaw', timeoutMs: number): Promise<number> {
-  const socket = createConnection(path)
-  const timer = setTimeout(() => socket.destroy(), timeoutMs)
-  try {
-    const line = readAnswers(socket)
-    await synchronize(line)
+  return converse(path, timeoutMs, async (line) => {
     return z
       .number()
       .int()
       .parse(await ask(line, `guest-fsfreeze-${what}`, {}))
-  } catch (error) {
-    if (error instanceof DialtoneError) throw error
-    throw new DialtoneError('guest-silent', `the guest's agent answers nonsense`, { cause: error })
-  } finally {
-    clearTimeout(timer)
-    socket.destroy()
-  }
+  })
 }
 
 const processorsSchema = z.array(z.object({ 'logical-id': z.number().int(), online: z.boolean() }))
@@ -80,11 +60,7 @@ const processorsPollMs = 50
 
 /** Has the guest use so many processors, as soon as its kernel knows of them. Throws `guest-silent` when no agent answers, or in time. */
 export async function onlineProcessors(path: string, count: number, timeoutMs: number): Promise<void> {
-  const socket = createConnection(path)
-  const timer = setTimeout(() => socket.destroy(), timeoutMs)
-  try {
-    const line = readAnswers(socket)
-    await synchronize(line)
+  return converse(path, timeoutMs, async (line) => {
     for (;;) {
       const known = processorsSchema.parse(await ask(line, 'guest-get-vcpus', {}))
       const vcpus = known
@@ -95,6 +71,20 @@ export async function onlineProcessors(path: string, count: number, timeoutMs: n
       else if (known.length >= count) return
       await delay(processorsPollMs)
     }
+  })
+}
+
+/** One conversation with the agent, over a connection of its own that ends after `timeoutMs`; what makes no sense is as good as silence. */
+async function converse<T>(path: string, timeoutMs: number, talk: (line: GuestLine) => Promise<T>): Promise<T> {
+  const socket = createConnection(path)
+  const timer = setTimeout(() => socket.destroy(), timeoutMs)
+  try {
+    const line = readAnswers(socket)
+    await synchronize(line)
+    return await talk(line)
+  } catch (error) {
+    if (error instanceof DialtoneError) throw error
+    throw new DialtoneError('guest-silent', `the guest's agent answers nonsense`, { cause: error })
   } finally {
     clearTimeout(timer)
     socket.destroy()
