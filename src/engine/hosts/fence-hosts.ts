@@ -70,15 +70,16 @@ export function createHostFencer(options: HostFencerOptions): HostFencer {
       // Every host is counted from the first look on: one that this leader never hears is as silent as the others.
       for (const hostId of state.hosts.keys()) table.count(hostId)
       const { timings } = state.cluster
-      const quiet = [...state.hosts].filter(
-        ([hostId, host]) => !isAtWork(host, { silentMs: table.attentiveSilentMs(hostId), timings }),
-      )
-      for (const hostId of fencer.holds.keys()) if (!quiet.some(([id]) => id === hostId)) fencer.holds.delete(hostId)
+      const quiet: HostId[] = []
+      for (const [hostId, host] of state.hosts) {
+        if (isAtWork(host, { silentMs: table.attentiveSilentMs(hostId), timings })) fencer.holds.delete(hostId)
+        else quiet.push(hostId)
+      }
       if (quiet.length === 0) return
       // Also while a new leader judges nobody yet, so that its first judgement knows the answers.
       askSilentKernels(fencer)
       if (nowMs - leader.startedAtMs < newLeaderWaitsMs(countedTimings(state.cluster))) return
-      for (const [hostId] of quiet) {
+      for (const hostId of quiet) {
         // A host whose status can't be written at the moment doesn't keep the others from being looked at.
         await lookAt(fencer, hostId).catch((error: unknown) => {
           if (!leader.signal.aborted) leader.logger.error('fence.look-failed', { hostId, error })
