@@ -62,6 +62,19 @@ export const templateManifestSchema = z.object({
 })
 export type TemplateManifest = z.infer<typeof templateManifestSchema>
 
+/** What is said of a disk that boots by itself and of which nothing else is known. */
+export const unknownSystem = {
+  kernelVersion: '',
+  commandLine: '',
+  commandLineTcg: '',
+  defaultCpus: 1,
+  ports: [],
+  guestAgent: false,
+  residentAgent: false,
+  readiness: null,
+  reseedsOnResume: false,
+} satisfies Partial<TemplateManifest>
+
 /** How machines of it are started. */
 export function bootOf({ files }: Pick<TemplateManifest, 'files'>): 'kernel' | 'firmware' {
   return kernelFileNames.every((name) => name in files) ? 'kernel' : 'firmware'

@@ -10,6 +10,7 @@ import {
   type TemplateManifest,
   templateManifestFileName,
   templateVersionSchema,
+  unknownSystem,
 } from '../../model/template-manifest.ts'
 import { enterTemplate } from '../templates/build-template-saga.ts'
 import { bringSource } from './bring-source.ts'
@@ -84,17 +85,9 @@ async function takeIn(
     builtAt: leader.clock.wallTime().toISOString(),
     files: { [rootDiskFileName]: await hashOf(disk) },
     os: wish.os,
-    kernelVersion: '',
-    commandLine: '',
-    commandLineTcg: '',
     minimumMemoryMiB: wish.minimumMemoryMiB,
     defaultMemoryMiB: Math.max(wish.defaultMemoryMiB, wish.minimumMemoryMiB),
-    defaultCpus: 1,
-    ports: [],
-    guestAgent: false,
-    residentAgent: false,
-    readiness: null,
-    reseedsOnResume: false,
+    ...unknownSystem,
   }
   await writeFile(join(output, templateManifestFileName), `${JSON.stringify(manifest, null, 2)}\n`)
   await moveIntoPlace(output, folder)

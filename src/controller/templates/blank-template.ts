@@ -7,6 +7,7 @@ import {
   rootDiskFileName,
   type TemplateManifest,
   templateManifestFileName,
+  unknownSystem,
 } from '../../model/template-manifest.ts'
 import { hashOf } from '../images/hash-of.ts'
 
@@ -39,15 +40,7 @@ const blank: Omit<TemplateManifest, 'files'> = {
   description: 'An empty disk, for systems that are installed from a disc.',
   builtAt: '2026-01-01T00:00:00.000Z',
   os: 'other',
-  kernelVersion: '',
-  commandLine: '',
-  commandLineTcg: '',
   minimumMemoryMiB: 16,
   defaultMemoryMiB: 1024,
-  defaultCpus: 1,
-  ports: [],
-  guestAgent: false,
-  residentAgent: false,
-  readiness: null,
-  reseedsOnResume: false,
+  ...unknownSystem,
 }
