@@ -2,8 +2,7 @@
 
 import type { EventView, HostView, TaskView, VmView } from '../../model/api/views.ts'
 import { clusterSpecSchema } from '../../model/cluster.ts'
-import { noLimits } from '../../model/growth.ts'
-import { kernelGuest } from '../../model/guest.ts'
+import { makeVm as makeRecord } from '../../model/cluster-state.fixture.ts'
 import {
   hostIdSchema,
   nameSchema,
@@ -14,7 +13,6 @@ import {
   vmIdSchema,
   volumeIdSchema,
 } from '../../model/ids.ts'
-import { noPlacementRules } from '../../model/placement-rules.ts'
 import { defaultTimings } from '../../model/timings.ts'
 import type { VmState } from '../../model/vm.ts'
 import type { CloudState } from './cloud-state.ts'
@@ -32,6 +30,7 @@ export const hostIdOf = (name: string) => hostIdSchema.parse(`host-${eight(name)
 export function makeVm(name: string, state: VmState = 'running', changes: Partial<VmView> = {}): VmView {
   const hostId = hostIdOf('node1')
   return {
+    ...makeRecord('web').spec,
     id: vmIdOf(name),
     name: nameSchema.parse(name),
     number: 1,
@@ -51,36 +50,12 @@ export function makeVm(name: string, state: VmState = 'running', changes: Partia
         sizeMiB: 100,
       },
     ],
-    extraCommandLine: '',
     generationId: '5244d87f-bb25-4724-846b-c009f83a1119',
-    ha: true,
-    autostart: true,
-    startOrder: 100,
-    desired: 'running',
-    stopMode: 'shutdown',
-    recovery: { mode: 'boot' },
-    probe: null,
-    drillable: false,
-    clonedFrom: null,
-    isUntoldClone: false,
-    basedOnSnapshotId: null,
-    resumesFrom: null,
-    securityGroupIds: [],
-    securityGroups: [],
-    boundToHostId: null,
-    firstHostId: null,
-    lifecycle: 'live',
     createdAt: at,
-    placementRules: noPlacementRules,
-    nics: [],
-    guest: kernelGuest,
-    cdroms: [],
+    securityGroups: [],
     discs: [],
     cloudInit: null,
-    tags: [],
-    note: '',
-    growth: null,
-    limits: noLimits,
+    nics: [],
     pending: [],
     hostName: 'node1',
     placement: {

@@ -5,7 +5,7 @@ import type { MaintenancePlan } from '../../model/maintenance.ts'
 import { useAct } from '../cloud/use-act.ts'
 import { useAnswer } from '../cloud/use-answer.ts'
 import { texts } from '../texts.ts'
-import { CommandLine, ErrorNote, Foreign, Nothing } from './parts.tsx'
+import { CommandLine, ErrorNote, Foreign, Nothing, ScrollTable } from './parts.tsx'
 
 export function MaintenanceDialog({ host, onClose }: { readonly host: string | null; readonly onClose: () => void }) {
   return (
@@ -77,26 +77,24 @@ function Preview({ host, onClose }: { readonly host: string; readonly onClose: (
 
 function Moves({ moves }: { readonly moves: MaintenancePlan['moves'] }) {
   return (
-    <div className="scroll-x" tabIndex={0}>
-      <table className="plain-table">
-        <tbody>
-          {moves.map(({ vmName, way, toHostName, reason, refusals }) => (
-            <tr key={vmName} className={way === 'refused' ? 'row-refused' : ''}>
-              <th scope="row">{vmName}</th>
-              <td>{way}</td>
-              <td>{toHostName ?? '–'}</td>
-              <td>
-                <Foreign text={reason} />
-                {refusals.map(({ hostName, reason: why }) => (
-                  <div key={hostName} className="quiet">
-                    {hostName}: <Foreign text={why} />
-                  </div>
-                ))}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <ScrollTable>
+      <tbody>
+        {moves.map(({ vmName, way, toHostName, reason, refusals }) => (
+          <tr key={vmName} className={way === 'refused' ? 'row-refused' : ''}>
+            <th scope="row">{vmName}</th>
+            <td>{way}</td>
+            <td>{toHostName ?? '–'}</td>
+            <td>
+              <Foreign text={reason} />
+              {refusals.map(({ hostName, reason: why }) => (
+                <div key={hostName} className="quiet">
+                  {hostName}: <Foreign text={why} />
+                </div>
+              ))}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </ScrollTable>
   )
 }

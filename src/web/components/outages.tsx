@@ -3,7 +3,7 @@ import { formatDuration } from '../../model/age.ts'
 import type { OutageView } from '../../model/api/ledger-routes.ts'
 import { shareOfParts } from '../logic/outage-parts.ts'
 import { texts } from '../texts.ts'
-import { Age, Foreign, MachineLink } from './parts.tsx'
+import { Age, Foreign, MachineLink, ScrollTable } from './parts.tsx'
 
 export function OutageList({
   outages,
@@ -13,47 +13,42 @@ export function OutageList({
   readonly isOfOne?: boolean
 }) {
   return (
-    <div className="scroll-x" tabIndex={0}>
-      <table className="plain-table">
-        <thead>
-          <tr>
-            {isOfOne ? null : <th scope="col">{texts.availability.service}</th>}
-            <th scope="col">{texts.availability.began}</th>
-            <th scope="col">{texts.availability.duration}</th>
-            <th scope="col">{texts.availability.cause}</th>
-            <th scope="col">{Object.values(texts.availability.parts).join(' · ')}</th>
+    <ScrollTable>
+      <thead>
+        <tr>
+          {isOfOne ? null : <th scope="col">{texts.availability.service}</th>}
+          <th scope="col">{texts.availability.began}</th>
+          <th scope="col">{texts.availability.duration}</th>
+          <th scope="col">{texts.availability.cause}</th>
+          <th scope="col">{Object.values(texts.availability.parts).join(' · ')}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {outages.map((outage) => (
+          <tr key={outage.id}>
+            {isOfOne ? null : (
+              <th scope="row">
+                <MachineLink name={outage.serviceName} />
+              </th>
+            )}
+            <td>
+              <Age at={outage.beganAt} />
+            </td>
+            <td className="figures">
+              {outage.durationMs === null ? texts.availability.goesOn : formatDuration(outage.durationMs)}
+              {outage.drillId === null ? null : <span className="tag">{texts.availability.drill}</span>}
+            </td>
+            <td>
+              {outage.cause}
+              <span className="quiet"> {outage.causeDetail === '' ? null : <Foreign text={outage.causeDetail} />}</span>
+            </td>
+            <td>
+              <PartsBar outage={outage} />
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {outages.map((outage) => (
-            <tr key={outage.id}>
-              {isOfOne ? null : (
-                <th scope="row">
-                  <MachineLink name={outage.serviceName} />
-                </th>
-              )}
-              <td>
-                <Age at={outage.beganAt} />
-              </td>
-              <td className="figures">
-                {outage.durationMs === null ? texts.availability.goesOn : formatDuration(outage.durationMs)}
-                {outage.drillId === null ? null : <span className="tag">{texts.availability.drill}</span>}
-              </td>
-              <td>
-                {outage.cause}
-                <span className="quiet">
-                  {' '}
-                  {outage.causeDetail === '' ? null : <Foreign text={outage.causeDetail} />}
-                </span>
-              </td>
-              <td>
-                <PartsBar outage={outage} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+        ))}
+      </tbody>
+    </ScrollTable>
   )
 }
 

@@ -20,6 +20,15 @@ export function StateBadge({ state }: { readonly state: string }) {
   )
 }
 
+/** A table that scrolls by itself where it is too wide, or too long; reached by the keyboard for that. */
+export function ScrollTable({ axis = 'x', children }: { readonly axis?: 'x' | 'y'; readonly children: ReactNode }) {
+  return (
+    <div className={`scroll-${axis}`} tabIndex={0}>
+      <table className="plain-table">{children}</table>
+    </div>
+  )
+}
+
 /** Text that others wrote: control characters are made visible. */
 export function Foreign({ text }: { readonly text: string }) {
   return <>{printableText(text)}</>

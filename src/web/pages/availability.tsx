@@ -5,7 +5,7 @@ import { formatDuration } from '../../model/age.ts'
 import type { AvailabilityView, OutageView } from '../../model/api/ledger-routes.ts'
 import { useAnswer } from '../cloud/use-answer.ts'
 import { OutageList } from '../components/outages.tsx'
-import { Card, MachineLink, Nothing, PageHead } from '../components/parts.tsx'
+import { Card, MachineLink, Nothing, PageHead, ScrollTable } from '../components/parts.tsx'
 import { describeNines } from '../logic/nines.ts'
 import { marksOn } from '../logic/outage-timeline.ts'
 import { texts } from '../texts.ts'
@@ -50,32 +50,30 @@ function Services({
   readonly outages: readonly OutageView[]
 }) {
   return (
-    <div className="scroll-x" tabIndex={0}>
-      <table className="plain-table">
-        <thead>
-          <tr>
-            <th scope="col">{texts.availability.service}</th>
-            <th scope="col">{texts.availability.availability}</th>
-            <th scope="col">{texts.availability.nines}</th>
-            <th scope="col">{texts.availability.failures}</th>
-            <th scope="col">{texts.availability.recover}</th>
-            <th scope="col">{texts.availability.worst}</th>
-            <th scope="col" className="wide">
-              {texts.availability.timeline}
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {services.map((service) => (
-            <Service
-              key={service.service}
-              service={service}
-              outages={outages.filter((outage) => outage.service === service.service)}
-            />
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <ScrollTable>
+      <thead>
+        <tr>
+          <th scope="col">{texts.availability.service}</th>
+          <th scope="col">{texts.availability.availability}</th>
+          <th scope="col">{texts.availability.nines}</th>
+          <th scope="col">{texts.availability.failures}</th>
+          <th scope="col">{texts.availability.recover}</th>
+          <th scope="col">{texts.availability.worst}</th>
+          <th scope="col" className="wide">
+            {texts.availability.timeline}
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {services.map((service) => (
+          <Service
+            key={service.service}
+            service={service}
+            outages={outages.filter((outage) => outage.service === service.service)}
+          />
+        ))}
+      </tbody>
+    </ScrollTable>
   )
 }
 

@@ -1,7 +1,7 @@
 /** Networks, and what machines may be sent. */
 import { Stack } from '@mantine/core'
 import { useAnswer } from '../cloud/use-answer.ts'
-import { Card, ErrorNote, Foreign, MachineLink, Nothing, PageHead } from '../components/parts.tsx'
+import { Card, ErrorNote, Foreign, MachineLink, Nothing, PageHead, ScrollTable } from '../components/parts.tsx'
 import { texts } from '../texts.ts'
 
 export function NetworksPage() {
@@ -13,37 +13,35 @@ export function NetworksPage() {
       {error === null ? null : <ErrorNote error={error} />}
       <Stack gap="md">
         <Card title={texts.pages.networks}>
-          <div className="scroll-x" tabIndex={0}>
-            <table className="plain-table">
-              <thead>
-                <tr>
-                  <th scope="col">{texts.columns.name}</th>
-                  <th scope="col">{texts.networks.segment}</th>
-                  <th scope="col">{texts.networks.subnet}</th>
-                  <th scope="col">{texts.networks.uplink}</th>
-                  <th scope="col">{texts.networks.hosts}</th>
-                  <th scope="col">{texts.networks.machines}</th>
+          <ScrollTable>
+            <thead>
+              <tr>
+                <th scope="col">{texts.columns.name}</th>
+                <th scope="col">{texts.networks.segment}</th>
+                <th scope="col">{texts.networks.subnet}</th>
+                <th scope="col">{texts.networks.uplink}</th>
+                <th scope="col">{texts.networks.hosts}</th>
+                <th scope="col">{texts.networks.machines}</th>
+              </tr>
+            </thead>
+            <tbody>
+              {value?.networks.map((network) => (
+                <tr key={network.id}>
+                  <th scope="row">{network.name}</th>
+                  <td>{network.segment.kind}</td>
+                  <td>
+                    {network.pool.subnet}
+                    <div className="quiet">
+                      {network.pool.addressFrom} – {network.pool.addressTo}
+                    </div>
+                  </td>
+                  <td>{network.uplink}</td>
+                  <td>{network.hostNames.join(', ') || '–'}</td>
+                  <td className="figures">{network.vmNames.length}</td>
                 </tr>
-              </thead>
-              <tbody>
-                {value?.networks.map((network) => (
-                  <tr key={network.id}>
-                    <th scope="row">{network.name}</th>
-                    <td>{network.segment.kind}</td>
-                    <td>
-                      {network.pool.subnet}
-                      <div className="quiet">
-                        {network.pool.addressFrom} – {network.pool.addressTo}
-                      </div>
-                    </td>
-                    <td>{network.uplink}</td>
-                    <td>{network.hostNames.join(', ') || '–'}</td>
-                    <td className="figures">{network.vmNames.length}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+              ))}
+            </tbody>
+          </ScrollTable>
         </Card>
         <Card title={texts.networks.groups}>
           {groups?.length === 0 ? <Nothing>{texts.networks.noGroups}</Nothing> : null}

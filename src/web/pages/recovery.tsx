@@ -16,6 +16,7 @@ import {
   MachineLink,
   Nothing,
   PageHead,
+  ScrollTable,
   StateBadge,
 } from '../components/parts.tsx'
 import { selectMachines } from '../logic/machine-list.ts'
@@ -36,25 +37,23 @@ export function RecoveryPage() {
         <SimpleGrid cols={{ base: 1, lg: 2 }}>
           <DrillForm />
           <Card title={texts.recovery.machines}>
-            <div className="scroll-y" tabIndex={0}>
-              <table className="plain-table">
-                <tbody>
-                  {selectMachines(vms.values(), {}).map((vm) => (
-                    <tr key={vm.id}>
-                      <th scope="row">
-                        <MachineLink name={vm.name} />
-                      </th>
-                      <td>
-                        <StateBadge state={vm.status.recovery?.service ?? 'unprobed'} />
-                      </td>
-                      <td>
-                        <Foreign text={vm.recoverySentence} />
-                      </td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <ScrollTable axis="y">
+              <tbody>
+                {selectMachines(vms.values(), {}).map((vm) => (
+                  <tr key={vm.id}>
+                    <th scope="row">
+                      <MachineLink name={vm.name} />
+                    </th>
+                    <td>
+                      <StateBadge state={vm.status.recovery?.service ?? 'unprobed'} />
+                    </td>
+                    <td>
+                      <Foreign text={vm.recoverySentence} />
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </ScrollTable>
           </Card>
         </SimpleGrid>
         <Card title={texts.recovery.history}>

@@ -6,7 +6,7 @@ import { useConsole } from '../cloud/console-context.ts'
 import { useAct } from '../cloud/use-act.ts'
 import { useAnswer } from '../cloud/use-answer.ts'
 import { ConfirmDialog, type Question } from '../components/confirm-dialog.tsx'
-import { ActionButton, Age, Card, CommandLine, Nothing, PageHead } from '../components/parts.tsx'
+import { ActionButton, Age, Card, CommandLine, Nothing, PageHead, ScrollTable } from '../components/parts.tsx'
 import { texts } from '../texts.ts'
 
 export function SettingsPage() {
@@ -46,29 +46,34 @@ function OwnPassword() {
     <Card title={texts.settings.password}>
       <form onSubmit={(event) => void submit(event)}>
         <Group align="flex-end" gap="sm">
-          <PasswordInput
-            className="field"
-            label={texts.settings.present}
-            value={present}
-            onChange={(event) => setPresent(event.currentTarget.value)}
-            autoComplete="current-password"
-            required
-            withAsterisk={false}
-          />
-          <PasswordInput
-            className="field"
-            label={texts.settings.next}
-            value={next}
-            onChange={(event) => setNext(event.currentTarget.value)}
-            autoComplete="new-password"
-            minLength={10}
-            required
-            withAsterisk={false}
-          />
+          <PasswordField label={texts.settings.present} value={present} onChange={setPresent} />
+          <PasswordField label={texts.settings.next} value={next} onChange={setNext} isNew />
           <Button type="submit">{texts.settings.change}</Button>
         </Group>
       </form>
     </Card>
+  )
+}
+
+type FieldProps = { readonly label: string; readonly value: string; readonly onChange: (value: string) => void }
+
+const required = { className: 'field', required: true, withAsterisk: false } as const
+
+function NameField({ onChange, ...field }: FieldProps) {
+  return (
+    <TextInput {...required} {...field} autoComplete="off" onChange={(event) => onChange(event.currentTarget.value)} />
+  )
+}
+
+/** `isNew`: one that is being chosen, and has to be long enough. */
+function PasswordField({ onChange, isNew = false, ...field }: FieldProps & { readonly isNew?: boolean }) {
+  return (
+    <PasswordInput
+      {...required}
+      {...field}
+      {...(isNew ? { autoComplete: 'new-password', minLength: 10 } : { autoComplete: 'current-password' })}
+      onChange={(event) => onChange(event.currentTarget.value)}
+    />
   )
 }
 
@@ -100,29 +105,27 @@ function Users() {
     })
   return (
     <Card title={texts.settings.users}>
-      <div className="scroll-x" tabIndex={0}>
-        <table className="plain-table">
-          <tbody>
-            {value?.users.map((user) => (
-              <tr key={user.name}>
-                <th scope="row">{user.name}</th>
-                <td>{user.role}</td>
-                <td>{user.createdAt === null ? null : <Age at={user.createdAt} />}</td>
-                <td>
-                  {user.name === firstUser ? null : (
-                    <ActionButton
-                      label={texts.settings.delete}
-                      obstacle={null}
-                      onPress={() => remove(user.name)}
-                      size="compact-xs"
-                    />
-                  )}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <ScrollTable>
+        <tbody>
+          {value?.users.map((user) => (
+            <tr key={user.name}>
+              <th scope="row">{user.name}</th>
+              <td>{user.role}</td>
+              <td>{user.createdAt === null ? null : <Age at={user.createdAt} />}</td>
+              <td>
+                {user.name === firstUser ? null : (
+                  <ActionButton
+                    label={texts.settings.delete}
+                    obstacle={null}
+                    onPress={() => remove(user.name)}
+                    size="compact-xs"
+                  />
+                )}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </ScrollTable>
       <AddUser onAdded={reload} />
       <ConfirmDialog question={question} onClose={() => setQuestion(null)} />
     </Card>
@@ -147,25 +150,8 @@ function AddUser({ onAdded }: { readonly onAdded: () => void }) {
   return (
     <form onSubmit={(event) => void submit(event)}>
       <Group align="flex-end" gap="sm" mt="md">
-        <TextInput
-          className="field"
-          label={texts.signIn.userName}
-          value={name}
-          onChange={(event) => setName(event.currentTarget.value)}
-          autoComplete="off"
-          required
-          withAsterisk={false}
-        />
-        <PasswordInput
-          className="field"
-          label={texts.settings.next}
-          value={password}
-          onChange={(event) => setPassword(event.currentTarget.value)}
-          autoComplete="new-password"
-          minLength={10}
-          required
-          withAsterisk={false}
-        />
+        <NameField label={texts.signIn.userName} value={name} onChange={setName} />
+        <PasswordField label={texts.settings.next} value={password} onChange={setPassword} isNew />
         <RoleSelect role={role} onChange={setRole} />
         <Button type="submit">{texts.settings.addUser}</Button>
       </Group>
@@ -192,41 +178,31 @@ function Tokens() {
     ).then(reload)
   return (
     <Card title={texts.settings.tokens}>
-      <div className="scroll-x" tabIndex={0}>
-        <table className="plain-table">
-          <tbody>
-            {value?.tokens.map((token) => (
-              <tr key={token.id}>
-                <th scope="row">{token.name}</th>
-                <td>{token.role}</td>
-                <td>
-                  {texts.settings.expires}:{' '}
-                  {token.expiresAt === null ? texts.settings.never : new Date(token.expiresAt).toLocaleString()}
-                </td>
-                <td>
-                  <ActionButton
-                    label={texts.settings.revoke}
-                    obstacle={null}
-                    onPress={() => revoke(token.id)}
-                    size="compact-xs"
-                  />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <ScrollTable>
+        <tbody>
+          {value?.tokens.map((token) => (
+            <tr key={token.id}>
+              <th scope="row">{token.name}</th>
+              <td>{token.role}</td>
+              <td>
+                {texts.settings.expires}:{' '}
+                {token.expiresAt === null ? texts.settings.never : new Date(token.expiresAt).toLocaleString()}
+              </td>
+              <td>
+                <ActionButton
+                  label={texts.settings.revoke}
+                  obstacle={null}
+                  onPress={() => revoke(token.id)}
+                  size="compact-xs"
+                />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </ScrollTable>
       <form onSubmit={(event) => void submit(event)}>
         <Group align="flex-end" gap="sm" mt="md">
-          <TextInput
-            className="field"
-            label={texts.columns.name}
-            value={name}
-            onChange={(event) => setName(event.currentTarget.value)}
-            autoComplete="off"
-            required
-            withAsterisk={false}
-          />
+          <NameField label={texts.columns.name} value={name} onChange={setName} />
           <RoleSelect role={role} onChange={setRole} />
           <Button type="submit">{texts.settings.addToken}</Button>
         </Group>

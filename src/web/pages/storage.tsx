@@ -1,6 +1,6 @@
 import { formatSize } from '../../model/byte-size.ts'
 import { useCloud } from '../cloud/console-context.ts'
-import { Card, Nothing, PageHead } from '../components/parts.tsx'
+import { Card, Nothing, PageHead, ScrollTable } from '../components/parts.tsx'
 import { leastFreeMiB } from '../logic/storage-room.ts'
 import { texts } from '../texts.ts'
 
@@ -15,38 +15,36 @@ export function StoragePage() {
       <PageHead title={texts.pages.storage} />
       <Card title={texts.pages.storage}>
         {shown.length === 0 ? <Nothing>{texts.storage.none}</Nothing> : null}
-        <div className="scroll-x" tabIndex={0}>
-          <table className="plain-table">
-            <thead>
-              <tr>
-                <th scope="col">{texts.columns.name}</th>
-                <th scope="col">{texts.storage.kind}</th>
-                <th scope="col">{texts.storage.path}</th>
-                <th scope="col">{texts.storage.volumes}</th>
-                <th scope="col">{texts.storage.free}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {shown.map((storage) => {
-                const free = leastFreeMiB(storage.id, hosts.values())
-                return (
-                  <tr key={storage.id}>
-                    <th scope="row">{storage.name}</th>
-                    <td>
-                      {storage.kind},{' '}
-                      {storage.shared ? texts.storage.shared : texts.storage.local(storage.hostName ?? '–')}
-                    </td>
-                    <td>
-                      <code>{storage.path}</code>
-                    </td>
-                    <td className="figures">{storage.volumes}</td>
-                    <td className="figures">{free === null ? '–' : formatSize(free)}</td>
-                  </tr>
-                )
-              })}
-            </tbody>
-          </table>
-        </div>
+        <ScrollTable>
+          <thead>
+            <tr>
+              <th scope="col">{texts.columns.name}</th>
+              <th scope="col">{texts.storage.kind}</th>
+              <th scope="col">{texts.storage.path}</th>
+              <th scope="col">{texts.storage.volumes}</th>
+              <th scope="col">{texts.storage.free}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map((storage) => {
+              const free = leastFreeMiB(storage.id, hosts.values())
+              return (
+                <tr key={storage.id}>
+                  <th scope="row">{storage.name}</th>
+                  <td>
+                    {storage.kind},{' '}
+                    {storage.shared ? texts.storage.shared : texts.storage.local(storage.hostName ?? '–')}
+                  </td>
+                  <td>
+                    <code>{storage.path}</code>
+                  </td>
+                  <td className="figures">{storage.volumes}</td>
+                  <td className="figures">{free === null ? '–' : formatSize(free)}</td>
+                </tr>
+              )
+            })}
+          </tbody>
+        </ScrollTable>
       </Card>
     </>
   )
