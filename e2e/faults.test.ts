@@ -17,11 +17,10 @@ import { ask } from '../src/cli/demo/http-probe.ts'
 import type { VmView } from '../src/model/api/views.ts'
 import { drawFaults, type Fault } from './draw-faults.ts'
 import { type FaultInjector, openFaultInjector } from './inject-fault.ts'
-import { isThorough } from './is-thorough.ts'
+import { isThorough, rounds } from './is-thorough.ts'
 import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
 import { type FollowedStamps, followStamps, stampArguments, stampDiskOf } from './stamped-disk.ts'
 
-const rounds = Number(process.env['ROUNDS'] ?? 1)
 const firstSeed = Number(process.env['SEED'] ?? 19778)
 const names = ['left', 'right'] as const
 const settleWithinMs = 120_000

@@ -12,7 +12,7 @@ import { after, before, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { waitForAnswer } from '../src/cli/demo/http-probe.ts'
 import type { TaskView, VmView } from '../src/model/api/views.ts'
-import { isThorough } from './is-thorough.ts'
+import { isThorough, rounds } from './is-thorough.ts'
 import { processesOf } from './machine-processes.ts'
 import { type Moment, moments, watchMove } from './move-moments.ts'
 import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
@@ -27,7 +27,6 @@ const victims = [
 ] as const
 type Victim = (typeof victims)[number]
 
-const rounds = Number(process.env['ROUNDS'] ?? 1)
 /** One of each victim, each at another moment. */
 const briefly: readonly (readonly [Moment, Victim])[] = [
   ['sending', 'the agent of its source'],

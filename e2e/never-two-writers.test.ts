@@ -12,11 +12,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { findSecondWriters, readStamps } from '../recipes/tiny/read-stamps.ts'
 import { waitForAnswer } from '../src/cli/demo/http-probe.ts'
 import type { VmView } from '../src/model/api/views.ts'
-import { isThorough } from './is-thorough.ts'
+import { isThorough, rounds } from './is-thorough.ts'
 import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
 import { stampArguments, stampDiskOf } from './stamped-disk.ts'
 
-const rounds = Number(process.env['ROUNDS'] ?? 1)
 const laboratoryName = 'e2e-writers'
 let laboratory: OpenLaboratory
 
