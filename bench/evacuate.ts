@@ -34,7 +34,7 @@ async function measure(
   const singles: number[] = []
   for (let run = 1; run <= runs; run += 1) {
     const { totalMs, worstGapMs } = await leave(laboratory, vms, parallel)
-    const oneByOneMs = await goBack(laboratory, vms)
+    const { totalMs: oneByOneMs } = await goBack(laboratory, vms)
     note(
       `${name} ${run}/${runs}: ${Math.round(totalMs)} ms, longest wait ${Math.round(worstGapMs)} ms, one by one ${Math.round(oneByOneMs)} ms`,
     )
@@ -51,24 +51,29 @@ async function measure(
 }
 
 async function leave({ api, untilTaskEnds }: OpenLaboratory, vms: readonly VmView[], parallel: number) {
-  const connections = await Promise.all(vms.map(({ address }) => keepConnection(address, echoEveryMs)))
-  const beganAtMs = performance.now()
-  const { task } = await api.call('beginMaintenance', { params: { host }, body: { parallel } })
-  await untilTaskEnds(task.id)
-  const totalMs = performance.now() - beganAtMs
-  const waits = await Promise.all(connections.map((connection) => connection.end()))
+  const figures = await underClients(vms, async () => {
+    const { task } = await api.call('beginMaintenance', { params: { host }, body: { parallel } })
+    await untilTaskEnds(task.id)
+  })
   await api.call('endMaintenance', { params: { host } })
-  return { totalMs, worstGapMs: Math.max(...waits.map(({ longestWaitMs }) => longestWaitMs)) }
+  return figures
 }
 
-async function goBack({ api, untilTaskEnds }: OpenLaboratory, vms: readonly VmView[]): Promise<number> {
+function goBack({ api, untilTaskEnds }: OpenLaboratory, vms: readonly VmView[]) {
+  return underClients(vms, async () => {
+    for (const { name } of vms) {
+      const { task } = await api.call('migrateVm', { params: { vm: name }, body: { host } })
+      await untilTaskEnds(task.id)
+    }
+  })
+}
+
+/** How long it took, and the longest that any of the machines' clients waited meanwhile. */
+async function underClients(vms: readonly VmView[], work: () => Promise<void>) {
   const connections = await Promise.all(vms.map(({ address }) => keepConnection(address, echoEveryMs)))
   const beganAtMs = performance.now()
-  for (const { name } of vms) {
-    const { task } = await api.call('migrateVm', { params: { vm: name }, body: { host } })
-    await untilTaskEnds(task.id)
-  }
+  await work()
   const totalMs = performance.now() - beganAtMs
-  await Promise.all(connections.map((connection) => connection.end()))
-  return totalMs
+  const waits = await Promise.all(connections.map((connection) => connection.end()))
+  return { totalMs, worstGapMs: Math.max(...waits.map(({ longestWaitMs }) => longestWaitMs)) }
 }

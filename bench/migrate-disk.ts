@@ -7,19 +7,16 @@ import { randomBytes } from 'node:crypto'
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
 import { type OpenLaboratory, openLaboratory } from '../e2e/open-laboratory.ts'
 import { waitForAnswer } from '../src/cli/demo/http-probe.ts'
 import { benchOfCases } from './bench.ts'
 import { type Figure, figuresWithPeers } from './figure.ts'
+import { moveOnce } from './move-once.ts'
 import { openVirshDiskMigration } from './peers/libvirt/virsh-disk-migration.ts'
-import { longestGap } from './peers/longest-gap.ts'
-import { createTinyClient } from './peers/tiny-guest.ts'
 
 const machine = 'bench'
 const memoryMiB = 256
-const quietMs = 700
 
 /** What is on its second disk: MiB. */
 const cases: Readonly<Record<string, number>> = { 'data-256': 256 }
@@ -46,7 +43,8 @@ async function measure(
   const ours: DiskMoveSample[] = []
   const theirs: DiskMoveSample[] = []
   for (let run = 1; run <= runs; run += 1) {
-    const sample = await moveOnce(laboratory, address)
+    const { clientGapMs, told } = await moveOnce(laboratory, { name: machine, address })
+    const sample = { clientGapMs, ...figuresSchema.parse(told?.detail) }
     const other = await peer.move()
     ours.push(sample)
     theirs.push(other)
@@ -75,15 +73,4 @@ async function deploy(
   await api.call('startVm', { params: { vm: machine }, body: {} })
   await waitForAnswer({ address: vm.address, name: machine }, { deadlineMs: 120_000 })
   return vm.address
-}
-
-async function moveOnce({ api, untilTaskEnds }: OpenLaboratory, address: string): Promise<DiskMoveSample> {
-  using client = createTinyClient({ name: machine, address })
-  await delay(quietMs)
-  const { task } = await api.call('migrateVm', { params: { vm: machine }, body: {} })
-  await untilTaskEnds(task.id)
-  await delay(quietMs)
-  const { events } = await api.call('listEvents', { query: { limit: 50 } })
-  const { totalMs } = figuresSchema.parse(events.filter(({ kind }) => kind === 'vm.migrated').at(-1)?.detail)
-  return { clientGapMs: longestGap(client.answers), totalMs }
 }

@@ -3,20 +3,16 @@
  * (clientGap), how long its processors stood still (pause, from the events of both QEMUs), and the whole move (total). The peer is virsh
  * migrate --live between two hosts, with the same guest and the same client; samples of both are taken in turn.
  */
-import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
-import { type OpenLaboratory, openLaboratory } from '../e2e/open-laboratory.ts'
+import { openLaboratory } from '../e2e/open-laboratory.ts'
 import { benchOfCases } from './bench.ts'
 import { type Figure, figuresWithPeers } from './figure.ts'
+import { moveOnce } from './move-once.ts'
 import { openVirshMigration } from './peers/libvirt/virsh-migration.ts'
-import { longestGap } from './peers/longest-gap.ts'
-import { createTinyClient } from './peers/tiny-guest.ts'
 
 const machine = 'bench'
 const memoryMiB = 256
 const samplesPerPeerSample = 5
-/** The client's own pace, before and after a move. */
-const quietMs = 700
 
 /** What the guest writes to its memory meanwhile: MiB, and MiB a second (0: as fast as it can). */
 const cases: Readonly<Record<string, { readonly mib: number; readonly rate: number } | null>> = {
@@ -43,7 +39,9 @@ async function measure(
   const ours: MoveSample[] = []
   const theirs: Omit<MoveSample, 'pauseMs'>[] = []
   for (let run = 1; run <= runs; run += 1) {
-    ours.push(await moveOnce(laboratory, address, note))
+    const { clientGapMs, told } = await moveOnce(laboratory, { name: machine, address })
+    ours.push({ clientGapMs, ...figuresSchema.parse(told?.detail) })
+    note(`gap ${clientGapMs.toFixed(0)} ms, ${told?.message}`)
     if (run % samplesPerPeerSample !== 1) continue
     const sample = await peer.move()
     theirs.push(sample)
@@ -58,24 +56,6 @@ async function measure(
     { ...base, figure: 'pause', samples: ours.map(({ pauseMs }) => pauseMs) },
     ...of('total', ({ totalMs }) => totalMs),
   ]
-}
-
-async function moveOnce(
-  { api, untilTaskEnds }: OpenLaboratory,
-  address: string,
-  note: (line: string) => void,
-): Promise<MoveSample> {
-  using client = createTinyClient({ name: machine, address })
-  await delay(quietMs)
-  const { task } = await api.call('migrateVm', { params: { vm: machine }, body: {} })
-  await untilTaskEnds(task.id)
-  await delay(quietMs)
-  const { events } = await api.call('listEvents', { query: { limit: 50 } })
-  const told = events.filter(({ kind }) => kind === 'vm.migrated').at(-1)
-  const { totalMs, pauseMs } = figuresSchema.parse(told?.detail)
-  const clientGapMs = longestGap(client.answers)
-  note(`gap ${clientGapMs.toFixed(0)} ms, ${told?.message}`)
-  return { clientGapMs, pauseMs, totalMs }
 }
 
 async function startLoad(

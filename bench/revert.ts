@@ -1,16 +1,13 @@
 /** A machine returns to a snapshot: from the order until an outside client that asks every 5 ms gets the first answer of the old time. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { type OpenLaboratory, openLaboratory } from '../e2e/open-laboratory.ts'
-import type { SnapshotKind } from '../src/model/snapshots/snapshot.ts'
 import { benchOfCases } from './bench.ts'
 import type { Figure } from './figure.ts'
+import { type FilledCase, filledMachine, openFilledMachine } from './filled-machine.ts'
 import { longestGap } from './peers/longest-gap.ts'
-import { createOutsideClient, type OutsideClient } from './peers/outside-client.ts'
+import type { OutsideClient } from './peers/outside-client.ts'
 
-const machine = 'bench'
-type Case = { readonly memoryMiB: number; readonly filledMiB: number; readonly kind: SnapshotKind }
-
-const cases: Readonly<Record<string, Case>> = {
+const cases: Readonly<Record<string, FilledCase>> = {
   '512': { memoryMiB: 512, filledMiB: 300, kind: 'memory' },
   '2048': { memoryMiB: 2048, filledMiB: 1536, kind: 'memory' },
   disk: { memoryMiB: 256, filledMiB: 0, kind: 'disk' },
@@ -21,20 +18,17 @@ export const revert = benchOfCases({ name: 'revert', cases, defaultRuns: 15 }, m
 
 async function measure(
   name: string,
-  { memoryMiB, filledMiB, kind }: Case,
+  shape: FilledCase,
   { runs, note }: { readonly runs: number; note(line: string): void },
 ): Promise<readonly Figure[]> {
   await using laboratory = await openLaboratory('bench', ['--hosts', '1'])
-  const { address } = await laboratory.deploy(machine, { memoryMiB })
-  if (filledMiB > 0) await fetch(`http://${address}/load?mib=${filledMiB}&rate=1`, { method: 'POST' })
-  await delay(filledMiB * 5)
+  const { memoryMiB, filledMiB, kind } = shape
+  using client = await openFilledMachine(laboratory, shape)
   const { task } = await laboratory.api.call('createSnapshot', {
-    params: { vm: machine },
+    params: { vm: filledMachine },
     body: { name: 'start', kind },
   })
   await laboratory.untilTaskEnds(task.id)
-  const isCorrect = ({ status }: { readonly status: number }) => status === 200
-  using client = createOutsideClient({ address, port: 80, path: '/', everyMs: 5, isCorrect })
   const [outages, totals]: [number[], number[]] = [[], []]
   for (let run = 1; run <= runs; run += 1) {
     await delay(quietMs)
@@ -57,7 +51,7 @@ async function returnOnce(
   client: OutsideClient,
 ): Promise<{ readonly outageMs: number; readonly totalMs: number }> {
   const fromMs = performance.now()
-  const { task } = await api.call('revertVm', { params: { vm: machine }, body: { snapshot: 'start' } })
+  const { task } = await api.call('revertVm', { params: { vm: filledMachine }, body: { snapshot: 'start' } })
   await untilTaskEnds(task.id)
   const totalMs = performance.now() - fromMs
   // A boot answers some seconds after the task has ended.

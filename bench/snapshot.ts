@@ -1,16 +1,13 @@
 /** A snapshot of a machine that works: how long its vCPUs stand still, the longest silence that an outside client sees, and until it is whole. */
-import { setTimeout as delay } from 'node:timers/promises'
 import { type OpenLaboratory, openLaboratory } from '../e2e/open-laboratory.ts'
 import type { SnapshotKind } from '../src/model/snapshots/snapshot.ts'
 import { benchOfCases } from './bench.ts'
 import type { Figure } from './figure.ts'
+import { type FilledCase, filledMachine, openFilledMachine } from './filled-machine.ts'
 import { longestGap } from './peers/longest-gap.ts'
-import { createOutsideClient, type OutsideClient } from './peers/outside-client.ts'
+import type { OutsideClient } from './peers/outside-client.ts'
 
-const machine = 'bench'
-type Case = { readonly memoryMiB: number; readonly filledMiB: number; readonly kind: SnapshotKind }
-
-const cases: Readonly<Record<string, Case>> = {
+const cases: Readonly<Record<string, FilledCase>> = {
   '256': { memoryMiB: 256, filledMiB: 100, kind: 'memory' },
   '2048': { memoryMiB: 2048, filledMiB: 1536, kind: 'memory' },
   disk: { memoryMiB: 256, filledMiB: 100, kind: 'disk' },
@@ -20,15 +17,12 @@ export const snapshot = benchOfCases({ name: 'snapshot', cases, defaultRuns: 15 
 
 async function measure(
   name: string,
-  { memoryMiB, filledMiB, kind }: Case,
+  shape: FilledCase,
   { runs, note }: { readonly runs: number; note(line: string): void },
 ): Promise<readonly Figure[]> {
   await using laboratory = await openLaboratory('bench', ['--hosts', '1'])
-  const { address } = await laboratory.deploy(machine, { memoryMiB })
-  await fetch(`http://${address}/load?mib=${filledMiB}&rate=1`, { method: 'POST' })
-  await delay(filledMiB * 5)
-  const isCorrect = ({ status }: { readonly status: number }) => status === 200
-  using client = createOutsideClient({ address, port: 80, path: '/', everyMs: 5, isCorrect })
+  const { memoryMiB, filledMiB, kind } = shape
+  using client = await openFilledMachine(laboratory, shape)
   const [pauses, gaps, totals]: [number[], number[], number[]] = [[], [], []]
   for (let run = 1; run <= runs; run += 1) {
     const { pauseMs, gapMs, totalMs } = await takeOne(laboratory, client, { name: `s${run}`, kind })
@@ -55,12 +49,12 @@ async function takeOne(
 ): Promise<{ readonly pauseMs: number; readonly gapMs: number; readonly totalMs: number }> {
   const fromMs = performance.now()
   const body = { name, kind, freeze: 'never' } as const
-  const { task } = await api.call('createSnapshot', { params: { vm: machine }, body })
+  const { task } = await api.call('createSnapshot', { params: { vm: filledMachine }, body })
   await untilTaskEnds(task.id)
   const totalMs = performance.now() - fromMs
   const gapMs = longestGap(client.answers.filter(({ answeredAtMs }) => answeredAtMs >= fromMs))
-  const { pauseMs } = await api.call('getSnapshot', { params: { vm: machine, snapshot: name } })
-  const deletion = await api.call('deleteSnapshot', { params: { vm: machine, snapshot: name } })
+  const { pauseMs } = await api.call('getSnapshot', { params: { vm: filledMachine, snapshot: name } })
+  const deletion = await api.call('deleteSnapshot', { params: { vm: filledMachine, snapshot: name } })
   await untilTaskEnds(deletion.task.id)
   return { pauseMs, gapMs, totalMs }
 }

@@ -1,20 +1,14 @@
 /** libvirt's live migration between two hosts that share nothing: the guest goes to and fro, and its disks with it. */
 import { copyFile, mkdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
-import { homeOf } from '../../../src/laboratory/laboratory-folders.ts'
-import { installPeerPackages, libvirtPackages } from '../debian-peer-packages.ts'
-import { longestGap } from '../longest-gap.ts'
 import type { PeerOptions } from '../peer.ts'
 import type { PeerHost } from '../peer-host.ts'
-import { openPeerNetwork } from '../peer-network.ts'
-import { createTinyClient, findTinyGuest } from '../tiny-guest.ts'
+import { createTinyClient } from '../tiny-guest.ts'
 import { domainXml } from './domain-xml.ts'
-import { makeOverlay, openLibvirtHost, virsh } from './libvirt-host.ts'
+import { makeOverlay, virsh } from './libvirt-host.ts'
 import { bootWithinMs } from './start-guest.ts'
-import type { VirshMigration } from './virsh-migration.ts'
+import { openPair, toAndFro, type VirshMigration } from './virsh-migration.ts'
 
-const quietMs = 700
 /** Each host has a folder of its own there. */
 const folder = '/var/lib/libvirt/images'
 const paths = { disk: join(folder, 'disk.qcow2'), dataDisk: join(folder, 'data.raw') }
@@ -28,13 +22,10 @@ export type DiskMigrationOptions = Pick<PeerOptions, 'memoryMiB' | 'note'> & {
 /** Installs libvirt if need be; the guest answers when this resolves. */
 export async function openVirshDiskMigration(options: DiskMigrationOptions): Promise<VirshMigration> {
   const { memoryMiB, note, data, dataMiB } = options
-  await installPeerPackages(libvirtPackages, note)
-  const home = homeOf(process.env)
-  const guest = await findTinyGuest(home)
   await using undo = new AsyncDisposableStack()
-  const network = undo.use(await openPeerNetwork(home))
-  const first = undo.use(await openLibvirtHost(network, 1, { isListening: true }))
-  const second = undo.use(await openLibvirtHost(network, 2, { isListening: true }))
+  const pair = undo.use(await openPair(note))
+  const { network, guest } = pair
+  const [first] = pair.hosts
   const domain = network.guest.name
   const on = (host: PeerHost, path: string) => join(host.folder, path)
   /** Of the right size and with nothing in them: libvirt wants them to be there. */
@@ -55,23 +46,5 @@ export async function openVirshDiskMigration(options: DiskMigrationOptions): Pro
     using client = createTinyClient(network.guest)
     await client.untilCorrectAfter(0, { deadlineMs: bootWithinMs })
   }
-  let [here, there] = [first, second]
-  const open = undo.move()
-  return {
-    address: network.guest.address,
-    async move() {
-      await makeDisks(there)
-      using client = createTinyClient(network.guest)
-      await delay(quietMs)
-      const beganAtMs = performance.now()
-      const how = ['--live', '--persistent', '--undefinesource', '--copy-storage-all', '--auto-converge']
-      const to = [`qemu+tcp://${there.address}/system`, '--migrateuri', `tcp://${there.address}`]
-      await virsh(here, ['migrate', ...how, domain, ...to])
-      const totalMs = performance.now() - beganAtMs
-      await delay(quietMs)
-      ;[here, there] = [there, here]
-      return { clientGapMs: longestGap(client.answers), totalMs }
-    },
-    [Symbol.asyncDispose]: () => open.disposeAsync(),
-  }
+  return toAndFro(undo.move(), pair, { domain, how: '--copy-storage-all', prepare: makeDisks })
 }
