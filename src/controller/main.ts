@@ -28,6 +28,7 @@ import { imagePlaces } from './images/image-places.ts'
 import { importIsoSaga } from './images/import-iso-saga.ts'
 import { importTemplateSaga } from './images/import-template-saga.ts'
 import { clearUploads } from './images/uploads.ts'
+import { createIntroductions } from './rebuild/introductions.ts'
 import { fenceAgents } from './run-fence-agent.ts'
 import { ensureBlankTemplate } from './templates/blank-template.ts'
 import { buildTemplateSaga, enterTemplate } from './templates/build-template-saga.ts'
@@ -70,7 +71,7 @@ await clearUploads(places.uploads, systemClock.wallTime().getTime())
 await ensureBlankTemplate(config.templatesDirectory)
 await enterBuiltTemplates()
 
-const context = { engine, agents }
+const context = { engine, agents, introductions: createIntroductions() }
 const agentServer = makeServer({ tls: { ...tls, requestClientCertificate: 'optional' }, logger })
 mountContract(agentServer, hostContract, agentHandlers({ ...context, authority }), {
   identify: identifyByCertificate(cluster.id, ['host']),

@@ -28,6 +28,7 @@ import { evacuateHostSaga } from './maintenance/evacuate-host.ts'
 import type { MigrateVm } from './maintenance/migrate-vm.ts'
 import { restartElsewhereSaga } from './maintenance/restart-elsewhere.ts'
 import { updateSagas } from './maintenance/update-host.ts'
+import { createManifestKeeper, type ManifestKeeper } from './manifests/keep-manifests.ts'
 import { deleteSnapshotSaga } from './snapshots/delete-snapshot-saga.ts'
 import { createScheduleKeeper, type ScheduleKeeper } from './snapshots/keep-schedules.ts'
 import { revertSaga } from './snapshots/revert-saga.ts'
@@ -76,6 +77,8 @@ export type Engine = {
   readonly migrate: MigrateVm
   readonly snapshots: SnapshotTasks
   readonly changes: ChangeKeeper
+  /** Machines whose manifest beside their disks could not be written, each with the reason. */
+  manifestsBehind: ManifestKeeper['behind']
 }
 
 export type EngineOptions = {
@@ -101,15 +104,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const wakeUp = createBell()
   const { configurationFor, knowsFirewall } = createAgentConfigurations(leader, table)
   const { startsOnHold, epochFloor } = check
-  const reconciler = createVmReconciler({
-    leader,
-    table,
-    agents,
-    startsOnHold,
-    epochFloor,
-    knowsFirewall,
-    wake: wakeUp.ring,
-  })
+  const moves = { agents, table, startsOnHold, epochFloor, knowsFirewall }
+  const reconciler = createVmReconciler({ leader, ...moves, wake: wakeUp.ring })
   const touchHost = (hostId: HostId) => {
     reconciler.touchHost(hostId)
     wakeUp.ring()
@@ -127,7 +123,6 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     storeRecords: ledger.storeRecords,
     wake: touchHost,
   })
-  const moves = { agents, table, startsOnHold, epochFloor, knowsFirewall }
   const migrate = options.migrateVm?.(leader, () => tasks) ?? createLiveMigration(leader, () => tasks, moves)
   const tasks: TaskRunner = createTaskRunner(leader, [
     ...sagasOf(leader, options, ledger),
@@ -161,6 +156,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     configurationFor,
     questions: reconciler.questions,
     migrate,
+    manifestsBehind: loops.manifests.behind,
     ...keepers,
   }
 }
@@ -210,6 +206,7 @@ function diskKeepers(leader: Leader, table: HostTable, agents: AgentPort) {
   return {
     standbys: createStandbyKeeper({ leader, table, agents }),
     discards: createDiscardKeeper({ leader, agents }),
+    manifests: createManifestKeeper(leader, agents),
   }
 }
 
@@ -243,13 +240,14 @@ type Followed = {
   readonly changes: ChangeKeeper
   readonly schedules: ScheduleKeeper
   readonly discards: DiscardKeeper
+  readonly manifests: ManifestKeeper
   configurationFor(hostId: HostId): AgentConfiguration
   readonly bell: Bell
 }
 
 /** Sets everything in motion: what changed is looked at, silence is counted, what waits is looked at again, tasks go on. */
 function follow(followed: Followed): void {
-  const { leader, tasks, table, fencer, reconciler, standbys, changes, schedules, discards, bell } = followed
+  const { leader, tasks, table, fencer, reconciler, standbys, changes, schedules, discards, manifests, bell } = followed
   const { index } = leader
   index.onChange((touched) => {
     for (const { noun, id } of touched) {
@@ -267,6 +265,7 @@ function follow(followed: Followed): void {
   void every(500, leader, async () => {
     reconciler.touchWaiting()
     bell.ring()
+    manifests.look()
     await standbys.look()
     await changes.look()
     await discards.look()

@@ -1,6 +1,7 @@
 /** What lies on the fake hosts' storages: which volume is where, and how new its content is. A machine on anything but the newest is noticed. */
 import { type StorageId, type VolumeId, volumeIdSchema } from '../model/ids.ts'
 import type { MachineOrder } from '../model/machine-order.ts'
+import { compareVersions, type ManifestVersion, type VmManifest } from '../model/rebuild/vm-manifest.ts'
 
 type Place = { readonly volumeId: VolumeId; readonly storageId: StorageId }
 
@@ -16,6 +17,9 @@ export type FakeDisks = {
   remove(place: Place, writers: readonly MachineOrder[]): void
   /** The machine runs: what it writes is on its disks. */
   write(order: MachineOrder): void
+  /** Beside the volume, wherever that is; the newest that was ever written there. */
+  readonly manifests: ReadonlyMap<VolumeId, VmManifest>
+  keepManifest(volumeId: VolumeId, manifest: VmManifest): ManifestVersion
   /** All that it has on one storage it has on the other, too. */
   copy(volumeId: VolumeId, from: StorageId, to: StorageId): void
 }
@@ -23,11 +27,19 @@ export type FakeDisks = {
 export function createFakeDisks(): FakeDisks {
   const writesOn = new Map<string, number>()
   const troubles: string[] = []
+  const manifests = new Map<VolumeId, VmManifest>()
   const keyOf = ({ volumeId, storageId }: Place) => `${storageId} ${volumeId}`
   const newest = (volumeId: VolumeId) =>
     Math.max(0, ...[...writesOn].filter(([key]) => key.endsWith(volumeId)).map(([, writes]) => writes))
   return {
     troubles,
+    manifests,
+    keepManifest(volumeId, manifest) {
+      const newest = manifests.get(volumeId)?.version
+      if (newest !== undefined && compareVersions(newest, manifest.version) > 0) return newest
+      manifests.set(volumeId, manifest)
+      return manifest.version
+    },
     volumeIds: () => new Set([...writesOn.keys()].map((key) => volumeIdSchema.parse(key.split(' ')[1]))),
     places: () => [...writesOn.keys()].toSorted(),
     create: (place) => void writesOn.set(keyOf(place), writesOn.get(keyOf(place)) ?? 0),

@@ -12,13 +12,14 @@ import { type HostId, hostIdSchema, makeId, nameSchema, storageIdSchema } from '
 import type { StorageSpec } from '../../model/storage.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import { type Authority, issueCertificate, verifyPossession } from '../pki/authority.ts'
+import type { Introductions } from '../rebuild/introductions.ts'
 import type { ApiContext } from './api-context.ts'
 import { hashJoinToken } from './host-handlers.ts'
 
 const certificateLifeMs = 5 * 365 * 86_400_000
 const joinTokenSchema = z.object({ hostName: nameSchema, expiresAt: z.iso.datetime() })
 
-export type AgentHandlersContext = ApiContext & { readonly authority: Authority }
+export type AgentHandlersContext = ApiContext & { readonly authority: Authority; readonly introductions: Introductions }
 
 export function agentHandlers(context: AgentHandlersContext): Handlers<HostContract> {
   const { engine } = context
@@ -27,6 +28,11 @@ export function agentHandlers(context: AgentHandlersContext): Handlers<HostContr
     heartbeat({ body }, caller) {
       if (caller.hostId === undefined) throw new DialtoneError('forbidden', 'only a host sends heartbeats')
       return engine.receiveHeartbeat(caller.hostId, body)
+    },
+    introduce({ body }, caller) {
+      if (caller.hostId === undefined) throw new DialtoneError('forbidden', 'only a host introduces itself')
+      context.introductions.note(caller.hostId, body)
+      return {}
     },
     async imageFile({ params }) {
       const { templates, isos } = engine.leader.index.state()

@@ -5,6 +5,7 @@ import type { AccessContext } from '../access/access-context.ts'
 import { accessHandlers } from '../access/access-handlers.ts'
 import { cloneHandlers } from '../clones/clone-handlers.ts'
 import { type ImageContext, imageHandlers } from '../images/image-handlers.ts'
+import { type RebuildContext, rebuildHandlers } from '../rebuild/rebuild-handlers.ts'
 import { clusterHandlers } from './cluster-handlers.ts'
 import { drillHandlers } from './drill-handlers.ts'
 import { firewallHandlers } from './firewall-handlers.ts'
@@ -21,7 +22,9 @@ import { snapshotHandlers } from './snapshot-handlers.ts'
 import { vmHandlers } from './vm-handlers.ts'
 import { volumeHandlers } from './volume-handlers.ts'
 
-export function apiHandlers(context: HostHandlersContext & ImageContext & AccessContext): Handlers<typeof apiContract> {
+export type AllContexts = HostHandlersContext & ImageContext & AccessContext & RebuildContext
+
+export function apiHandlers(context: AllContexts): Handlers<typeof apiContract> {
   return {
     ...vmHandlers(context),
     ...hostHandlers(context),
@@ -41,5 +44,6 @@ export function apiHandlers(context: HostHandlersContext & ImageContext & Access
     ...namingHandlers(context),
     ...imageHandlers(context),
     ...accessHandlers(context),
+    ...rebuildHandlers(context),
   }
 }

@@ -5,11 +5,13 @@
 
 import { hearsNothing } from '../../control/judge-hosts.ts'
 import type { Acknowledgement, Heartbeat } from '../../model/agent-protocol/heartbeat.ts'
-import type { HostRecord } from '../../model/cluster-state.ts'
+import type { HostRecord, VmRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostState } from '../../model/host.ts'
 import type { HostId } from '../../model/ids.ts'
 import { isSame } from '../../model/is-same.ts'
+import { isUnsettled } from '../../model/rebuild/rebuilt-vm.ts'
+import type { MachineReport } from '../../model/vm.ts'
 import type { HostTable } from './host-table.ts'
 import { createHeartbeatOrder } from './overtaken-heartbeats.ts'
 import { createReadmission, type Readmission, type ReadmissionOptions, type Verdict } from './readmit-host.ts'
@@ -84,10 +86,28 @@ async function judge(
   const knowsConfiguration = heartbeat.configurationRevision === options.configurationFor(hostId).revision
   if (host.status.state === 'offline' && !knowsConfiguration)
     return { kind: 'hold', reason: 'it learns of its storages and network first' }
+  const undecided = options.leader.index.state().vms
+  const doubtful = heartbeat.machines.find((report) => isDoubtful(undecided.get(report.vmId), hostId, report))
+  if (doubtful !== undefined) {
+    const name = undecided.get(doubtful.vmId)?.spec.name ?? doubtful.vmId
+    return {
+      kind: 'hold',
+      reason: `${name} stands still on it, and a lease would let it go on: it is not known yet whether it runs elsewhere`,
+    }
+  }
   await settleState(options, host)
   // It may have been decided to fence it, or even proven, while the status was being written.
   if (isFenced(options, hostOf(options, hostId))) return { kind: 'fenced', reason: 'it was decided to fence this host' }
   return { kind: 'admitted', reason: '' }
+}
+
+/**
+ * Of a VM that was entered anew: it stands still here for want of a licence, and is not known to be the placed life. The state that knew whether
+ * this host was being fenced is lost.
+ */
+function isDoubtful(vm: VmRecord | undefined, hostId: HostId, { phase, leased, epoch }: MachineReport): boolean {
+  if (vm?.spec.rebuilt === undefined || phase !== 'frozen' || !leased) return false
+  return isUnsettled(vm.spec) || vm.placement?.hostId !== hostId || vm.placement.epoch !== epoch
 }
 
 function isFenced(options: HeartbeatDeskOptions, { spec, status }: HostRecord): boolean {

@@ -13,6 +13,7 @@ import { namingRoutes } from './naming-routes.ts'
 import { networkRoutes } from './network-routes.ts'
 import { placementRoutes } from './placement-routes.ts'
 import { planRoutes } from './plan-routes.ts'
+import { rebuildRoutes } from './rebuild-routes.ts'
 import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
 import { snapshotRoutes } from './snapshot-routes.ts'
@@ -38,5 +39,6 @@ export const apiContract = {
   ...networkRoutes,
   ...namingRoutes,
   ...accessRoutes,
+  ...rebuildRoutes,
 } as const satisfies Contract
 export type ApiContract = typeof apiContract

@@ -8,6 +8,7 @@ import { identifyCaller } from '../../controller/access/identify-caller.ts'
 import { createSignInBrake, type SignInBrake } from '../../controller/access/sign-in-brake.ts'
 import { serveConsole } from '../../controller/console/serve-console.ts'
 import { apiHandlers } from '../../controller/handlers/api-handlers.ts'
+import { createIntroductions } from '../../controller/rebuild/introductions.ts'
 import { systemClock } from '../../linux/system-clock.ts'
 import { apiContract } from '../../model/api/contract.ts'
 import { mountContract } from '../../transport/mount-contract.ts'
@@ -69,9 +70,14 @@ async function serve(world: World, brake: SignInBrake, wantedPort: number): Prom
   const app = makeServer({ closeGraceMs: 100 })
   const agents = process?.agents
   if (agents === undefined) throw new Error('no controller leads')
-  mountContract(app, apiContract, apiHandlers({ engine, agents, brake, authorityPem: '', places: nowhere }), {
-    identify: identifyCaller({ store, clock, clusterId: index.state().cluster.id }),
-  })
+  mountContract(
+    app,
+    apiContract,
+    apiHandlers({ engine, agents, brake, authorityPem: '', places: nowhere, introductions: createIntroductions() }),
+    {
+      identify: identifyCaller({ store, clock, clusterId: index.state().cluster.id }),
+    },
+  )
   serveConsole(app, consoleDirectory)
   const port = await listen(app, { host: '127.0.0.1', port: wantedPort })
   return { app, process, port }

@@ -2,8 +2,10 @@
  * A cluster in one process under virtual time: the product's engine, agents and watchdog processes on simulated hosts. Faults and requests
  * are data; what was seen is checked while it happens. The same configuration and the same calls give the same run.
  */
+
 import { createSignInBrake } from '../../controller/access/sign-in-brake.ts'
 import { apiHandlers } from '../../controller/handlers/api-handlers.ts'
+import { createIntroductions } from '../../controller/rebuild/introductions.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { apiContract } from '../../model/api/contract.ts'
 import type { ClusterState, VmRecord } from '../../model/cluster-state.ts'
@@ -167,7 +169,11 @@ function ask(
     const { life } = parts.controller.process() ?? {}
     if (life === undefined) throw new DialtoneError('host-unreachable', 'no controller answers')
     const brake = createSignInBrake(life.clock)
-    const handler: unknown = Reflect.get(apiHandlers({ ...context, authorityPem: '', places: nowhere, brake }), call)
+    const handlers = apiHandlers({
+      ...{ ...context, authorityPem: '', places: nowhere, brake },
+      introductions: createIntroductions(),
+    })
+    const handler: unknown = Reflect.get(handlers, call)
     if (typeof handler !== 'function') throw new DialtoneError('not-found', `there is no route ${call}`)
     const input = readInput(
       apiContract[call],
