@@ -104,6 +104,55 @@ test('a machine is found, stopped with a question, and started; what cannot be d
   await context.close()
 })
 
+test('a serial console goes on while its machine moves; a web socket without a ticket is refused', async () => {
+  const { page, context, complaints } = await signIn('olga')
+  await page.goto(`${cloud.url}/machines/web-3`)
+  const console = page.getByRole('region', { name: 'Serial console' })
+  await console.getByRole('button', { name: 'Open' }).click()
+  await console.getByText('Connected.').waitFor()
+  const screen = console.locator('.xterm-rows')
+  // A simulated guest repeats what is typed, and at a question mark what it read last.
+  await page.keyboard.type('ab')
+  await screen.filter({ hasText: 'ab' }).waitFor()
+  const before = [...cloud.world.state().vms.values()].find(({ spec }) => spec.name === 'web-3')?.placement?.hostId
+  await page.getByRole('button', { name: 'Migrate', exact: true }).click()
+  await page.locator('.events li', { hasText: 'vm.migrated' }).first().waitFor({ timeout: 20_000 })
+  const after = [...cloud.world.state().vms.values()].find(({ spec }) => spec.name === 'web-3')?.placement?.hostId
+  assert.notEqual(after, before)
+  await console.locator('.xterm-helper-textarea').focus()
+  await page.keyboard.type('?c')
+  await screen.filter({ hasText: 'abbc' }).waitFor()
+  assert.deepEqual(complaints, [])
+  const address = `${cloud.url.replace('http', 'ws')}/v1/vms/web-3/console`
+  const socket = await page.evaluate(
+    (url) =>
+      new Promise((resolve) => {
+        const opened = new WebSocket(url)
+        opened.addEventListener('open', () => resolve('open'))
+        opened.addEventListener('error', () => resolve('refused'))
+      }),
+    address,
+  )
+  assert.equal(socket, 'refused')
+  await context.close()
+})
+
+test('a machine goes back to a snapshot, and its present is kept', async () => {
+  const { page, context, complaints } = await signIn('olga')
+  await page.goto(`${cloud.url}/machines/worker-1`)
+  const snapshots = page.getByRole('region', { name: 'Snapshots' })
+  await snapshots.getByRole('button', { name: 'Take a snapshot' }).first().click()
+  await snapshots.getByLabel('Name').fill('base')
+  await snapshots.getByText('dialtone vm snapshot create worker-1 base').waitFor()
+  await snapshots.locator('form').getByRole('button', { name: 'Take a snapshot' }).click()
+  await snapshots.locator('.snapshot', { hasText: 'base' }).waitFor()
+  await snapshots.getByRole('button', { name: 'Go back' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Go back' }).click()
+  await snapshots.locator('.snapshot', { hasText: 'before-base' }).waitFor({ timeout: 20_000 })
+  assert.deepEqual(complaints, [])
+  await context.close()
+})
+
 test('what a viewer may not do is greyed with the reason, and refused by the server all the same', async () => {
   const { page, context } = await signIn('vera')
   await page.goto(`${cloud.url}/machines/web-2`)
