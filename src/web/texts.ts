@@ -129,6 +129,7 @@ export const texts = {
   },
   figures: {
     title: 'What it takes',
+    ofCluster: 'What all hosts take',
     none: 'Nothing was measured yet.',
     span: 'How far back',
     spans: { hour: 'Hour', week: 'Week', year: 'Year' },

@@ -73,13 +73,13 @@ type Served = {
 
 /** What its hosts take, from a past on: nobody in a simulated world measures. */
 async function makeFigures(world: World): Promise<{ readonly desk: FigureDesk; measure(): void }> {
-  const { logger, clock } = world.engine().leader
+  const { logger } = world.engine().leader
   let nowMs = 0
   const setNowMs = (atMs: number) => {
     nowMs = atMs
   }
   const desk = createFigureDesk({ files: figureFilesInMemory(), logger, nowMs: () => nowMs })
-  await makePast(world, desk, { nowMs: clock.wallTime().getTime(), setNowMs })
+  await makePast(world, desk, { nowMs: Date.now(), setNowMs })
   let measuredAtMs = nowMs
   return {
     desk,

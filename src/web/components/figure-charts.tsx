@@ -18,11 +18,13 @@ export function FigureChartsCard({
   id,
   full,
   kinds = ['cpu', 'memory', 'disk', 'network', 'pause'],
+  title = texts.figures.title,
 }: {
   readonly target: FigureTarget
   readonly id: string
   readonly full: Fullness
   readonly kinds?: readonly ChartKind[]
+  readonly title?: string
 }) {
   const [span, setSpan] = useState<FigureSpan>('hour')
   const history = useFigures(target, span)?.get(id)
@@ -36,7 +38,7 @@ export function FigureChartsCard({
     />
   )
   return (
-    <Card title={texts.figures.title} aside={aside}>
+    <Card title={title} aside={aside}>
       {history === undefined ? (
         <Nothing>{texts.figures.none}</Nothing>
       ) : (

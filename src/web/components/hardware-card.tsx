@@ -45,7 +45,7 @@ function Size({ vm }: { readonly vm: VmView }) {
             {texts.columns.cpus}: <strong>{cpus}</strong>
           </Text>
           <Slider
-            thumbProps={{ 'aria-label': texts.columns.cpus }}
+            thumbLabel={texts.columns.cpus}
             min={1}
             max={vm.growth?.maximumCpus ?? 64}
             value={cpus}
@@ -58,7 +58,7 @@ function Size({ vm }: { readonly vm: VmView }) {
             {texts.columns.memory}: <strong>{formatSize(choices[place] ?? vm.memoryMiB)}</strong>
           </Text>
           <Slider
-            thumbProps={{ 'aria-label': texts.columns.memory }}
+            thumbLabel={texts.columns.memory}
             min={0}
             max={choices.length - 1}
             value={place}

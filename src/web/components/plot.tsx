@@ -4,7 +4,7 @@ import { useEffect, useRef } from 'react'
 import UPlot from 'uplot'
 import type { FigureHistory } from '../../model/api/figure-routes.ts'
 import type { FigureSpan } from '../../model/figures.ts'
-import { type ChartKind, chartLines, formatFigure, plotColumns } from '../logic/figure-charts.ts'
+import { axisSteps, type ChartKind, chartLines, formatFigure, plotColumns } from '../logic/figure-charts.ts'
 
 export type PlotProps = {
   readonly history: FigureHistory
@@ -63,6 +63,7 @@ type PlotOptions = Pick<PlotProps, 'kind' | 'height' | 'atLeast'> & {
 
 function optionsOf({ kind, span, width, height, atLeast, colour }: PlotOptions): UPlot.Options {
   const [first] = chartLines[kind]
+  const steps = axisSteps(kind)
   const axis: UPlot.Axis = {
     stroke: colour('--quiet'),
     grid: { stroke: colour('--line'), width: 1 },
@@ -81,6 +82,7 @@ function optionsOf({ kind, span, width, height, atLeast, colour }: PlotOptions):
       {
         ...axis,
         size: 74,
+        ...(steps === undefined ? {} : { incrs: steps }),
         space: height < 130 ? 22 : 34,
         values: (_plot, ticks) => ticks.map((tick) => (first === undefined ? '' : formatFigure(first.name, tick))),
       },

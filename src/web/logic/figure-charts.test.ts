@@ -30,12 +30,12 @@ test('a chart is said in a sentence: what is now, and what was most and when', (
     history([
       [0, 12],
       [5, 64.26],
-      [10, 7.5],
+      [10, 8],
     ]),
     'cpu',
     minutes,
   )
-  assert.equal(sentence, 'busy 7.5 %, at most 64 % at 5 min.')
+  assert.equal(sentence, 'busy 0.08 CPUs, at most 0.64 CPUs at 5 min.')
   assert.equal(describeChart(history([]), 'network', minutes), 'Nothing was measured yet.')
 })
 

@@ -1,6 +1,5 @@
 /** What the charts of figures show, and what they say in a sentence to who does not see them. */
 import type { FigureHistory, FigureNews } from '../../model/api/figure-routes.ts'
-import { formatSize } from '../../model/byte-size.ts'
 import { type FigureName, type FigureSpan, figureNames, figureSpans } from '../../model/figures.ts'
 
 export type ChartLine = { readonly name: FigureName; readonly label: string }
@@ -22,13 +21,19 @@ export const chartLines: Readonly<Record<ChartKind, readonly ChartLine[]>> = {
 
 /** A figure with its unit, short enough for an axis. */
 export function formatFigure(name: FigureName, figure: number): string {
-  if (name === 'cpuPercent') return `${round(figure)} %`
-  if (name === 'memoryMiB') return formatSize(Math.round(figure))
+  if (name === 'cpuPercent') return `${round(figure / 100)} CPUs`
   if (name === 'pauseMs') return `${round(figure)} ms`
+  if (name === 'memoryMiB') return figure < 1024 ? `${Math.round(figure)} MiB` : `${round(figure / 1024)} GiB`
   return figure < 1000 ? `${round(figure)} KiB/s` : `${round(figure / 1024)} MiB/s`
 }
 
-/** `busy: 12 % now, at most 64 % at 14:05`, for each line. */
+/** Between the marks of an axis: bytes are counted in powers of two, anything else in tens. Undefined: as it comes. */
+export function axisSteps(kind: ChartKind): number[] | undefined {
+  if (kind === 'cpu' || kind === 'pause') return undefined
+  return Array.from({ length: 40 }, (_none, power) => 2 ** power)
+}
+
+/** `busy 0.1 CPUs, at most 0.6 CPUs at 14:05`, for each line. */
 export function describeChart(history: FigureHistory, kind: ChartKind, clock: (atMs: number) => string): string {
   if (history.timesMs.length === 0) return 'Nothing was measured yet.'
   const parts = chartLines[kind].map(({ name, label }) => {
@@ -80,5 +85,6 @@ function longestStep(span: FigureSpan, fromMs: number, toMs: number): number {
 }
 
 function round(figure: number): string {
-  return figure < 10 && figure % 1 !== 0 ? figure.toFixed(1) : String(Math.round(figure))
+  const digits = figure < 1 ? 2 : figure < 10 ? 1 : 0
+  return String(Number(figure.toFixed(digits)))
 }

@@ -67,19 +67,17 @@ function Machine({ vm }: { readonly vm: VmView }) {
         <TerminalCard vm={vm} />
         <FigureChartsCard target={{ kind: 'vm', id: vm.id }} id={vm.id} full={vm} />
         <SimpleGrid cols={{ base: 1, lg: 2 }}>
-          <Card title={texts.machine.facts}>
-            <Facts facts={factsOf(vm)} />
-          </Card>
-          <RecoveryCard vm={vm} />
-        </SimpleGrid>
-        <SimpleGrid cols={{ base: 1, lg: 2 }}>
           <Stack gap="md">
+            <Card title={texts.machine.facts}>
+              <Facts facts={factsOf(vm)} />
+            </Card>
             <SnapshotsCard vm={vm} />
             <ChangeCard vm={vm} />
+            <NamesCard vm={vm} />
           </Stack>
           <Stack gap="md">
+            <RecoveryCard vm={vm} />
             <HardwareCard vm={vm} />
-            <NamesCard vm={vm} />
           </Stack>
         </SimpleGrid>
         <Card title={texts.machine.outages}>

@@ -39,6 +39,7 @@ export function OverviewPage() {
           id="cluster"
           full={sizeOf(state)}
           kinds={['cpu', 'memory', 'network']}
+          title={texts.figures.ofCluster}
         />
         <SimpleGrid cols={{ base: 1, lg: 2 }}>
           <Stack gap="md">
