@@ -14,7 +14,7 @@ import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
 let laboratory: OpenLaboratory
 
 before(async () => {
-  laboratory = await openLaboratory('e2e-rebuild', ['--hosts', '2'])
+  laboratory = await openLaboratory('e2e-rebuild', ['--hosts', '2', '--post-delay', '300'])
 })
 after(() => laboratory?.[Symbol.asyncDispose]())
 
@@ -62,8 +62,7 @@ async function makeMachines(): Promise<void> {
   await laboratory.api.call('createNetwork', { body: { name: 'side', subnet: '10.61.0.0/24' } })
   const pair = { name: 'pair', template: 'tiny', disks: [{ sizeMiB: 64 }], networks: [{ network: 'side' }] }
   const { task: making } = await laboratory.api.call('createVm', { body: { ...pair, start: true } })
-  await laboratory.deploy('web', { ha: true })
-  await laboratory.deploy('old')
+  await Promise.all([laboratory.deploy('web', { ha: true }), laboratory.deploy('old')])
   await laboratory.inGuest('old', 'echo before > /data/mark; sync')
   const taking = { params: { vm: 'old' }, body: { name: 'begin', kind: 'disk' } } as const
   await laboratory.untilTaskEnds((await laboratory.api.call('createSnapshot', taking)).task.id)

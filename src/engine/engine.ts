@@ -36,6 +36,7 @@ import { snapshotSetSaga } from './snapshots/snapshot-set-saga.ts'
 import { createSnapshotTasks, type SnapshotTasks } from './snapshots/snapshot-tasks.ts'
 import { type SnapshotSagaOptions, takeSnapshotSaga } from './snapshots/take-snapshot-saga.ts'
 import { openClusterIndex } from './state/cluster-index.ts'
+import { createForgottenClaims } from './state/forgotten-claims.ts'
 import { createEventLedger } from './state/ledger-of-events.ts'
 import { createStoreCheck } from './state/store-check.ts'
 import type { RunnableSaga } from './tasks/saga.ts'
@@ -100,12 +101,12 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const { clock, logger, agents, signal } = options
   const leader = await takeTheLead(options)
   const table = createHostTable(leader.startedAtMs)
-  const check = createStoreCheck(leader, table)
+  const forgotten = createForgottenClaims(leader, agents, (hostId) => touchHost(hostId))
+  const check = createStoreCheck(leader, table, forgotten)
   const wakeUp = createBell()
   const { configurationFor, knowsFirewall } = createAgentConfigurations(leader, table)
   const { startsOnHold, epochFloor } = check
-  const moves = { agents, table, startsOnHold, epochFloor, knowsFirewall }
-  const reconciler = createVmReconciler({ leader, ...moves, wake: wakeUp.ring })
+  const reconciler = createVmReconciler({ leader, table, agents, ...check, knowsFirewall, wake: wakeUp.ring })
   const touchHost = (hostId: HostId) => {
     reconciler.touchHost(hostId)
     wakeUp.ring()
@@ -123,6 +124,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     storeRecords: ledger.storeRecords,
     wake: touchHost,
   })
+  const moves = { agents, table, startsOnHold, epochFloor, knowsFirewall }
   const migrate = options.migrateVm?.(leader, () => tasks) ?? createLiveMigration(leader, () => tasks, moves)
   const tasks: TaskRunner = createTaskRunner(leader, [
     ...sagasOf(leader, options, ledger),
@@ -140,10 +142,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     leader,
     tasks,
     ledger,
-    standbyReport(vmId) {
-      const hostId = leader.index.state().vms.get(vmId)?.standby?.hostId
-      return hostId === undefined ? undefined : table.heartbeat(hostId)?.standbys.find((report) => report.vmId === vmId)
-    },
+    standbyReport: (vmId) => standbyReportOf(leader, table, vmId),
     async receiveHeartbeat(hostId, heartbeat) {
       if (signal.aborted) throw new DialtoneError('not-leader', 'this controller leads no more')
       check.note(hostId, heartbeat)
@@ -159,6 +158,11 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     manifestsBehind: loops.manifests.behind,
     ...keepers,
   }
+}
+
+function standbyReportOf({ index }: Leader, table: HostTable, vmId: VmId): StandbyReport | undefined {
+  const hostId = index.state().vms.get(vmId)?.standby?.hostId
+  return hostId === undefined ? undefined : table.heartbeat(hostId)?.standbys.find((report) => report.vmId === vmId)
 }
 
 async function takeTheLead({ store, clock, logger, randomBytes, signal }: EngineOptions): Promise<Leader> {

@@ -4,6 +4,7 @@ import type { Handlers } from '../../transport/mount-contract.ts'
 import type { AccessContext } from '../access/access-context.ts'
 import { accessHandlers } from '../access/access-handlers.ts'
 import { cloneHandlers } from '../clones/clone-handlers.ts'
+import { type FigureContext, figureHandlers } from '../figures/figure-handlers.ts'
 import { type ImageContext, imageHandlers } from '../images/image-handlers.ts'
 import { type RebuildContext, rebuildHandlers } from '../rebuild/rebuild-handlers.ts'
 import { clusterHandlers } from './cluster-handlers.ts'
@@ -22,13 +23,14 @@ import { snapshotHandlers } from './snapshot-handlers.ts'
 import { vmHandlers } from './vm-handlers.ts'
 import { volumeHandlers } from './volume-handlers.ts'
 
-export type AllContexts = HostHandlersContext & ImageContext & AccessContext & RebuildContext
+export type AllContexts = HostHandlersContext & ImageContext & AccessContext & FigureContext & RebuildContext
 
 export function apiHandlers(context: AllContexts): Handlers<typeof apiContract> {
   return {
     ...vmHandlers(context),
     ...hostHandlers(context),
     ...clusterHandlers(context),
+    ...figureHandlers(context),
     ...firewallHandlers(context),
     ...cloneHandlers(context),
     ...drillHandlers(context),

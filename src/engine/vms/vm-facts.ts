@@ -2,8 +2,9 @@
 
 import { disksElsewhere } from '../../control/find-forgotten-life.ts'
 import { findLostStorage } from '../../control/find-lost-storage.ts'
-import type { RebuiltFacts, StrayLife, VmQuestion } from '../../control/vm-decision.ts'
+import type { ClaimedDisks, RebuiltFacts, StrayLife, VmQuestion } from '../../control/vm-decision.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
+import type { VmId } from '../../model/ids.ts'
 import { proofReaches } from '../../model/proof-reaches.ts'
 import { isUnsettled } from '../../model/rebuild/rebuilt-vm.ts'
 import type { MachinePhase, MachineReport } from '../../model/vm.ts'
@@ -17,6 +18,7 @@ export type VmFacts = {
   readonly memory: StartMemory
   startsOnHold(): string | undefined
   epochFloor(): number
+  claims(vmId: VmId): readonly ClaimedDisks[]
 }
 
 /** Phases in which a process may be there. */
@@ -57,6 +59,7 @@ export function questionOf(facts: VmFacts, vm: VmRecord): VmQuestion {
     hostHasReported: placement !== undefined && hostHasReported(facts, placement.hostId),
     startOrder: memory.startOrder(spec.id, placement, sequence),
     strays: straysOf(facts, vm),
+    claims: facts.claims(spec.id),
     released,
     startsOnHold: facts.startsOnHold(),
     failures: memory.failures(spec.id, nowMs),

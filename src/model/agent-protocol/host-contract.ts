@@ -1,6 +1,7 @@
 /** What agents call on a controller. All but `join` with a certificate of the cluster's own authority. */
 import { z } from 'zod'
 import type { Contract } from '../api/route.ts'
+import { figureReportSchema } from '../figures.ts'
 import { hostIdSchema } from '../ids.ts'
 import { introductionSchema } from '../rebuild/testimony.ts'
 import { templateVersionSchema } from '../template-manifest.ts'
@@ -48,6 +49,14 @@ export const hostContract = {
     role: 'host',
     summary: 'Says who it is to a controller that has lost its state and refuses its heartbeats.',
     body: introductionSchema,
+    response: z.object({}),
+  },
+  figures: {
+    method: 'POST',
+    path: '/host/v1/figures',
+    role: 'host',
+    summary: 'What the host and its machines have taken since the last time. One that gets lost is not sent again.',
+    body: figureReportSchema,
     response: z.object({}),
   },
   imageFile: {

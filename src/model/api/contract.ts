@@ -3,6 +3,7 @@ import { accessRoutes } from './access-routes.ts'
 import { cloneRoutes } from './clone-routes.ts'
 import { clusterRoutes } from './cluster-routes.ts'
 import { drillRoutes } from './drill-routes.ts'
+import { figureRoutes } from './figure-routes.ts'
 import { firewallRoutes } from './firewall-routes.ts'
 import { hostRoutes } from './host-routes.ts'
 import { imageRoutes } from './image-routes.ts'
@@ -32,6 +33,7 @@ export const apiContract = {
   ...volumeRoutes,
   ...hostRoutes,
   ...clusterRoutes,
+  ...figureRoutes,
   ...firewallRoutes,
   ...placementRoutes,
   ...planRoutes,

@@ -4,6 +4,8 @@
  */
 
 import { createSignInBrake } from '../../controller/access/sign-in-brake.ts'
+import { createFigureDesk } from '../../controller/figures/figure-desk.ts'
+import { figureFilesInMemory } from '../../controller/figures/figure-files.ts'
 import { apiHandlers } from '../../controller/handlers/api-handlers.ts'
 import { createIntroductions } from '../../controller/rebuild/introductions.ts'
 import type { Engine } from '../../engine/engine.ts'
@@ -169,11 +171,14 @@ function ask(
     const { life } = parts.controller.process() ?? {}
     if (life === undefined) throw new DialtoneError('host-unreachable', 'no controller answers')
     const brake = createSignInBrake(life.clock)
-    const handlers = apiHandlers({
-      ...{ ...context, authorityPem: '', places: nowhere, brake },
-      introductions: createIntroductions(),
+    const figures = createFigureDesk({
+      files: figureFilesInMemory(),
+      logger: context.engine.leader.logger,
+      nowMs: () => 0,
     })
-    const handler: unknown = Reflect.get(handlers, call)
+    const introductions = createIntroductions()
+    const surroundings = { ...context, figures, introductions, authorityPem: '', places: nowhere, brake }
+    const handler: unknown = Reflect.get(apiHandlers(surroundings), call)
     if (typeof handler !== 'function') throw new DialtoneError('not-found', `there is no route ${call}`)
     const input = readInput(
       apiContract[call],
