@@ -91,7 +91,13 @@ export const agentMutants: readonly Mutant[] = [
   {
     id: 'frozen-without-standing-still',
     says: 'A machine without a licence is said to be frozen, and runs.',
-    patches: [{ file: licence, find: '  await machine.pause()\n  become(', put: '  become(' }],
+    patches: [
+      {
+        file: licence,
+        find: '  await machine.pause()\n  keeping.isStandingInDoubt',
+        put: '  keeping.isStandingInDoubt',
+      },
+    ],
     caughtBy: safety,
   },
   {
