@@ -295,4 +295,17 @@ export const agentMutants: readonly Mutant[] = [
     ],
     caughtBy: safety,
   },
+  {
+    id: 'let-go-in-the-middle-of-a-request',
+    says: 'A machine that is just being tried again is let go for a storage that only its host has lost.',
+    patches: [
+      {
+        file: life,
+        find: 'if (onlyIfStill && !isStill(keeping))',
+        put: "if (onlyIfStill && keeping.phase !== 'frozen')",
+      },
+    ],
+    caughtBy: safety,
+    shownBy: 'unread',
+  },
 ]
