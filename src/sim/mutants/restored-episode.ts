@@ -4,15 +4,15 @@ import { makeEpisode } from '../episode/make-episode.ts'
 import { createSeededRandom } from '../seeded-random.ts'
 import { parse, withSteps } from './with-steps.ts'
 
-/** By then it has moved, or will not. */
+/** By then it has moved, or will not. It moves once hosts have told what room they have, which they look at every three seconds. */
 const moveTakesMs = 900
 
 export function makeRestoredEpisode(seed: number): EpisodePlan {
   const random = createSeededRandom(seed, 'restored')
   const plan = makeEpisode({ seed, among: [] })
-  const hosts = plan.world.hosts.slice(0, 3).map((host) => ({ ...host, memoryMiB: 2_048 }))
+  const hosts = plan.world.hosts.slice(0, random.whole(2, 3)).map((host) => ({ ...host, memoryMiB: 2_048 }))
   const body = { template: 'tiny', memoryMiB: 128, ha: false, storage: 'local', probe: null }
-  const movesAtMs = random.whole(1_000, 3_000)
+  const movesAtMs = random.whole(4_000, 6_000)
   const backAtMs = movesAtMs + random.whole(150, 3_000)
   const toMs = random.chance(0.5) ? movesAtMs - random.whole(50, 500) : movesAtMs + random.whole(20, 700)
   const endsAtMs = Math.max(movesAtMs + moveTakesMs, backAtMs + random.whole(-600, 300))

@@ -10,7 +10,13 @@ export const restoredMutants: readonly Mutant[] = [
   {
     id: 'forgotten-life-is-ended',
     says: 'A life that a restored state has forgotten is ended, and started where its disks were before.',
+    // Alone it is made good by the claims.
     patches: [
+      {
+        file: forgotten,
+        find: 'if (newest === undefined || newest.epoch <= (vm.placement?.epoch ?? 0)) return undefined',
+        put: 'if (newest === undefined || newest.epoch > 0) return undefined',
+      },
       {
         file: forgotten,
         find: 'return elsewhere?.areItsOwn === true && epoch > (placement?.epoch ?? 0)',
