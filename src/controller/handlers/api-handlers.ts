@@ -5,6 +5,7 @@ import type { AccessContext } from '../access/access-context.ts'
 import { accessHandlers } from '../access/access-handlers.ts'
 import { cloneHandlers } from '../clones/clone-handlers.ts'
 import { type ImageContext, imageHandlers } from '../images/image-handlers.ts'
+import { templateHandlers } from '../templates/template-handlers.ts'
 import { clusterHandlers } from './cluster-handlers.ts'
 import { drillHandlers } from './drill-handlers.ts'
 import { firewallHandlers } from './firewall-handlers.ts'
@@ -40,6 +41,7 @@ export function apiHandlers(context: HostHandlersContext & ImageContext & Access
     ...networkHandlers(context),
     ...namingHandlers(context),
     ...imageHandlers(context),
+    ...templateHandlers(context),
     ...accessHandlers(context),
   }
 }
