@@ -33,6 +33,9 @@ import { clearUploads } from './images/uploads.ts'
 import { fenceAgents } from './run-fence-agent.ts'
 import { ensureBlankTemplate } from './templates/blank-template.ts'
 import { buildTemplateSaga, enterTemplate } from './templates/build-template-saga.ts'
+import { createTemplateSaga, readVolumes } from './templates/create-template-saga.ts'
+import { deletedVersions } from './templates/deleted-versions.ts'
+import { createNewVersions } from './templates/new-versions.ts'
 
 /** Where `npm run build:web` puts it. */
 const consoleDirectory = join(import.meta.dirname, '../../dist/web')
@@ -66,6 +69,10 @@ const engine = await startEngine({
     cloneVmSaga(leader, agents, tasks),
     warmTemplateSaga(leader, agents, tasks),
     cloneDisksSaga(leader, tasks, epochs),
+    createTemplateSaga(leader, tasks, {
+      source: { agents, readVolume: readVolumes(agents), ...epochs },
+      versions: createNewVersions(config.templatesDirectory),
+    }),
   ],
 })
 await clearUploads(places.uploads, systemClock.wallTime().getTime())
@@ -131,8 +138,9 @@ async function forgetFigures(): Promise<void> {
 /** Templates that were built before this controller knew of them. */
 async function enterBuiltTemplates(): Promise<void> {
   const names = await readdir(config.templatesDirectory, { withFileTypes: true }).catch(() => [])
+  const deleted = await deletedVersions(engine.leader)
   for (const entry of names) {
-    if (!entry.isDirectory() || entry.name.startsWith('.')) continue
+    if (!entry.isDirectory() || entry.name.startsWith('.') || deleted.includes(entry.name)) continue
     await enterTemplate(engine.leader, join(config.templatesDirectory, entry.name)).catch((error: unknown) =>
       logger.warn('template.not-entered', { name: entry.name, error }),
     )

@@ -247,6 +247,9 @@ type HostHandlers = Pick<
   | 'createJoinToken'
   | 'listStorages'
   | 'listTemplates'
+  | 'createTemplate'
+  | 'getTemplate'
+  | 'deleteTemplate'
   | 'buildTemplate'
 >
 
@@ -274,6 +277,14 @@ function makeHostHandlers(situation: Situation): HostHandlers {
     listStorages: () => ({ storages: [makeStorageView()] }),
     createStorage: () => makeStorageView(),
     listTemplates: () => ({ templates: [] }),
+    createTemplate: ({ body }) => ({
+      version: `${body.name}-1`,
+      task: makeTaskView({ kind: 'template.create', subject: `${body.name}-1` }),
+    }),
+    getTemplate: () => {
+      throw new DialtoneError('template-not-built', 'There is no template yet.')
+    },
+    deleteTemplate: () => ({}),
     buildTemplate: () => ({ task: makeTaskView({ kind: 'template.build', subject: 'tiny' }) }),
   }
 }

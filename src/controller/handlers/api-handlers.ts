@@ -6,6 +6,7 @@ import { accessHandlers } from '../access/access-handlers.ts'
 import { cloneHandlers } from '../clones/clone-handlers.ts'
 import { type FigureContext, figureHandlers } from '../figures/figure-handlers.ts'
 import { type ImageContext, imageHandlers } from '../images/image-handlers.ts'
+import { templateHandlers } from '../templates/template-handlers.ts'
 import { clusterHandlers } from './cluster-handlers.ts'
 import { drillHandlers } from './drill-handlers.ts'
 import { firewallHandlers } from './firewall-handlers.ts'
@@ -44,6 +45,7 @@ export function apiHandlers(
     ...networkHandlers(context),
     ...namingHandlers(context),
     ...imageHandlers(context),
+    ...templateHandlers(context),
     ...accessHandlers(context),
   }
 }

@@ -17,6 +17,7 @@ import { planRoutes } from './plan-routes.ts'
 import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
 import { snapshotRoutes } from './snapshot-routes.ts'
+import { templateRoutes } from './template-routes.ts'
 import { vmRoutes } from './vm-routes.ts'
 import { volumeRoutes } from './volume-routes.ts'
 
@@ -24,6 +25,7 @@ export const apiContract = {
   ...vmRoutes,
   ...imageRoutes,
   ...cloneRoutes,
+  ...templateRoutes,
   ...drillRoutes,
   ...recoveryRoutes,
   ...snapshotRoutes,
