@@ -66,19 +66,6 @@ export const restoredMutants: readonly Mutant[] = [
     shownBy: 'restored',
   },
   {
-    id: 'claimed-disk-is-deleted-as-a-copy',
-    says: 'A destination that has claimed and then died counts as one where the machine has never been.',
-    patches: [
-      {
-        file: endMigration,
-        find: 'claim.vmId === vmId && claim.epoch >= epoch',
-        put: 'claim.vmId === vmId && claim.epoch < 0 * epoch',
-      },
-    ],
-    caughtBy: anything,
-    shownBy: 'restored',
-  },
-  {
     id: 'claimed-epochs-are-given-again',
     says: 'Epochs go on above those that live, not above those that were claimed.',
     patches: [
