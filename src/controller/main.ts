@@ -22,6 +22,8 @@ import { cloneVmSaga } from './clones/clone-vm-saga.ts'
 import { warmTemplateSaga } from './clones/warm-template-saga.ts'
 import { serveConsole } from './console/serve-console.ts'
 import { readControllerConfig } from './controller-config.ts'
+import { createFigureDesk } from './figures/figure-desk.ts'
+import { openFigureFiles } from './figures/figure-files.ts'
 import { ensureAdministrator, ensureAuthority, ensureCluster, issueControllerTls } from './first-start.ts'
 import { agentHandlers } from './handlers/agent-handlers.ts'
 import { apiHandlers } from './handlers/api-handlers.ts'
@@ -79,7 +81,13 @@ await clearUploads(places.uploads, systemClock.wallTime().getTime())
 await ensureBlankTemplate(config.templatesDirectory)
 await enterBuiltTemplates()
 
-const context = { engine, agents }
+const figures = createFigureDesk({
+  files: openFigureFiles(join(config.dataDirectory, 'figures')),
+  logger,
+  nowMs: () => systemClock.wallTime().getTime(),
+})
+const context = { engine, agents, figures }
+void forgetFigures()
 const agentServer = makeServer({ tls: { ...tls, requestClientCertificate: 'optional' }, logger })
 mountContract(agentServer, hostContract, agentHandlers({ ...context, authority }), {
   identify: identifyByCertificate(cluster.id, ['host']),
@@ -116,6 +124,17 @@ async function stop(): Promise<void> {
   await Promise.allSettled([apiServer.close(), agentServer.close(), agents.close()])
   await store[Symbol.asyncDispose]()
   process.exit(0)
+}
+
+/** Of hosts and machines that are gone. */
+async function forgetFigures(): Promise<void> {
+  while (!stopping.signal.aborted) {
+    const { hosts, vms } = engine.leader.index.state()
+    await figures
+      .keepOnly(new Set<string>([...hosts.keys(), ...vms.keys()]))
+      .catch((error: unknown) => logger.warn('figures.not-forgotten', { error }))
+    await systemClock.sleep(3_600_000, stopping.signal)
+  }
 }
 
 /** Templates that were built before this controller knew of them. */

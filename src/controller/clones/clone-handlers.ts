@@ -1,4 +1,5 @@
 /** Machines from memory over the API: clones of a running one, and of a template's warm image. */
+import { refuseMemoryClone } from '../../control/snapshots/admit-snapshot.ts'
 import { commitAndSee } from '../../engine/leader.ts'
 import type { cloneRoutes } from '../../model/api/clone-routes.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
@@ -8,6 +9,7 @@ import type { VmSpec } from '../../model/vm.ts'
 import type { Caller } from '../../transport/caller.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import { type ApiContext, findVm, viewOfTask } from '../handlers/api-context.ts'
+import { refuse } from '../handlers/refuse-snapshot.ts'
 import { requireTemplate } from '../templates/template-handlers.ts'
 import { beginDiskClone } from './begin-disk-clone.ts'
 
@@ -15,8 +17,11 @@ type CloneBody = Parameters<Handlers<typeof cloneRoutes>['cloneVm']>[0]['body']
 
 export function cloneHandlers(context: ApiContext): Handlers<typeof cloneRoutes> {
   return {
-    cloneVm: ({ params, body }, caller) =>
-      beginClones(context, findVm(context, params.vm).spec, { body, caller, origin: null }),
+    cloneVm({ params, body }, caller) {
+      const vm = findVm(context, params.vm)
+      refuse(refuseMemoryClone(context.engine.leader.index.state(), vm))
+      return beginClones(context, vm.spec, { body, caller, origin: null })
+    },
     cloneDisks: ({ params, body }, caller) => beginDiskClone(context, params.vm, { body, caller }),
     cloneTemplate({ params, body }, caller) {
       const template = requireTemplate(context, params.template)

@@ -4,6 +4,7 @@ import { cloneRoutes } from './clone-routes.ts'
 import { cloneSetRoutes } from './clone-set-routes.ts'
 import { clusterRoutes } from './cluster-routes.ts'
 import { drillRoutes } from './drill-routes.ts'
+import { figureRoutes } from './figure-routes.ts'
 import { firewallRoutes } from './firewall-routes.ts'
 import { hostRoutes } from './host-routes.ts'
 import { imageRoutes } from './image-routes.ts'
@@ -35,6 +36,7 @@ export const apiContract = {
   ...volumeRoutes,
   ...hostRoutes,
   ...clusterRoutes,
+  ...figureRoutes,
   ...firewallRoutes,
   ...placementRoutes,
   ...planRoutes,
