@@ -43,7 +43,7 @@ export function FigureChartsCard({
       {history === undefined ? (
         <Nothing>{histories === null ? texts.figures.loading : texts.figures.none}</Nothing>
       ) : (
-        <SimpleGrid cols={{ base: 1, sm: 2, xl: kinds.length > 4 ? 3 : kinds.length }} spacing="lg">
+        <SimpleGrid cols={{ base: 1, sm: 2, lg: Math.min(3, kinds.length) }} spacing="lg">
           {kinds.map((kind) => (
             <FigureChart key={kind} history={history} kind={kind} full={full} />
           ))}
