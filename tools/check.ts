@@ -11,7 +11,7 @@ type Outcome = { readonly isPassed: boolean; readonly output: string; readonly s
 
 const root = join(import.meta.dirname, '..')
 const binaries = join(root, 'node_modules/.bin')
-const partTimeoutMs = 120_000
+const partTimeoutMs = 600_000
 
 const parts: readonly Part[] = [
   { name: 'types', promise: 'every source', command: ['tsc', '-p', '.'] },

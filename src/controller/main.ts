@@ -29,6 +29,8 @@ import { importIsoSaga } from './images/import-iso-saga.ts'
 import { importTemplateSaga } from './images/import-template-saga.ts'
 import { clearUploads } from './images/uploads.ts'
 import { fenceAgents } from './run-fence-agent.ts'
+import { applyServiceSaga } from './services/apply-service-saga.ts'
+import { deleteServiceSaga } from './services/delete-service-saga.ts'
 import { ensureBlankTemplate } from './templates/blank-template.ts'
 import { buildTemplateSaga, enterTemplate } from './templates/build-template-saga.ts'
 
@@ -64,6 +66,8 @@ const engine = await startEngine({
     cloneVmSaga(leader, agents, tasks),
     warmTemplateSaga(leader, agents, tasks),
     cloneDisksSaga(leader, tasks, epochs),
+    applyServiceSaga(leader, tasks),
+    deleteServiceSaga(leader, tasks),
   ],
 })
 await clearUploads(places.uploads, systemClock.wallTime().getTime())

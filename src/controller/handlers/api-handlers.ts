@@ -17,6 +17,7 @@ import { networkHandlers } from './network-handlers.ts'
 import { placementHandlers } from './placement-handlers.ts'
 import { planHandlers } from './plan-handlers.ts'
 import { recoveryHandlers } from './recovery-handlers.ts'
+import { serviceHandlers } from './service-handlers.ts'
 import { snapshotHandlers } from './snapshot-handlers.ts'
 import { vmHandlers } from './vm-handlers.ts'
 import { volumeHandlers } from './volume-handlers.ts'
@@ -31,6 +32,7 @@ export function apiHandlers(context: HostHandlersContext & ImageContext & Access
     ...drillHandlers(context),
     ...recoveryHandlers(context),
     ...snapshotHandlers(context),
+    ...serviceHandlers(context),
     ...ledgerHandlers(context),
     ...migrationHandlers(context),
     ...volumeHandlers(context),
