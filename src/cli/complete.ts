@@ -115,7 +115,9 @@ async function namesFrom(api: Api, { argument, of }: Wanted, verb: string | unde
       return (await api.call('listStorages', {})).storages.map((storage) => storage.name)
     case 'template':
     case 'recipe':
-      return (await api.call('listTemplates', {})).templates.map((template) => template.name)
+      return [
+        ...new Set((await api.call('listTemplates', {})).templates.flatMap(({ name, version }) => [name, version])),
+      ]
     case 'group':
       return (await api.call('listSecurityGroups', {})).groups.map((group) => group.name)
     case 'iso':

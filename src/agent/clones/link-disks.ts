@@ -37,8 +37,12 @@ export async function linkDisks(
   { storage, cgroups }: Pick<MachinePorts, 'storage' | 'cgroups'>,
 ): Promise<void> {
   const cgroupDirectory = await cgroups.makeForTools()
-  for (const [index, { storageId, fromVolumeId, layerId, volumeId, overlay }] of links.entries()) {
-    const from = { volumeId: fromVolumeId, layerId, snapshotId: index === 0 ? snapshotId : null }
-    await storage(storageId).linkVolume({ volumeId, from, overlay, userId: userIdOfNumber(number), cgroupDirectory })
-  }
+  const linked = await Promise.allSettled(
+    links.map(({ storageId, fromVolumeId, layerId, volumeId, overlay }, index) => {
+      const from = { volumeId: fromVolumeId, layerId, snapshotId: index === 0 ? snapshotId : null }
+      return storage(storageId).linkVolume({ volumeId, from, overlay, userId: userIdOfNumber(number), cgroupDirectory })
+    }),
+  )
+  // None is still being made when this fails.
+  for (const each of linked) if (each.status === 'rejected') throw each.reason
 }

@@ -131,6 +131,12 @@ export type SpareMachine = {
 /** Why a machine's process ended. `guest-shutdown`: the guest powered itself off. `killed`: by `kill`. `crashed`: anything else. */
 export type MachineExit = { readonly reason: 'guest-shutdown' | 'killed' | 'crashed'; readonly detail: string }
 
+/**
+ * Has the guest's agent bring its file systems in order and hold their writes (`freeze`), or let them go on (`thaw`); what its owner put into
+ * the agent's own hook is done, too. The number of file systems. Throws `guest-silent` when no answer comes in time.
+ */
+export type AskFileSystems = (what: 'freeze' | 'thaw', timeoutMs: number) => Promise<number>
+
 export type MachineState = 'paused' | 'running' | 'io-error' | 'shutdown'
 
 export type MachineEvent =
@@ -168,11 +174,8 @@ export type RunningMachine = {
    * same for all of them; it runs on or stands still as before. On failure all go on as they were, or all go to the overlays: see `diskPaths`.
    */
   addOverlays(overlays: CaptureRequest['overlays']): Promise<void>
-  /**
-   * Has the guest's agent bring its file systems in order and hold their writes (`freeze`), or let them go on (`thaw`); what its owner put
-   * into the agent's own hook is done, too. The number of file systems. Throws `guest-silent` when no answer comes in time.
-   */
-  guestFileSystems(what: 'freeze' | 'thaw', timeoutMs: number): Promise<number>
+  /** Does work in which the guest's agent is asked about its file systems; the result is that of the work. */
+  withGuestFileSystems<Result>(work: (ask: AskFileSystems) => Promise<Result>): Promise<Result>
   /** The file that each disk is written to now, by volume. */
   diskPaths(): Promise<ReadonlyMap<string, string>>
   /** Plugs a disk in while the machine runs; returns when the guest has it or may have it any moment. Doing it twice is fine. */

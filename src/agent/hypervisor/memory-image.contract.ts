@@ -172,7 +172,10 @@ export function memoryImageContract(name: string, makeFixture: () => Promise<Hyp
       const absent = { volumeId: rootId, path: fixture.newPath('absent.qcow2') }
       await assert.rejects(machine.addOverlays([absent]), isDialtoneError('hypervisor-failed'))
       assert.deepEqual(await machine.diskPaths(), before)
-      await assert.rejects(machine.guestFileSystems('freeze', 100), isDialtoneError('guest-silent'))
+      await assert.rejects(
+        machine.withGuestFileSystems((ask) => ask('freeze', 100)),
+        isDialtoneError('guest-silent'),
+      )
       await machine.kill(patienceMs)
     })
 

@@ -42,12 +42,15 @@ export async function takeInstant<Taken>(
   const planned = await planLayers(of.disks, of.process, ports)
   const open = await of.running.diskPaths()
   try {
-    for (const { disk, layerId: overlay, on: frozen } of planned) {
-      const storage = ports.storage(disk.storageId)
-      const request = { layerId: overlay, on: frozen, userId: userIdOf(of.machine), cgroupDirectory }
-      const { path } = await storage.addLayer(disk.volumeId, request)
-      disks.push({ disk, frozen, overlay, overlayPath: path, isOpen: open.has(disk.volumeId) })
-    }
+    const added = await Promise.allSettled(
+      planned.map(async ({ disk, layerId: overlay, on: frozen }) => {
+        const request = { layerId: overlay, on: frozen, userId: userIdOf(of.machine), cgroupDirectory }
+        const { path } = await ports.storage(disk.storageId).addLayer(disk.volumeId, request)
+        return { disk, frozen, overlay, overlayPath: path, isOpen: open.has(disk.volumeId) }
+      }),
+    )
+    for (const each of added) if (each.status === 'fulfilled') disks.push(each.value)
+    for (const each of added) if (each.status === 'rejected') throw each.reason
     // Empty overlays have the same content as what they lie on: a crash from here on loses nothing.
     for (const { disk, overlay } of disks) await ports.storage(disk.storageId).useLayer(disk.volumeId, overlay)
     const overlays = disks

@@ -1,7 +1,7 @@
 /** The guest's file systems in order for an instant, by the guest's own agent, within bounds: a guest is never left holding its writes unsaid. */
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { SnapshotWish } from '../../model/snapshots/snapshot.ts'
-import type { RunningMachine } from '../hypervisor/hypervisor.ts'
+import type { AskFileSystems, RunningMachine } from '../hypervisor/hypervisor.ts'
 
 /** What its owner put into the agent's hook takes its time: a database that writes down what it has. */
 const freezeTimeoutMs = 8_000
@@ -19,37 +19,39 @@ export async function whileFrozen<Result>(
   freeze: SnapshotWish['freeze'],
   work: () => Promise<Result>,
 ): Promise<{ readonly result: Result; readonly isFrozen: boolean }> {
-  const isFrozen = freeze !== 'never' && (await tryToFreeze(machine, freeze))
-  if (!isFrozen) return { result: await work(), isFrozen }
-  try {
-    return { result: await work(), isFrozen }
-  } finally {
-    await thaw(machine)
-  }
+  if (freeze === 'never') return { result: await work(), isFrozen: false }
+  return machine.withGuestFileSystems(async (ask) => {
+    const isFrozen = await tryToFreeze(ask, freeze)
+    try {
+      return { result: await work(), isFrozen }
+    } finally {
+      if (isFrozen) await thaw(ask)
+    }
+  })
 }
 
-async function tryToFreeze(machine: RunningMachine, freeze: SnapshotWish['freeze']): Promise<boolean> {
+async function tryToFreeze(ask: AskFileSystems, freeze: SnapshotWish['freeze']): Promise<boolean> {
   let mayBeFrozen = false
   try {
     // Fine where nothing is frozen, and says that somebody listens.
-    await machine.guestFileSystems('thaw', listensWithinMs)
+    await ask('thaw', listensWithinMs)
     mayBeFrozen = true
-    const count = await machine.guestFileSystems('freeze', freezeTimeoutMs)
+    const count = await ask('freeze', freezeTimeoutMs)
     if (count > 0) return true
     throw new DialtoneError('guest-silent', 'its agent knows of no file system that it could hold')
   } catch (cause) {
     // It may have frozen some of them, or do it late.
-    if (mayBeFrozen) await machine.guestFileSystems('thaw', thawTimeoutMs).catch(() => undefined)
+    if (mayBeFrozen) await ask('thaw', thawTimeoutMs).catch(() => undefined)
     if (freeze === 'if-able') return false
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new DialtoneError('guest-silent', `its guest does not hold its file systems still: ${why}`, { cause })
   }
 }
 
-async function thaw(machine: RunningMachine): Promise<void> {
+async function thaw(ask: AskFileSystems): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await machine.guestFileSystems('thaw', thawTimeoutMs)
+      await ask('thaw', thawTimeoutMs)
       return
     } catch (cause) {
       if (attempt < thawAttempts) continue

@@ -11,7 +11,7 @@ import type { FrozenDisk } from '../recovery/take-instant.ts'
 type Ports = Pick<MachinePorts, 'storage'>
 
 /** What was found out when it was taken. */
-export type TakenAs = Pick<Snapshot, 'consistency' | 'imageId' | 'wasRunning' | 'pauseMs' | 'takenAt'>
+type TakenAs = Pick<Snapshot, 'consistency' | 'imageId' | 'wasRunning' | 'pauseMs' | 'takenAt'>
 
 export function describeSnapshot(
   machine: MachineOrder,

@@ -15,7 +15,7 @@ import { inNewProcess, refuseRawDisks, takeInstant } from '../recovery/take-inst
 import { stopTidying } from '../recovery/tidy-layers.ts'
 import { whileFrozen } from './freeze-guest.ts'
 import { letGoOfHold } from './hold-machine.ts'
-import { describeSnapshot, findSnapshot, keepGuestState, storeSnapshot, type TakenAs } from './snapshot-files.ts'
+import { describeSnapshot, findSnapshot, keepGuestState, storeSnapshot } from './snapshot-files.ts'
 import type { SnapshotWork } from './snapshot-work.ts'
 
 /** Begins it unless it was begun; answers when it is whole or this time has passed. Throws what it failed with, once. */
@@ -114,41 +114,44 @@ async function takeDisks(keeping: Keeping, wish: SnapshotWish): Promise<Snapshot
   const { machine } = record
   return inTurn(keeping, wish, async (running, wasRunning) => {
     refuseRawDisks(machine, machine.disks)
-    const beganAtMs = ports.clock.bootTimeMs()
     const standsStill = wasRunning && hasStateBesideDisk(machine.guest)
-    const canListen = wasRunning && keeping.hold === undefined
-    const { result, isFrozen } = await whileFrozen(running, canListen ? wish.freeze : neverOr(wish), () =>
-      inNewProcess(machine, ports, async (process) => {
-        const from = { machine, running, disks: machine.disks, process }
-        const { disks } = await takeInstant(from, ports, (overlays) =>
+    const freeze = wasRunning && keeping.hold === undefined ? wish.freeze : neverOr(wish)
+    const { disks, taken } = await inNewProcess(machine, ports, async (process) => {
+      const from = { machine, running, disks: machine.disks, process }
+      // Nothing but the instant itself while the guest holds its writes: the new layers are there already.
+      const instant = await takeInstant(from, ports, async (overlays) => {
+        const beganAtMs = ports.clock.bootTimeMs()
+        const { result: takenAt, isFrozen } = await whileFrozen(running, freeze, () =>
           whileStill(keeping, running, async () => {
             await running.addOverlays(overlays)
+            const at = ports.clock.wallTime().toISOString()
             await keepGuestState(machine, wish, ports)
+            return at
           }),
         )
-        await ports.records.removeProcessDirectory(process)
-        return { disks, takenAt: ports.clock.wallTime().toISOString() }
-      }),
-    )
-    const pauseMs = isFrozen || standsStill ? Math.round(ports.clock.bootTimeMs() - beganAtMs) : 0
-    const taken: TakenAs = {
-      consistency: isFrozen ? 'guest-frozen' : 'crash',
-      imageId: null,
-      wasRunning,
-      pauseMs,
-      takenAt: result.takenAt,
-    }
-    return describeSnapshot(machine, wish, { ...taken, disks: result.disks })
+        return { takenAt, isFrozen, tookMs: ports.clock.bootTimeMs() - beganAtMs }
+      })
+      await ports.records.removeProcessDirectory(process)
+      return instant
+    })
+    const { takenAt, isFrozen, tookMs } = taken
+    const pauseMs = isFrozen || standsStill ? Math.round(tookMs) : 0
+    const consistency = isFrozen ? 'guest-frozen' : 'crash'
+    return describeSnapshot(machine, wish, { disks, consistency, imageId: null, wasRunning, pauseMs, takenAt })
   })
 }
 
 /** Files beside the disk have no layers: they are copied, of the same instant only while nothing writes to either. */
-async function whileStill(keeping: Keeping, running: RunningMachine, work: () => Promise<void>): Promise<void> {
+async function whileStill<Result>(
+  keeping: Keeping,
+  running: RunningMachine,
+  work: () => Promise<Result>,
+): Promise<Result> {
   const mayWrite = keeping.phase === 'running' && keeping.hold === undefined
   if (!mayWrite || !hasStateBesideDisk(keeping.record.machine.guest)) return work()
   await running.pause()
   try {
-    await work()
+    return await work()
   } finally {
     await whenStill(keeping, 'running', (machine) => machine.resume())
   }

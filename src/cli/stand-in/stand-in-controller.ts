@@ -10,6 +10,7 @@ import { type Handlers, mountContract } from '../../transport/mount-contract.ts'
 import type { SentEvent } from '../../transport/send-events.ts'
 import { listen, makeServer } from '../../transport/serve.ts'
 import { makeAccessHandlers } from './access-answers.ts'
+import { makeFigureHandlers } from './figure-answers.ts'
 import { makeFirewallHandlers } from './firewall-answers.ts'
 import { makeImageHandlers } from './image-answers.ts'
 import { makeLedgerHandlers } from './ledger-answers.ts'
@@ -86,6 +87,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     ...makeDiskHandlers(situation),
     ...makeHostHandlers(situation),
     ...makeRecoveryHandlers(situation),
+    ...makeFigureHandlers(),
     ...makeFirewallHandlers(situation),
     ...makePlanningHandlers(situation),
     ...makeSnapshotHandlers(situation),
@@ -152,7 +154,10 @@ function makeDiskHandlers({ changes }: Situation) {
 
 type VmHandlers = Pick<
   Handlers<ApiContract>,
-  Exclude<Extract<keyof ApiContract, `${string}Vm` | 'listVms' | 'vmConsole'>, 'recoverVm' | 'revertVm'>
+  Exclude<
+    Extract<keyof ApiContract, `${string}Vm` | 'listVms' | 'vmConsole' | 'vmConsoleTicket'>,
+    'recoverVm' | 'revertVm'
+  >
 >
 
 function makeVmHandlers(situation: Situation): VmHandlers {
@@ -200,6 +205,7 @@ function makeVmHandlers(situation: Situation): VmHandlers {
     resumeVm: begin('resume'),
     deleteVm: begin('delete'),
     resetVm: ({ params }) => found(params.vm),
+    vmConsoleTicket: () => ({ ticket: 'a-ticket' }),
     vmConsole: ({ params }) => {
       const line = new PassThrough()
       line.write(`${found(params.vm).name} login: `)
@@ -243,6 +249,9 @@ type HostHandlers = Pick<
   | 'createJoinToken'
   | 'listStorages'
   | 'listTemplates'
+  | 'createTemplate'
+  | 'getTemplate'
+  | 'deleteTemplate'
   | 'buildTemplate'
 >
 
@@ -270,6 +279,14 @@ function makeHostHandlers(situation: Situation): HostHandlers {
     listStorages: () => ({ storages: [makeStorageView()] }),
     createStorage: () => makeStorageView(),
     listTemplates: () => ({ templates: [] }),
+    createTemplate: ({ body }) => ({
+      version: `${body.name}-1`,
+      task: makeTaskView({ kind: 'template.create', subject: `${body.name}-1` }),
+    }),
+    getTemplate: () => {
+      throw new DialtoneError('template-not-built', 'There is no template yet.')
+    },
+    deleteTemplate: () => ({}),
     buildTemplate: () => ({ task: makeTaskView({ kind: 'template.build', subject: 'tiny' }) }),
   }
 }

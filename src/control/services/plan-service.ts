@@ -14,7 +14,7 @@ import {
   type ServiceFile,
 } from '../../model/service/service-file.ts'
 import type { ServicePlan, ServiceStep } from '../../model/service/service-plan.ts'
-import { findTemplate } from '../admit-vm.ts'
+import { findTemplate } from '../templates/admit-template.ts'
 import { recoveryOf } from './judge-objective.ts'
 import { membersOf } from './service-status.ts'
 import { wavesOf } from './start-waves.ts'

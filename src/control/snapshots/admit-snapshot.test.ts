@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import { hostIdOf, makeCluster, makeHost, makeVm, someTime } from '../../model/cluster-state.fixture.ts'
 import { sessionIdSchema, taskIdSchema } from '../../model/ids.ts'
 import type { VmMigration } from '../../model/migration/vm-migration.ts'
-import { refuseAnyMemory, refuseDelete, refuseRevert, refuseSnapshot } from './admit-snapshot.ts'
+import { refuseAnyMemory, refuseCapture, refuseDelete, refuseRevert, refuseSnapshot } from './admit-snapshot.ts'
 import { describeDifferences } from './describe-differences.ts'
 import { makeSnapshot, snapshotIdOf } from './snapshot.fixture.ts'
 
@@ -85,6 +85,8 @@ describe('a snapshot', () => {
     }
     assert.match(refuseSnapshot(cluster, { ...running, migration: move }, wish)?.message ?? '', /being moved/)
     assert.equal(refuseRevert(cluster, { ...running, migration: move })?.code, 'in-use')
+    assert.match(refuseCapture(cluster, { ...running, migration: move })?.message ?? '', /wait until it is there/)
+    assert.equal(refuseCapture(cluster, running), undefined)
   })
 
   test('that is protected, or that a change may return to, is not deleted', () => {

@@ -41,6 +41,28 @@ export function refuseClone(cluster: ClusterState, vm: VmRecord): SnapshotRefusa
   return refuseBusy(cluster, vm, 'snapshot')
 }
 
+/** Whether its memory may be captured now, for its recoveries or for clones that begin with it. */
+export function refuseCapture(cluster: ClusterState, vm: VmRecord): SnapshotRefusal | undefined {
+  const busy = refuseBusy(cluster, vm, 'snapshot')
+  if (busy !== undefined) return busy
+  const { spec, status } = vm
+  const state = status?.state ?? 'stopped'
+  if (state === 'running') return undefined
+  const message = `${spec.name} is ${state}: only a running machine has a memory to capture; let it run first`
+  return { code: 'wrong-state', message }
+}
+
+/** Whether machines may begin with its memory now. */
+export function refuseMemoryClone(cluster: ClusterState, vm: VmRecord): SnapshotRefusal | undefined {
+  const { name, disks } = vm.spec
+  if (disks.length > 1)
+    return {
+      code: 'image-unfit',
+      message: `${name} has further disks: a clone from memory would write to them, or find others under a file system that it has mounted; clone its disks with dialtone vm clone ${name} --linked`,
+    }
+  return refuseCapture(cluster, vm)
+}
+
 export function refuseDelete(vm: VmRecord, snapshot: Snapshot): SnapshotRefusal | undefined {
   const { spec, operation, change } = vm
   if (snapshot.isProtected)

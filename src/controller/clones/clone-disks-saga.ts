@@ -7,7 +7,7 @@ import type { VmWish } from '../../control/admit-vm.ts'
 import { wishForClone } from '../../control/clones/wish-for-clone.ts'
 import { refuseClone } from '../../control/snapshots/admit-snapshot.ts'
 import type { Leader } from '../../engine/leader.ts'
-import { beginChild, untilChildEnded } from '../../engine/snapshots/child-task.ts'
+import { untilChildEnded } from '../../engine/snapshots/child-task.ts'
 import { requireVm } from '../../engine/snapshots/closed-disks.ts'
 import { closeOperation, openOperation } from '../../engine/snapshots/vm-operations.ts'
 import { defineSaga, type RunnableSaga, type StepContext } from '../../engine/tasks/saga.ts'
@@ -26,6 +26,7 @@ import {
 } from '../../model/ids.ts'
 import type { Snapshot } from '../../model/snapshots/snapshot.ts'
 import { enterVm } from './enter-vm.ts'
+import { forgetInstant, keepInstant } from './instant.ts'
 
 const journalSchema = z.object({
   /** The machine that is cloned. */
@@ -59,7 +60,8 @@ export function cloneDisksSaga(
         name: 'keep',
         message: 'keeps its disks as they are now',
         timeoutMs: 600_000,
-        run: (context) => keepInstant(leader, tasks(), context),
+        run: (context) =>
+          keepInstant(leader, tasks(), { ...context, what: `what the clone ${context.journal.name} begins with` }),
         undo: (context) => forgetInstant(leader, tasks(), context),
       },
       {
@@ -101,53 +103,6 @@ export function cloneDisksSaga(
         },
       },
     ],
-  })
-}
-
-async function keepInstant(
-  leader: Leader,
-  tasks: TaskRunner,
-  { journal, task, signal, progress }: StepContext<CloneDisksJournal>,
-): Promise<void> {
-  const { vmId, snapshotId, isOwnSnapshot, name } = journal
-  if (!isOwnSnapshot || leader.index.state().snapshots.has(snapshotId)) return
-  const wish = {
-    ...{ id: snapshotId, name: `for-${snapshotId.slice('snap-'.length)}`, note: `what the clone ${name} begins with` },
-    ...{ kind: 'disk', origin: 'clone', setId: null, isProtected: false, freeze: 'if-able' },
-  }
-  const child = await beginChild(leader, tasks, {
-    kind: 'vm.snapshot',
-    subject: task.subject,
-    user: task.user,
-    vmId,
-    journal: { vmId, wish },
-    isOwn: ({ journal: its }) => JSON.stringify(its).includes(snapshotId),
-  })
-  await untilChildEnded(leader, child, { signal, tell: (its) => progress(its.progress, its.message) })
-}
-
-/** By a task of its own, which merges what nothing needs any more; nobody waits for that. */
-async function forgetInstant(
-  leader: Leader,
-  tasks: TaskRunner,
-  { journal: { vmId, snapshotId, isOwnSnapshot }, task }: StepContext<CloneDisksJournal>,
-): Promise<void> {
-  if (!isOwnSnapshot) return
-  const taking = [...leader.index.state().tasks.values()].find(
-    (its) => its.kind === 'vm.snapshot' && its.endedAt === null && JSON.stringify(its.journal).includes(snapshotId),
-  )
-  if (taking !== undefined) {
-    await tasks.cancel(taking.id)
-    throw new DialtoneError('in-use', 'its snapshot is still being taken')
-  }
-  if (!leader.index.state().snapshots.has(snapshotId)) return
-  await beginChild(leader, tasks, {
-    kind: 'vm.snapshot-delete',
-    subject: task.subject,
-    user: task.user,
-    vmId,
-    journal: { vmId, snapshotId },
-    isOwn: (its) => its.endedAt === null && JSON.stringify(its.journal).includes(snapshotId),
   })
 }
 

@@ -140,6 +140,18 @@ describe('clones of a running machine', () => {
     )
   })
 
+  test('of a machine that is being moved are refused at once, with what to do', async () => {
+    await using cloud = await open()
+    const vmId = await cloud.createRunning('web', { spec: { probe } })
+    const body = { count: 1, drillable: false }
+    await cloud.begin('vm.migrate', { vmId, wishedHostId: null, reason: 'test' })
+    await cloud.clock.advance(20)
+    await assert.rejects(
+      async () => handlersOf(cloud).cloneVm({ params: { vm: 'web' }, query: undefined, body }, caller, scope),
+      { code: 'in-use', message: /wait until it is there/ },
+    )
+  })
+
   test('are as many as were asked for, each once, when the controller crashes on the way', async () => {
     for (const moment of [
       { call: 'captureMachine', nth: 1 },

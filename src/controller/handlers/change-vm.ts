@@ -1,6 +1,7 @@
 /** Changes of a VM that runs on: its size and limits, how it recovers, what its service is; and a new memory image on request. */
 import { refuseChange } from '../../control/growth/admit-disk.ts'
 import { admitSize } from '../../control/growth/admit-size.ts'
+import { refuseCapture } from '../../control/snapshots/admit-snapshot.ts'
 import { commitAndSee, type Leader, oneAdmission, put, unchanged, untilCommitted } from '../../engine/leader.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { VmView } from '../../model/api/views.ts'
@@ -11,6 +12,7 @@ import { refuseMemoryImages } from '../../model/guest.ts'
 import type { VmSpec } from '../../model/vm.ts'
 import type { Caller } from '../../transport/caller.ts'
 import { type ApiContext, findVm, viewOfTask, viewOfVm } from './api-context.ts'
+import { refuse } from './refuse-snapshot.ts'
 
 type Changes = {
   readonly recovery?: VmSpec['recovery'] | undefined
@@ -64,14 +66,14 @@ export async function enterChange(
 
 export async function warmVm(context: ApiContext, reference: string, caller: Caller) {
   const { leader, tasks } = context.engine
-  const { spec, status } = findVm(context, reference)
+  const vm = findVm(context, reference)
+  const { spec } = vm
   if (spec.recovery.mode === 'boot')
     throw new DialtoneError(
       'wrong-state',
       `${spec.name} recovers by booting: let it recover from memory first, with dialtone vm set ${spec.name} --recover warm`,
     )
-  if (status?.state !== 'running')
-    throw new DialtoneError('wrong-state', `${spec.name} is ${status?.state ?? 'stopped'}; warm needs it running`)
+  refuse(refuseCapture(leader.index.state(), vm))
   const { task, write } = tasks.prepare({
     kind: 'vm.warm',
     subject: spec.name,

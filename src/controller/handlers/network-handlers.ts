@@ -102,7 +102,8 @@ function findNetwork(state: ClusterState, reference: string): Network {
   return found
 }
 
-function viewOfNetwork(state: ClusterState, network: Network): NetworkView {
+/** The network as the API shows it: who has a card in it, and the hosts that it is on. */
+export function viewOfNetwork(state: ClusterState, network: Network): NetworkView {
   const plan = planNetworks(state)
   const isOn = ({ spec }: HostRecord) =>
     network.id === flatNetworkId || plan.get(spec.id)?.some(({ networkId }) => networkId === network.id) === true

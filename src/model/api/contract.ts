@@ -3,6 +3,7 @@ import { accessRoutes } from './access-routes.ts'
 import { cloneRoutes } from './clone-routes.ts'
 import { clusterRoutes } from './cluster-routes.ts'
 import { drillRoutes } from './drill-routes.ts'
+import { figureRoutes } from './figure-routes.ts'
 import { firewallRoutes } from './firewall-routes.ts'
 import { hostRoutes } from './host-routes.ts'
 import { imageRoutes } from './image-routes.ts'
@@ -17,6 +18,7 @@ import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
 import { serviceRoutes } from './service-routes.ts'
 import { snapshotRoutes } from './snapshot-routes.ts'
+import { templateRoutes } from './template-routes.ts'
 import { vmRoutes } from './vm-routes.ts'
 import { volumeRoutes } from './volume-routes.ts'
 
@@ -24,6 +26,7 @@ export const apiContract = {
   ...vmRoutes,
   ...imageRoutes,
   ...cloneRoutes,
+  ...templateRoutes,
   ...drillRoutes,
   ...recoveryRoutes,
   ...snapshotRoutes,
@@ -33,6 +36,7 @@ export const apiContract = {
   ...volumeRoutes,
   ...hostRoutes,
   ...clusterRoutes,
+  ...figureRoutes,
   ...firewallRoutes,
   ...placementRoutes,
   ...planRoutes,

@@ -49,7 +49,7 @@ export function attachToFakeMachine(world: FakeWorld, machine: FakeMachine, isLo
       return captureFakeMachine(world, machine, request)
     },
     kill: async (deadlineMs) => {
-      if (machine.isUnkillable) {
+      if (machine.exit === undefined && machine.isUnkillable) {
         await passTime(world, deadlineMs)
         throw new DialtoneError('deadline-exceeded', `pid ${machine.pid} is still there ${deadlineMs} ms after SIGKILL`)
       }
@@ -190,7 +190,7 @@ function guestOrders(
   world: FakeWorld,
   machine: FakeMachine,
   answering: Answering,
-): Pick<RunningMachine, 'setLink' | 'askResident' | 'runInGuest' | 'guestFileSystems' | 'openConsole'> {
+): Pick<RunningMachine, 'setLink' | 'askResident' | 'runInGuest' | 'withGuestFileSystems' | 'openConsole'> {
   const hear = async <T>(ask: () => T | 'silent', timeoutMs: number): Promise<T> => {
     const answer = machine.state === 'running' && machine.exit === undefined ? ask() : 'silent'
     if (answer !== 'silent') return answer
@@ -203,7 +203,8 @@ function guestOrders(
       machine.isLinkUp = isUp
     },
     askResident: (request, timeoutMs) => hear(() => world.guests.resident(machine, request), timeoutMs),
-    guestFileSystems: (what, timeoutMs) => hear(() => world.guests.fileSystems(machine, what), timeoutMs),
+    withGuestFileSystems: (work) =>
+      work((what, timeoutMs) => hear(() => world.guests.fileSystems(machine, what), timeoutMs)),
     runInGuest: (command, timeoutMs) => hear(() => world.guests.run(machine, command), timeoutMs),
     openConsole: async () => {
       answering()

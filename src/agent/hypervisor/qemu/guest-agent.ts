@@ -3,6 +3,7 @@ import { createConnection, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
+import type { AskFileSystems } from '../hypervisor.ts'
 
 const askAgainMs = 20
 const maximumAnswerBytes = 1024 * 1024
@@ -43,16 +44,23 @@ export async function runInGuest(
 }
 
 /**
- * Freezes or thaws the guest's file systems; how many. Thawing what isn't frozen is fine. Throws `guest-silent` when no answer has come in
- * `timeoutMs`: an agent that froze them goes on working, but refuses everything but this.
+ * Work in which the guest's file systems are frozen and thawed; thawing what isn't frozen is fine. Each question throws `guest-silent` when no
+ * answer has come in its time: an agent that froze them goes on working, but refuses everything but this. All of it goes over one connection
+ * while that holds, because an agent that has lost its listener sleeps for 100 ms before it looks for the next (qemu-ga, channel_event_cb).
  */
-export async function changeFileSystems(path: string, what: 'freeze' | 'thaw', timeoutMs: number): Promise<number> {
-  return converse(path, timeoutMs, async (line) => {
-    return z
-      .number()
-      .int()
-      .parse(await ask(line, `guest-fsfreeze-${what}`, {}))
-  })
+export async function withFileSystems<Result>(
+  path: string,
+  work: (ask: AskFileSystems) => Promise<Result>,
+): Promise<Result> {
+  using conversation = openConversation(path)
+  return await work((what, timeoutMs) =>
+    conversation.talk(timeoutMs, async (line) =>
+      z
+        .number()
+        .int()
+        .parse(await ask(line, `guest-fsfreeze-${what}`, {})),
+    ),
+  )
 }
 
 const processorsSchema = z.array(z.object({ 'logical-id': z.number().int(), online: z.boolean() }))
@@ -74,20 +82,38 @@ export async function onlineProcessors(path: string, count: number, timeoutMs: n
   })
 }
 
-/** One conversation with the agent, over a connection of its own that ends after `timeoutMs`; what makes no sense is as good as silence. */
+/** One that ends after `timeoutMs`. */
 async function converse<T>(path: string, timeoutMs: number, talk: (line: GuestLine) => Promise<T>): Promise<T> {
-  const socket = createConnection(path)
-  const timer = setTimeout(() => socket.destroy(), timeoutMs)
-  try {
-    const line = readAnswers(socket)
-    await synchronize(line)
-    return await talk(line)
-  } catch (error) {
-    if (error instanceof DialtoneError) throw error
-    throw new DialtoneError('guest-silent', `the guest's agent answers nonsense`, { cause: error })
-  } finally {
-    clearTimeout(timer)
-    socket.destroy()
+  using conversation = openConversation(path)
+  return await conversation.talk(timeoutMs, talk)
+}
+
+/** Each talk ends after its `timeoutMs`; what makes no sense is as good as silence. After a failure the next one is over a connection of its own. */
+function openConversation(path: string) {
+  let open: GuestLine | undefined
+  const end = () => {
+    open?.socket.destroy()
+    open = undefined
+  }
+  return {
+    async talk<T>(timeoutMs: number, talk: (line: GuestLine) => Promise<T>): Promise<T> {
+      const isNew = open === undefined
+      const line = open ?? readAnswers(createConnection(path))
+      open = line
+      const timer = setTimeout(() => line.socket.destroy(), timeoutMs)
+      try {
+        if (isNew) await synchronize(line)
+        return await talk(line)
+      } catch (error) {
+        // What it answers late is no answer to the next question.
+        end()
+        if (error instanceof DialtoneError) throw error
+        throw new DialtoneError('guest-silent', `the guest's agent answers nonsense`, { cause: error })
+      } finally {
+        clearTimeout(timer)
+      }
+    },
+    [Symbol.dispose]: end,
   }
 }
 

@@ -11,7 +11,7 @@ import { cardId } from './command-line.ts'
 import { openConsoleStream } from './console-stream.ts'
 import { countCpus, setCpus } from './grow-cpus.ts'
 import { readMemory, setMemory } from './grow-memory.ts'
-import { changeFileSystems, runInGuest } from './guest-agent.ts'
+import { runInGuest, withFileSystems } from './guest-agent.ts'
 import { attachDisk, detachDisk, diskSizes, listPlugged, resizeDisk } from './hot-plug.ts'
 import { limitDisks } from './limit-disks.ts'
 import { closeLeftLayers, mergeLayers } from './merge-layers.ts'
@@ -66,7 +66,7 @@ export function createQemuMachine(parts: MachineParts): RunningMachine {
     },
     capture: (request) => captureMachine(session, request, parts),
     addOverlays: (overlays) => addOverlays(session, overlays, parts),
-    guestFileSystems: (what, timeoutMs) => changeFileSystems(files.guestAgent, what, timeoutMs),
+    withGuestFileSystems: (work) => withFileSystems(files.guestAgent, work),
     diskPaths: async () => new Map([...(await attachedNodes(session))].map(([volumeId, { path }]) => [volumeId, path])),
     attachDisk: (disk) => attachDisk(session, disk, fileLocking),
     detachDisk: (volumeId) => detachDisk(session, volumeId),
