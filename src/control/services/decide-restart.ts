@@ -208,7 +208,9 @@ function reasonOf(
   const longest = Math.max(...suspects.map((name) => conditions.get(name)?.failingForMs ?? 0))
   const others = failing.filter((name) => !suspects.includes(name))
   const withThem = others.length === 0 ? '' : `, and ${list(others)} with ${suspects.length === 1 ? 'it' : 'them'}`
-  const before = inVain === 0 ? 'its own recovery did not help' : `${inVain} restart${inVain === 1 ? '' : 's'} in vain`
+  const hasTried = suspects.some((name) => (conditions.get(name)?.ownRecoveries ?? 0) > 0)
+  const alone = hasTried ? 'its own recovery did not help' : 'nothing recovered it by itself'
+  const before = inVain === 0 ? alone : `${inVain} restart${inVain === 1 ? '' : 's'} in vain`
   return `${list(suspects)} failed for ${Math.round(longest)} ms${withThem}; ${before}; a restart of ${list(chosen.components)} cures with ${Math.round(choice.chance * 100)} per cent in about ${Math.round(choice.expectedMs)} ms`
 }
 

@@ -99,7 +99,6 @@ async function carryOut(
     subject: name,
     message: `cell ${cell}: ${reason}${missed}`,
   })
-  leader.logger.info('service.restarting', { service: name, cell, components: journal.components, suspects, reason })
   const result = await commitAndSee(leader, {
     conditions: [unchanged(leader, keys.service(id))],
     writes: [write, event],
