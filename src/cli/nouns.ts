@@ -12,6 +12,14 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'the servers that run them',
     load: async () => (await import('./host-commands.ts')).addHostCommands,
   },
+  apply: {
+    summary: 'make a service as its file says',
+    load: async () => (await import('./services/apply-command.ts')).addApplyCommand,
+  },
+  service: {
+    summary: 'machines that serve together: state, restart tree, replicas',
+    load: async () => (await import('./services/service-commands.ts')).addServiceCommands,
+  },
   storage: {
     summary: 'where disks are kept',
     load: async () => (await import('./storage-commands.ts')).addStorageCommands,
@@ -23,6 +31,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
   template: {
     summary: 'what VMs are made from',
     load: async () => (await import('./template-commands.ts')).addTemplateCommands,
+  },
+  'clone-set': {
+    summary: 'copy several VMs of one instant, with their relations kept',
+    load: async () => (await import('./clone-set-commands.ts')).addCloneSetCommand,
   },
   iso: {
     summary: 'discs that machines boot and install from',

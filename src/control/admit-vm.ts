@@ -12,12 +12,14 @@ import { cardFields, flatNetworkName } from '../model/network.ts'
 import { noPlacementRules, type PlacementRules } from '../model/placement-rules.ts'
 import { type Probe, probeSchema } from '../model/recovery/probe.ts'
 import type { Recovery } from '../model/recovery/recovery-policy.ts'
+import type { Membership } from '../model/service/service.ts'
 import type { StorageSpec } from '../model/storage.ts'
 import type { VmSpec } from '../model/vm.ts'
 import { admitGuest, type GuestQuestion } from './admit-guest.ts'
 import { assignNics, type NicWish } from './networks/assign-nics.ts'
 import { describeVerdicts, placeVm } from './place-vm.ts'
 import { refuseByReserve } from './placement/judge-reserve.ts'
+import { findTemplate } from './templates/admit-template.ts'
 
 export type VmWish = GuestQuestion & {
   readonly name: string
@@ -42,6 +44,7 @@ export type VmWish = GuestQuestion & {
   readonly drillable: boolean
   readonly securityGroupIds?: VmSpec['securityGroupIds'] | undefined
   readonly placementRules?: PlacementRules | undefined
+  readonly membership?: Membership | undefined
   /** Also when it breaks the reserve for failing hosts. */
   readonly isForced?: boolean | undefined
   /** For a clone: its machine has to be like the one that it is of. */
@@ -124,7 +127,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     recovery: wish.recovery,
     probe: probeOf(wish, template),
     drillable: wish.drillable,
-    ...originOf(wish),
+    ...originOf(wish, template),
     ...{ basedOnSnapshotId: null, resumesFrom: null, tags: [], note: '' },
     securityGroupIds: [...(wish.securityGroupIds ?? [])],
     lifecycle: 'creating',
@@ -135,14 +138,16 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     cdroms: guest.cdroms,
     cloudInit: guest.cloudInit,
     ...{ growth: usualGrowth(size), limits: noLimits },
+    ...(wish.membership === undefined ? {} : { membership: wish.membership }),
   }
   const rootDiskMiB = wish.origin?.rootDiskMiB ?? guest.rootDiskMiB
   return admitOnStorage(cluster, base, { wish, rootDiskMiB, storage, identity, requiredHost: host?.spec.id })
 }
 
-function originOf({ origin }: VmWish): Pick<VmSpec, 'clonedFrom' | 'isUntoldClone'> {
+/** What begins with the disk of another machine has to be told who it is. */
+function originOf({ origin }: VmWish, { madeFrom }: TemplateSpec): Pick<VmSpec, 'clonedFrom' | 'isUntoldClone'> {
   const clonedFrom = origin?.clonedFrom ?? null
-  return { clonedFrom, isUntoldClone: origin !== undefined && clonedFrom === null }
+  return { clonedFrom, isUntoldClone: clonedFrom === null && (origin !== undefined || madeFrom !== null) }
 }
 
 function isFlat({ networkId }: { readonly networkId: NetworkId }): boolean {
@@ -285,13 +290,6 @@ function chooseHardware(cluster: ClusterState): PinnedHardware | undefined {
   if (lowest === undefined || lowest.machineType === null || lowest.cpuModel === null || lowest.qemuVersion === null)
     return undefined
   return { machineType: lowest.machineType, cpuModel: lowest.cpuModel, accelerator, qemuVersion: lowest.qemuVersion }
-}
-
-function findTemplate(cluster: ClusterState, reference: string): TemplateSpec | undefined {
-  const named = [...cluster.templates.values()].filter(
-    (template) => template.name === reference || template.id === reference || template.version === reference,
-  )
-  return named.sort((left, right) => right.builtAt.localeCompare(left.builtAt))[0]
 }
 
 function hostName(cluster: ClusterState, hostId: HostId | null): string {

@@ -172,7 +172,8 @@ function volumeMoveOrders(client: AgentLine): VolumeMoveOrders {
   }
 }
 
-function cloneCalls(client: AgentLine): Pick<AgentPort, keyof typeof cloneOrders> {
+/** Without what streams: see `AgentConnections`. */
+function cloneCalls(client: AgentLine): Pick<AgentPort, Exclude<keyof typeof cloneOrders, 'readVolume'>> {
   return {
     async linkMachineDisks(host, { vmId, ...body }) {
       await client(host).call('linkMachineDisks', { params: { vmId }, body }, { timeoutMs: slowOrderTimeoutMs })

@@ -17,6 +17,7 @@ import { identifyCaller } from './access/identify-caller.ts'
 import { createSignInBrake } from './access/sign-in-brake.ts'
 import { connectToAgents } from './agent-connections.ts'
 import { cloneDisksSaga } from './clones/clone-disks-saga.ts'
+import { cloneSetSaga } from './clones/clone-set-saga.ts'
 import { cloneVmSaga } from './clones/clone-vm-saga.ts'
 import { warmTemplateSaga } from './clones/warm-template-saga.ts'
 import { serveConsole } from './console/serve-console.ts'
@@ -32,8 +33,13 @@ import { importTemplateSaga } from './images/import-template-saga.ts'
 import { clearUploads } from './images/uploads.ts'
 import { createIntroductions } from './rebuild/introductions.ts'
 import { fenceAgents } from './run-fence-agent.ts'
+import { applyServiceSaga } from './services/apply-service-saga.ts'
+import { deleteServiceSaga } from './services/delete-service-saga.ts'
 import { ensureBlankTemplate } from './templates/blank-template.ts'
 import { buildTemplateSaga, enterTemplate } from './templates/build-template-saga.ts'
+import { createTemplateSaga, readVolumes } from './templates/create-template-saga.ts'
+import { deletedVersions } from './templates/deleted-versions.ts'
+import { createNewVersions } from './templates/new-versions.ts'
 
 /** Where `npm run build:web` puts it. */
 const consoleDirectory = join(import.meta.dirname, '../../dist/web')
@@ -67,6 +73,13 @@ const engine = await startEngine({
     cloneVmSaga(leader, agents, tasks),
     warmTemplateSaga(leader, agents, tasks),
     cloneDisksSaga(leader, tasks, epochs),
+    cloneSetSaga(leader, tasks),
+    applyServiceSaga(leader, tasks),
+    deleteServiceSaga(leader, tasks),
+    createTemplateSaga(leader, tasks, {
+      source: { agents, readVolume: readVolumes(agents), ...epochs },
+      versions: createNewVersions(config.templatesDirectory),
+    }),
   ],
 })
 await clearUploads(places.uploads, systemClock.wallTime().getTime())
@@ -132,8 +145,9 @@ async function forgetFigures(): Promise<void> {
 /** Templates that were built before this controller knew of them. */
 async function enterBuiltTemplates(): Promise<void> {
   const names = await readdir(config.templatesDirectory, { withFileTypes: true }).catch(() => [])
+  const deleted = await deletedVersions(engine.leader)
   for (const entry of names) {
-    if (!entry.isDirectory() || entry.name.startsWith('.')) continue
+    if (!entry.isDirectory() || entry.name.startsWith('.') || deleted.includes(entry.name)) continue
     await enterTemplate(engine.leader, join(config.templatesDirectory, entry.name)).catch((error: unknown) =>
       logger.warn('template.not-entered', { name: entry.name, error }),
     )

@@ -267,6 +267,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
     networks: new Map((parts.networks ?? []).map((virtual) => [virtual.id, virtual])),
     isos: new Map((parts.isos ?? []).map((iso) => [iso.id, iso])),
     discards: new Map(),
+    services: new Map(),
   }
 }
 
@@ -285,6 +286,10 @@ export const tinyTemplate: TemplateSpec = {
   canResume: true,
   boot: 'kernel',
   os: 'linux',
+  guest: null,
+  ports: [80],
+  origin: 'recipe',
+  madeFrom: null,
   readiness: { kind: 'http', port: 80, path: '/health', status: 200, body: 'ok' },
   warm: null,
   builtAt: someTime,

@@ -18,6 +18,21 @@ import {
 } from './recovering-machine.fixture.ts'
 
 describe('a capture', () => {
+  test('for a machine that is to recover warm from now on waits for what is under way with it, however that ends', async () => {
+    const host = await startReady({ ...warm, recovery: { mode: 'checkpoint', everySeconds: 100, keep: 1 } })
+    const { guests } = host.world
+    host.world.guests = { ...guests, resident: () => 'silent' }
+    const underWay = assert.rejects(keeperOf(host).capture('recovery'), { code: 'image-unfit' })
+    await host.clock.advance(5_000)
+    const order = keeperOf(host).record().machine
+    await keeperOf(host).configure({ ...order, recovery: { mode: 'warm' }, probe: warm.probe })
+    await host.clock.advance(18_000)
+    await underWay
+    host.world.guests = guests
+    await host.clock.advance(10_000)
+    assert.equal(recoveryOf(host).image?.kind, 'warm', recoveryOf(host).note)
+  })
+
   test('that the hypervisor refuses puts the layers back, and the machine runs on as before', async () => {
     const host = await createMachineHost()
     failWhen(host, ({ kind }) => kind === 'capture')

@@ -18,6 +18,7 @@ const mountTimeoutMs = 30_000
 /** The guest comes first after a recovery; the next spare is prepared when it has had the processor for a moment. */
 const spareAfterMs = 1_000
 const measureEveryMs = 10_000
+const lookAgainMs = 100
 /** Between two attempts to have the data volumes mounted. */
 const firstPlugAgainMs = 1_000
 const lastPlugAgainMs = 30_000
@@ -108,7 +109,7 @@ async function onServing(keeping: Keeping, machine: RunningMachine): Promise<voi
   const isMoved = keeping.arrival !== undefined && keeping.arrival.copied.length > 0
   if (isMoved) await captureAfterMove(keeping, machine)
   else if (record.startedBy === 'boot' && recovery.mode === 'warm') {
-    if (image.manifest === undefined && !image.isCapturing) await captureFirst(keeping, machine)
+    if (image.manifest === undefined) await captureFirst(keeping, machine)
     await plugDataDisks(keeping, machine)
   }
   // It was let go on from a snapshot, which ended the image that it had.
@@ -130,7 +131,7 @@ async function onServing(keeping: Keeping, machine: RunningMachine): Promise<voi
  */
 export async function captureAfterMove(keeping: Keeping, machine: RunningMachine): Promise<void> {
   const { image, record } = keeping
-  if (record.machine.recovery.mode !== 'warm' || image.manifest !== undefined || image.isCapturing) return
+  if (record.machine.recovery.mode !== 'warm' || image.manifest !== undefined) return
   if (dataDisksOf(record.machine).length > 0) image.note = noteOfMove(keeping)
   else await captureFirst(keeping, machine)
 }
@@ -138,15 +139,22 @@ export async function captureAfterMove(keeping: Keeping, machine: RunningMachine
 /** As soon as what brought it here is through. */
 async function captureAnew(keeping: Keeping, machine: RunningMachine): Promise<void> {
   const { image, ports } = keeping
-  while (image.isCapturing && keeping.running === machine) await ports.clock.sleep(firstPlugAgainMs)
+  while (isAtWork(keeping, machine)) await ports.clock.sleep(lookAgainMs)
   if (keeping.running === machine && image.manifest === undefined) await captureRunning(keeping)
+}
+
+/** Something else of its owner's is being brought about: what is to follow waits for it, for nobody asks for it again. */
+function isAtWork({ image, running }: Keeping, machine: RunningMachine): boolean {
+  return image.isCapturing && running === machine
 }
 
 /** Only a guest that can be told to draw new random numbers may be resumed, so it is asked before the image is made. */
 async function captureFirst(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  const { image, ports } = keeping
   try {
     await requireResident(machine)
-    await captureNow(keeping)
+    while (isAtWork(keeping, machine)) await ports.clock.sleep(lookAgainMs)
+    if (keeping.running === machine && image.manifest === undefined) await captureNow(keeping)
   } catch (error) {
     keeping.image.note = `no image could be captured: ${error instanceof Error ? error.message : String(error)}`
     keeping.ports.reportSoon()
@@ -198,9 +206,11 @@ async function takeCheckpoints(
   keeping: Keeping,
   { goesOn, everyMs }: { goesOn(): boolean; readonly everyMs: number },
 ): Promise<void> {
+  const { running, ports } = keeping
   while (goesOn()) {
-    if (keeping.phase === 'running' && !keeping.image.isCapturing) await captureNow(keeping).catch(() => undefined)
-    await keeping.ports.clock.sleep(everyMs)
+    while (running !== undefined && isAtWork(keeping, running) && goesOn()) await ports.clock.sleep(lookAgainMs)
+    if (goesOn() && keeping.phase === 'running') await captureNow(keeping).catch(() => undefined)
+    await ports.clock.sleep(everyMs)
   }
 }
 

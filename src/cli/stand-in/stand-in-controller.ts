@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type ApiContract, apiContract } from '../../model/api/contract.ts'
 import type { EventView, HostView, TaskView, VmView } from '../../model/api/views.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { networkIdSchema } from '../../model/ids.ts'
 import { defaultTimings } from '../../model/timings.ts'
 import { type Handlers, mountContract } from '../../transport/mount-contract.ts'
 import type { SentEvent } from '../../transport/send-events.ts'
@@ -19,6 +20,7 @@ import { makeNetworkHandlers } from './network-answers.ts'
 import { makePlanningHandlers } from './planning-answers.ts'
 import { rebuildAnswers } from './rebuild-answers.ts'
 import { makeRecoveryHandlers } from './recovery-answers.ts'
+import { makeServiceHandlers } from './service-answers.ts'
 import { makeSnapshotHandlers } from './snapshot-answers.ts'
 import { makeHostView, makeStorageView, makeTaskView, makeVmView, makeVolumeView } from './views.ts'
 
@@ -91,6 +93,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     ...makeFirewallHandlers(situation),
     ...makePlanningHandlers(situation),
     ...makeSnapshotHandlers(situation),
+    ...makeServiceHandlers(situation),
     health: () => ({ status: 'ok', version: '0.1.0' }),
     getCluster: () => ({
       id: 'b5f7c2a0-1d0e-4b43-9d1c-0c5f3e6a7b80',
@@ -114,6 +117,11 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     cloneDisks: ({ params, body }) => {
       situation.changes.push(`clone-disks ${JSON.stringify(body)} ${params.vm}`)
       return { names: [params.vm], task: makeTaskView({ kind: 'vm.clone-disks' }) }
+    },
+    cloneSet: ({ body }) => {
+      situation.changes.push(`clone-set ${JSON.stringify(body)}`)
+      const task = makeTaskView({ kind: 'clone-set' })
+      return { names: body.vms, networkId: networkIdSchema.parse('net-aaaaaaaa'), tag: 'set.test', task }
     },
     warmTemplate: ({ params }) => ({ task: makeTaskView({ kind: 'template.warm', subject: params.template }) }),
     listEvents: () => ({ events: [happened] }),
@@ -249,6 +257,9 @@ type HostHandlers = Pick<
   | 'createJoinToken'
   | 'listStorages'
   | 'listTemplates'
+  | 'createTemplate'
+  | 'getTemplate'
+  | 'deleteTemplate'
   | 'buildTemplate'
 >
 
@@ -276,6 +287,15 @@ function makeHostHandlers(situation: Situation): HostHandlers {
     listStorages: () => ({ storages: [makeStorageView()] }),
     createStorage: () => makeStorageView(),
     listTemplates: () => ({ templates: [] }),
+    createTemplate: ({ body }) => {
+      situation.changes.push(`create-template ${JSON.stringify(body)}`)
+      const version = `${body.name}-1`
+      return { version, task: makeTaskView({ kind: 'template.create', subject: version }) }
+    },
+    getTemplate: () => {
+      throw new DialtoneError('template-not-built', 'There is no template yet.')
+    },
+    deleteTemplate: () => ({}),
     buildTemplate: () => ({ task: makeTaskView({ kind: 'template.build', subject: 'tiny' }) }),
   }
 }

@@ -25,6 +25,9 @@ export function doubtsOf(
       : [`its template ${vm.templateVersion} is not here: build or import it before you start it`]),
     ...unknownDiscs.map((isoId) => `the disc ${isoId} in its drive is not in the library`),
     ...manifest.volumes.flatMap(({ id, move }) => (move === null ? [] : [`its disk ${id} was being moved`])),
+    ...(vm.membership !== undefined && entry.spec.membership === undefined
+      ? [`it was ${vm.membership.component} of a service that is not here: it is a VM of its own now`]
+      : []),
     ...(vm.basedOnSnapshotId !== entry.spec.basedOnSnapshotId
       ? [`the snapshot ${vm.basedOnSnapshotId ?? ''} that it descends from was not found`]
       : []),

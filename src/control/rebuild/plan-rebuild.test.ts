@@ -14,7 +14,7 @@ import {
   volumeIdOf,
 } from '../../model/cluster-state.fixture.ts'
 import type { ClusterState } from '../../model/cluster-state.ts'
-import { networkIdSchema, snapshotIdSchema } from '../../model/ids.ts'
+import { networkIdSchema, serviceIdSchema, snapshotIdSchema } from '../../model/ids.ts'
 import { virtualNetworkSchema } from '../../model/network.ts'
 import { identityOf, type ManifestChanges, makeManifest } from '../../model/rebuild/sample-manifest.fixture.ts'
 import type { HostTestimony, Testimony, VolumeContents } from '../../model/rebuild/testimony.ts'
@@ -248,6 +248,16 @@ test('an unknown template, and what was withheld, are doubts and no hindrance', 
   const { item } = plan({ hosts: [host('ada')], storages: [on([content])] })
   assert.equal(item('web').action, 'enter')
   assert.match(item('web').doubts.join('\n'), /user-data is in no manifest.*\n.*template lost-1 is not here/)
+})
+
+test('a replica of a service that is lost is a VM of its own', () => {
+  const membership = { serviceId: serviceIdSchema.parse('svc-shop0000'), component: 'web', replica: 1 }
+  const { item, vm } = plan({
+    hosts: [host('ada')],
+    storages: [on([machine('web', { vm: { spec: { membership } } })])],
+  })
+  assert.equal(vm('web')?.spec.membership, undefined)
+  assert.match(item('web').doubts.join(), /it was web of a service that is not here/)
 })
 
 test('what is there already is left alone: done again, nothing is entered', () => {

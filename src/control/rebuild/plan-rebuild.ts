@@ -96,7 +96,7 @@ function whatIsLost(hosts: number): readonly RebuildDoubt[] {
     {
       subject: 'what is not beside disks',
       message:
-        'users, tokens, power fences, labels of hosts, discs, the ledger and the events were in the lost state only',
+        'users, tokens, services, power fences, labels of hosts, discs, the ledger and the events were in the lost state only',
       next: 'Set them again; without a fence or an armed watchdog a silent host needs your word.',
     },
   ]

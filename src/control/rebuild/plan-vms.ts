@@ -153,8 +153,10 @@ function entryOf(
   const template = [...cluster.templates.values()].find((one) => one.version === vm.templateVersion)
   const snapshots = snapshotsIn(volumes, vm)
   const isKnown = (id: Snapshot['id']) => cluster.snapshots.has(id) || snapshots.some((snapshot) => snapshot.id === id)
+  const { membership, ...alone } = vm
+  const isMember = membership !== undefined && cluster.services.has(membership.serviceId)
   const spec: VmSpec = {
-    ...vm,
+    ...(isMember ? vm : alone),
     templateId: template?.id ?? vm.templateId,
     desired: 'stopped',
     stopMode: 'shutdown',

@@ -4,9 +4,11 @@ import type { Handlers } from '../../transport/mount-contract.ts'
 import type { AccessContext } from '../access/access-context.ts'
 import { accessHandlers } from '../access/access-handlers.ts'
 import { cloneHandlers } from '../clones/clone-handlers.ts'
+import { cloneSetHandlers } from '../clones/clone-set-handlers.ts'
 import { type FigureContext, figureHandlers } from '../figures/figure-handlers.ts'
 import { type ImageContext, imageHandlers } from '../images/image-handlers.ts'
 import { type RebuildContext, rebuildHandlers } from '../rebuild/rebuild-handlers.ts'
+import { templateHandlers } from '../templates/template-handlers.ts'
 import { clusterHandlers } from './cluster-handlers.ts'
 import { drillHandlers } from './drill-handlers.ts'
 import { firewallHandlers } from './firewall-handlers.ts'
@@ -19,6 +21,7 @@ import { networkHandlers } from './network-handlers.ts'
 import { placementHandlers } from './placement-handlers.ts'
 import { planHandlers } from './plan-handlers.ts'
 import { recoveryHandlers } from './recovery-handlers.ts'
+import { serviceHandlers } from './service-handlers.ts'
 import { snapshotHandlers } from './snapshot-handlers.ts'
 import { vmHandlers } from './vm-handlers.ts'
 import { volumeHandlers } from './volume-handlers.ts'
@@ -33,9 +36,11 @@ export function apiHandlers(context: AllContexts): Handlers<typeof apiContract> 
     ...figureHandlers(context),
     ...firewallHandlers(context),
     ...cloneHandlers(context),
+    ...cloneSetHandlers(context),
     ...drillHandlers(context),
     ...recoveryHandlers(context),
     ...snapshotHandlers(context),
+    ...serviceHandlers(context),
     ...ledgerHandlers(context),
     ...migrationHandlers(context),
     ...volumeHandlers(context),
@@ -45,6 +50,7 @@ export function apiHandlers(context: AllContexts): Handlers<typeof apiContract> 
     ...networkHandlers(context),
     ...namingHandlers(context),
     ...imageHandlers(context),
+    ...templateHandlers(context),
     ...accessHandlers(context),
     ...rebuildHandlers(context),
   }

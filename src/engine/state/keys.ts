@@ -4,6 +4,7 @@ import type {
   IsoId,
   NetworkId,
   SecurityGroupId,
+  ServiceId,
   SnapshotId,
   StorageId,
   TaskId,
@@ -11,6 +12,9 @@ import type {
   VmId,
   VolumeId,
 } from '../../model/ids.ts'
+
+/** `template-version`: of one that was deleted; hosts and storages may still have its disk, so no other one is ever called so. */
+type ClaimedNoun = 'vm' | 'host' | 'storage' | 'network' | 'security-group' | 'iso' | 'template-version' | 'service'
 
 export const keys = {
   cluster: 'cluster',
@@ -39,14 +43,15 @@ export const keys = {
   discard: (storageId: StorageId, volumeId: VolumeId) => `discard/${storageId}/${volumeId}`,
   template: (id: TemplateId) => `template/${id}`,
   iso: (id: IsoId) => `iso/${id}`,
+  service: (id: ServiceId) => `service/${id}/spec`,
+  serviceLessons: (id: ServiceId) => `service/${id}/lessons`,
   task: (id: TaskId) => `task/${id}`,
   securityGroup: (id: SecurityGroupId) => `security-group/${id}`,
   /** Sorted by time: milliseconds and a counter, of fixed width. */
   event: (atMs: number, counter: number) =>
     `event/${String(atMs).padStart(14, '0')}-${String(counter).padStart(4, '0')}`,
   /** Claims that make something unique: the value is the id of the owner. */
-  nameClaim: (noun: 'vm' | 'host' | 'storage' | 'network' | 'security-group' | 'iso', name: string) =>
-    `claim/${noun}-name/${name}`,
+  nameClaim: (noun: ClaimedNoun, name: string) => `claim/${noun}-name/${name}`,
   addressClaim: (address: string) => `claim/address/${address}`,
   numberClaim: (noun: 'vm' | 'host' | 'network', number: number) =>
     `claim/${noun}-number/${String(number).padStart(5, '0')}`,

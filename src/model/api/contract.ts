@@ -1,6 +1,7 @@
 /** The public API, one row a route. Names are accepted wherever ids are. */
 import { accessRoutes } from './access-routes.ts'
 import { cloneRoutes } from './clone-routes.ts'
+import { cloneSetRoutes } from './clone-set-routes.ts'
 import { clusterRoutes } from './cluster-routes.ts'
 import { drillRoutes } from './drill-routes.ts'
 import { figureRoutes } from './figure-routes.ts'
@@ -17,7 +18,9 @@ import { planRoutes } from './plan-routes.ts'
 import { rebuildRoutes } from './rebuild-routes.ts'
 import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
+import { serviceRoutes } from './service-routes.ts'
 import { snapshotRoutes } from './snapshot-routes.ts'
+import { templateRoutes } from './template-routes.ts'
 import { vmRoutes } from './vm-routes.ts'
 import { volumeRoutes } from './volume-routes.ts'
 
@@ -25,9 +28,12 @@ export const apiContract = {
   ...vmRoutes,
   ...imageRoutes,
   ...cloneRoutes,
+  ...cloneSetRoutes,
+  ...templateRoutes,
   ...drillRoutes,
   ...recoveryRoutes,
   ...snapshotRoutes,
+  ...serviceRoutes,
   ...ledgerRoutes,
   ...migrationRoutes,
   ...volumeRoutes,

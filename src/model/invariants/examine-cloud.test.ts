@@ -92,7 +92,7 @@ test('a volume of a VM where it does not belong; what a move or a deletion still
     inventoryOf('bob', ['app'], { volumes }),
   ]
   assert.deepEqual(found(healthy, inventories), [`no-orphan-volumes: ${volumeIdOf('web')}`])
-  const discards = new Map([['web', { ...left, discardedAt: someTime, reason: 'a test' }]])
+  const discards = new Map([['web', { ...left, taskId: null, discardedAt: someTime, reason: 'a test' }]])
   assert.deepEqual(found({ ...healthy, discards }, inventories), [])
 })
 

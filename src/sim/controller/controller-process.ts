@@ -4,8 +4,11 @@ import { Duplex } from 'node:stream'
 import type { AgentConnections } from '../../controller/agent-connections.ts'
 import { callAgents } from '../../controller/call-agents.ts'
 import { cloneDisksSaga } from '../../controller/clones/clone-disks-saga.ts'
+import { cloneSetSaga } from '../../controller/clones/clone-set-saga.ts'
 import { cloneVmSaga } from '../../controller/clones/clone-vm-saga.ts'
 import { warmTemplateSaga } from '../../controller/clones/warm-template-saga.ts'
+import { applyServiceSaga } from '../../controller/services/apply-service-saga.ts'
+import { deleteServiceSaga } from '../../controller/services/delete-service-saga.ts'
 import type { AgentPort, FencePort } from '../../engine/agent-port.ts'
 import { type Engine, startEngine } from '../../engine/engine.ts'
 import { agentContract } from '../../model/agent-protocol/agent-contract.ts'
@@ -62,6 +65,9 @@ export function startController(options: ControllerOptions): ControllerProcess {
       cloneVmSaga(leader, agents, tasks),
       warmTemplateSaga(leader, agents, tasks),
       cloneDisksSaga(leader, tasks, epochs),
+      cloneSetSaga(leader, tasks),
+      applyServiceSaga(leader, tasks),
+      deleteServiceSaga(leader, tasks),
     ],
   }).then((started) => {
     engine = started
