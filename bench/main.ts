@@ -11,6 +11,7 @@ import { footprint } from './footprint.ts'
 import { migrate } from './migrate.ts'
 import { migrateDisk } from './migrate-disk.ts'
 import { recover } from './recover.ts'
+import { restartPolicy } from './restart-policy.ts'
 import { revert } from './revert.ts'
 import { snapshot } from './snapshot.ts'
 
@@ -26,6 +27,7 @@ const benches: readonly Bench[] = [
   evacuate,
   snapshot,
   revert,
+  restartPolicy,
 ]
 const { values, positionals } = parseArgs({
   allowPositionals: true,
