@@ -33,7 +33,13 @@ const needTheMachine = ['cloud-survives', 'faults', 'kill-while-moving', 'labora
 const parts: readonly Part[] = [
   {
     name: 'unit',
-    patterns: ['src/**/*.test.ts', 'recipes/**/*.test.ts', 'tools/**/*.test.ts', 'bench/**/*.test.ts'],
+    patterns: [
+      'src/**/*.test.ts',
+      'recipes/**/*.test.ts',
+      'tools/**/*.test.ts',
+      'bench/**/*.test.ts',
+      'e2e/operations/*.test.ts',
+    ],
     isSequential: false,
     timeoutMs: 120_000,
   },

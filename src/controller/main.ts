@@ -17,6 +17,7 @@ import { identifyCaller } from './access/identify-caller.ts'
 import { createSignInBrake } from './access/sign-in-brake.ts'
 import { connectToAgents } from './agent-connections.ts'
 import { cloneDisksSaga } from './clones/clone-disks-saga.ts'
+import { cloneSetSaga } from './clones/clone-set-saga.ts'
 import { cloneVmSaga } from './clones/clone-vm-saga.ts'
 import { warmTemplateSaga } from './clones/warm-template-saga.ts'
 import { serveConsole } from './console/serve-console.ts'
@@ -71,6 +72,7 @@ const engine = await startEngine({
     cloneVmSaga(leader, agents, tasks),
     warmTemplateSaga(leader, agents, tasks),
     cloneDisksSaga(leader, tasks, epochs),
+    cloneSetSaga(leader, tasks),
     applyServiceSaga(leader, tasks),
     deleteServiceSaga(leader, tasks),
     createTemplateSaga(leader, tasks, {

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type ApiContract, apiContract } from '../../model/api/contract.ts'
 import type { EventView, HostView, TaskView, VmView } from '../../model/api/views.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { networkIdSchema } from '../../model/ids.ts'
 import { defaultTimings } from '../../model/timings.ts'
 import { type Handlers, mountContract } from '../../transport/mount-contract.ts'
 import type { SentEvent } from '../../transport/send-events.ts'
@@ -115,6 +116,11 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     cloneDisks: ({ params, body }) => {
       situation.changes.push(`clone-disks ${JSON.stringify(body)} ${params.vm}`)
       return { names: [params.vm], task: makeTaskView({ kind: 'vm.clone-disks' }) }
+    },
+    cloneSet: ({ body }) => {
+      situation.changes.push(`clone-set ${JSON.stringify(body)}`)
+      const task = makeTaskView({ kind: 'clone-set' })
+      return { names: body.vms, networkId: networkIdSchema.parse('net-aaaaaaaa'), tag: 'set.test', task }
     },
     warmTemplate: ({ params }) => ({ task: makeTaskView({ kind: 'template.warm', subject: params.template }) }),
     listEvents: () => ({ events: [happened] }),
@@ -279,10 +285,11 @@ function makeHostHandlers(situation: Situation): HostHandlers {
     listStorages: () => ({ storages: [makeStorageView()] }),
     createStorage: () => makeStorageView(),
     listTemplates: () => ({ templates: [] }),
-    createTemplate: ({ body }) => ({
-      version: `${body.name}-1`,
-      task: makeTaskView({ kind: 'template.create', subject: `${body.name}-1` }),
-    }),
+    createTemplate: ({ body }) => {
+      situation.changes.push(`create-template ${JSON.stringify(body)}`)
+      const version = `${body.name}-1`
+      return { version, task: makeTaskView({ kind: 'template.create', subject: version }) }
+    },
     getTemplate: () => {
       throw new DialtoneError('template-not-built', 'There is no template yet.')
     },

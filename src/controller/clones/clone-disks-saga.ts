@@ -14,6 +14,7 @@ import { defineSaga, type RunnableSaga, type StepContext } from '../../engine/ta
 import type { TaskRunner } from '../../engine/tasks/task-runner.ts'
 import type { Task } from '../../model/cluster.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { ipv4AddressSchema } from '../../model/hardware.ts'
 import {
   layerIdSchema,
   makeId,
@@ -39,6 +40,8 @@ const journalSchema = z.object({
   start: z.boolean(),
   /** The network of its first card; null: the networks of its origin. */
   networkId: networkIdSchema.nullable(),
+  /** In that network; left out: any. */
+  address: ipv4AddressSchema.optional(),
   user: z.string(),
   summary: z.string().optional(),
 })
@@ -135,14 +138,23 @@ async function enter(leader: Leader, tasks: TaskRunner, journal: CloneDisksJourn
   const source = requireVm(leader, vmId).spec
   const snapshot: Snapshot | undefined = leader.index.state().snapshots.get(snapshotId)
   if (snapshot === undefined) throw new DialtoneError('not-found', 'the snapshot that it is cloned from was deleted')
-  const wish: VmWish = wishForClone(source, snapshot, journal)
+  const wish: VmWish = wishForClone(source, snapshot, { ...journal, card: cardOf(journal) })
   const overlays = snapshot.disks.map(() => makeId('layer', layerIdSchema, leader.randomBytes(8)))
   const { task } = await enterVm({ leader, tasks }, wish, { user, disksFrom: { vmId, snapshotId, isFull, overlays } })
   return task.id
 }
 
+/** What its journal says of the clone's only card. */
+export function cardOf({ networkId, address }: Pick<CloneDisksJournal, 'networkId' | 'address'>) {
+  return networkId === null ? null : { networkId, address }
+}
+
 /** The machine that this task has entered, also when a crash kept it from being noted; not another one of the name. */
-function findClone(leader: Leader, { name, snapshotId }: CloneDisksJournal, task: Task): VmId | undefined {
+export function findClone(
+  leader: Leader,
+  { name, snapshotId }: Pick<CloneDisksJournal, 'name' | 'snapshotId'>,
+  task: Task,
+): VmId | undefined {
   const { vms, tasks } = leader.index.state()
   const spec = [...vms.values()].find((vm) => vm.spec.name === name)?.spec
   if (spec === undefined || spec.createdAt < task.createdAt) return undefined

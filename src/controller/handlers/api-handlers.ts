@@ -4,6 +4,7 @@ import type { Handlers } from '../../transport/mount-contract.ts'
 import type { AccessContext } from '../access/access-context.ts'
 import { accessHandlers } from '../access/access-handlers.ts'
 import { cloneHandlers } from '../clones/clone-handlers.ts'
+import { cloneSetHandlers } from '../clones/clone-set-handlers.ts'
 import { type FigureContext, figureHandlers } from '../figures/figure-handlers.ts'
 import { type ImageContext, imageHandlers } from '../images/image-handlers.ts'
 import { templateHandlers } from '../templates/template-handlers.ts'
@@ -34,6 +35,7 @@ export function apiHandlers(
     ...figureHandlers(context),
     ...firewallHandlers(context),
     ...cloneHandlers(context),
+    ...cloneSetHandlers(context),
     ...drillHandlers(context),
     ...recoveryHandlers(context),
     ...snapshotHandlers(context),

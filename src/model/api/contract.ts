@@ -1,6 +1,7 @@
 /** The public API, one row a route. Names are accepted wherever ids are. */
 import { accessRoutes } from './access-routes.ts'
 import { cloneRoutes } from './clone-routes.ts'
+import { cloneSetRoutes } from './clone-set-routes.ts'
 import { clusterRoutes } from './cluster-routes.ts'
 import { drillRoutes } from './drill-routes.ts'
 import { figureRoutes } from './figure-routes.ts'
@@ -26,6 +27,7 @@ export const apiContract = {
   ...vmRoutes,
   ...imageRoutes,
   ...cloneRoutes,
+  ...cloneSetRoutes,
   ...templateRoutes,
   ...drillRoutes,
   ...recoveryRoutes,

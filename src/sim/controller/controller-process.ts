@@ -4,6 +4,7 @@ import { Duplex } from 'node:stream'
 import type { AgentConnections } from '../../controller/agent-connections.ts'
 import { callAgents } from '../../controller/call-agents.ts'
 import { cloneDisksSaga } from '../../controller/clones/clone-disks-saga.ts'
+import { cloneSetSaga } from '../../controller/clones/clone-set-saga.ts'
 import { cloneVmSaga } from '../../controller/clones/clone-vm-saga.ts'
 import { warmTemplateSaga } from '../../controller/clones/warm-template-saga.ts'
 import { applyServiceSaga } from '../../controller/services/apply-service-saga.ts'
@@ -64,6 +65,7 @@ export function startController(options: ControllerOptions): ControllerProcess {
       cloneVmSaga(leader, agents, tasks),
       warmTemplateSaga(leader, agents, tasks),
       cloneDisksSaga(leader, tasks, epochs),
+      cloneSetSaga(leader, tasks),
       applyServiceSaga(leader, tasks),
       deleteServiceSaga(leader, tasks),
     ],
