@@ -45,9 +45,13 @@ after(async () => {
 
 type Visit = { readonly page: Page; readonly context: BrowserContext; readonly complaints: string[] }
 
+/** Of who has signed in by the form once. */
+const sessions = new Map<string, Awaited<ReturnType<BrowserContext['storageState']>>>()
+
 /** A browser of its own, signed in. `complaints`: what the browser itself found wrong, such as a script that the policy forbids. */
 async function signIn(userName: string, options: Parameters<Browser['newContext']>[0] = {}): Promise<Visit> {
-  const context = await browser.newContext(options)
+  const session = sessions.get(userName)
+  const context = await browser.newContext({ ...options, ...(session === undefined ? {} : { storageState: session }) })
   context.setDefaultTimeout(withinMs)
   const page = await context.newPage()
   const complaints: string[] = []
@@ -55,11 +59,14 @@ async function signIn(userName: string, options: Parameters<Browser['newContext'
   page.on('console', (message) => {
     if (message.type() === 'error' && !message.text().includes('status of 401')) complaints.push(message.text())
   })
-  await page.goto(cloud.url)
-  await page.getByLabel('User name').fill(userName)
-  await page.getByLabel('Password', { exact: true }).fill(livePassword)
-  await page.getByRole('button', { name: 'Sign in' }).click()
-  await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor()
+  if (session === undefined) {
+    await page.goto(cloud.url)
+    await page.getByLabel('User name').fill(userName)
+    await page.getByLabel('Password', { exact: true }).fill(livePassword)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor()
+    sessions.set(userName, await context.storageState())
+  }
   return { page, context, complaints }
 }
 
@@ -89,6 +96,7 @@ test('every page is without a violation of WCAG 2.2 AA, light and dark, wide and
 
 test('a machine is found, stopped with a question, and started; what cannot be done says why', async () => {
   const { page, context, complaints } = await signIn('olga')
+  await page.goto(cloud.url)
   await page.getByRole('link', { name: 'Machines', exact: true }).click()
   await page.getByLabel('Search machines').fill('cache-1')
   await page.getByText('1 of 24 machines').waitFor()
@@ -100,6 +108,55 @@ test('a machine is found, stopped with a question, and started; what cannot be d
   await page.getByRole('button', { name: /^Stop: cache-1 is stopped already/ }).waitFor()
   await page.getByRole('button', { name: 'Start', exact: true }).click()
   await page.locator('.state', { hasText: 'running' }).first().waitFor()
+  assert.deepEqual(complaints, [])
+  await context.close()
+})
+
+test('a serial console goes on while its machine moves; a web socket without a ticket is refused', async () => {
+  const { page, context, complaints } = await signIn('olga')
+  await page.goto(`${cloud.url}/machines/web-3`)
+  const console = page.getByRole('region', { name: 'Serial console' })
+  await console.getByRole('button', { name: 'Open' }).click()
+  await console.getByText('Connected.').waitFor()
+  const screen = console.locator('.xterm-rows')
+  // A simulated guest repeats what is typed, and at a question mark what it read last.
+  await page.keyboard.type('ab')
+  await screen.filter({ hasText: 'ab' }).waitFor()
+  const before = [...cloud.world.state().vms.values()].find(({ spec }) => spec.name === 'web-3')?.placement?.hostId
+  await page.getByRole('button', { name: 'Migrate', exact: true }).click()
+  await page.locator('.events li', { hasText: 'vm.migrated' }).first().waitFor({ timeout: 20_000 })
+  const after = [...cloud.world.state().vms.values()].find(({ spec }) => spec.name === 'web-3')?.placement?.hostId
+  assert.notEqual(after, before)
+  await console.locator('.xterm-helper-textarea').focus()
+  await page.keyboard.type('?c')
+  await screen.filter({ hasText: 'abbc' }).waitFor()
+  assert.deepEqual(complaints, [])
+  const address = `${cloud.url.replace('http', 'ws')}/v1/vms/web-3/console`
+  const socket = await page.evaluate(
+    (url) =>
+      new Promise((resolve) => {
+        const opened = new WebSocket(url)
+        opened.addEventListener('open', () => resolve('open'))
+        opened.addEventListener('error', () => resolve('refused'))
+      }),
+    address,
+  )
+  assert.equal(socket, 'refused')
+  await context.close()
+})
+
+test('a machine goes back to a snapshot, and its present is kept', async () => {
+  const { page, context, complaints } = await signIn('olga')
+  await page.goto(`${cloud.url}/machines/worker-1`)
+  const snapshots = page.getByRole('region', { name: 'Snapshots' })
+  await snapshots.getByRole('button', { name: 'Take a snapshot' }).first().click()
+  await snapshots.getByLabel('Name').fill('base')
+  await snapshots.getByText('dialtone vm snapshot create worker-1 base').waitFor()
+  await snapshots.locator('form').getByRole('button', { name: 'Take a snapshot' }).click()
+  await snapshots.locator('.snapshot', { hasText: 'base' }).waitFor()
+  await snapshots.getByRole('button', { name: 'Go back' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Go back' }).click()
+  await snapshots.locator('.snapshot', { hasText: 'before-base' }).waitFor({ timeout: 20_000 })
   assert.deepEqual(complaints, [])
   await context.close()
 })
@@ -145,6 +202,8 @@ test('a host’s death is seen as it happens: the host, its machines elsewhere, 
 
 test('a lost controller is said, and what has happened meanwhile is there once it is back', async () => {
   const { page, context } = await signIn('admin')
+  await page.goto(cloud.url)
+  await page.locator('.live-live').waitFor()
   cloud.world.inject({ kind: 'controller-is-gone', forMs: 2_000 })
   await page.getByRole('alert').filter({ hasText: 'The controller does not answer' }).waitFor()
   await page.locator('.live-live').waitFor({ timeout: 20_000 })

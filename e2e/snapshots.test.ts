@@ -18,12 +18,21 @@ const answersWithinMs = 30_000
 const disk = '/dev/vdb'
 const onDisks = `cat /data/mark; dd if=${disk} bs=16 count=1 2>/dev/null | tr -d ' '`
 let laboratory: OpenLaboratory
+/** Versions of templates, which outlive the laboratory where nobody deletes them. */
+const made: string[] = []
 
 before(async () => {
   laboratory = await openLaboratory('e2e-snap', ['--hosts', '1', '--post-delay', '300'])
   await laboratory.deploy('web', { disks: 1, memoryMiB: 128 })
 })
-after(() => laboratory?.[Symbol.asyncDispose]())
+after(async () => {
+  const leave = async (template: string) => {
+    await deleteVm('shop', { force: 'true', protectedToo: 'true' })
+    await laboratory.api.call('deleteTemplate', { params: { template } })
+  }
+  for (const template of made) await leave(template).catch(() => undefined)
+  await laboratory?.[Symbol.asyncDispose]()
+})
 
 test('a machine returns to a snapshot with its memory and all its disks as they were, without a boot', async () => {
   await write('before')
@@ -119,7 +128,44 @@ test('a clone begins with the disks of a machine that runs, is another machine, 
   assert.equal(await laboratory.inGuest('web', onDisks), 'later\nlater')
   assert.equal(await laboratory.inGuest('twin', onDisks), 'twin\ncloned')
   await clone('whole', { full: true, snapshot: 'three' })
+})
+
+test('a set that is cloned into isolation asks its own members under the addresses of their origins', async () => {
+  const body = { vms: ['twin', 'web'], isolated: 'apart', suffix: '-two', start: true }
+  const { task, names, tag } = await laboratory.api.call('cloneSet', { body })
+  await laboratory.untilTaskEnds(task.id)
+  assert.deepEqual(names, ['twin-two', 'web-two'])
+  const { address } = await look()
+  const copy = await look('web-two')
+  assert.deepEqual([copy.address, copy.tags, copy.macAddress === (await look()).macAddress], [address, [tag], false])
+  const request = `printf 'GET / HTTP/1.0\\r\\n\\r\\n' | /bin/busybox nc -w 3 ${address} 80 || echo nobody`
+  const asked = () => laboratory.inGuest('twin-two', request)
+  await until('it is told which machine it is', async () => (await asked()).includes('"name":"web-two"'))
+  assert.equal((await answer()).name, 'web')
+  for (const name of names) await deleteVm(name, { force: 'true', protectedToo: 'true' })
+  await laboratory.api.call('deleteNetwork', { params: { network: 'apart' } })
   await power('killVm', 'twin')
+  await write('memory')
+})
+
+test('a template of a machine that runs has what is on its disk; a machine of it is another one', async () => {
+  await write('shaped')
+  const body = { name: 'e2e-snap', vm: 'web', rootOnly: true }
+  const { task, version: template } = await laboratory.api.call('createTemplate', { body })
+  made.push(template)
+  await laboratory.untilTaskEnds(task.id)
+  const { madeFrom, vmNames } = await laboratory.api.call('getTemplate', { params: { template } })
+  assert.deepEqual([madeFrom?.vmName, madeFrom?.consistency, vmNames], ['web', 'guest-frozen', []])
+  const begun = await laboratory.api.call('createVm', { body: { name: 'shop', template, start: true } })
+  await laboratory.untilTaskEnds(begun.task.id)
+  const [web, shop] = [await answer(), await answer('shop')]
+  assert.deepEqual([shop.name, shop.mac === web.mac], ['shop', false])
+  await until('it has a machine id of its own', async () => (await answer('shop')).machineId !== web.machineId)
+  assert.equal(await laboratory.inGuest('shop', 'cat /data/mark'), 'shaped')
+  await assert.rejects(laboratory.api.call('deleteTemplate', { params: { template } }), /is the template of shop/)
+  await deleteVm('shop', { force: 'true', protectedToo: 'true' })
+  await laboratory.api.call('deleteTemplate', { params: { template } })
+  made.length = 0
   await write('memory')
 })
 

@@ -62,7 +62,7 @@ async function shoot(
   for (const [shot, path] of Object.entries(shots)) {
     if (values.only !== undefined && values.only !== shot) continue
     await visit(page, `${url}${path}`)
-    await page.screenshot({ path: join(values.into, `${shot}-${name}.png`) })
+    await page.screenshot({ path: join(values.into, `${shot}-${name}.png`), fullPage: true })
   }
   await context.close()
 }

@@ -36,6 +36,8 @@ const roomEveryMs = 3_000
 /** What changes while the agent lives. */
 type AgentState = {
   beats: HeartbeatSender | undefined
+  /** It was fenced, tried to end what it has, and has told that it could not. */
+  couldNotLetGo: boolean
   /** What the agent that follows this one would know, too, and the watchdog process knows. */
   keptRevision: number
   /** The newest state of the store that was heard of: a store that knows less went back in time. */
@@ -56,6 +58,7 @@ type Parts = {
 export async function startAgent(ports: AgentPorts): Promise<Agent> {
   const state: AgentState = {
     beats: undefined,
+    couldNotLetGo: false,
     keptRevision: ports.lastConfiguration?.revision ?? 0,
     newest: { incarnation: null, revision: 0 },
   }
@@ -197,8 +200,14 @@ function takeIn(
   if (verdict === 'admitted') licences.acknowledged(sentAtMs)
   if (verdict === 'fenced') {
     // What could not be reaped loses its licence, and then the watchdog resets the host.
-    const broke = (error: unknown) => ports.logger.error('host.could-not-let-go', { error })
-    room.releaseLeased(`this host is fenced: ${acknowledgement.reason}`).catch(broke)
+    const broke = (error: unknown) => {
+      if (!state.couldNotLetGo) ports.logger.error('host.could-not-let-go', { error })
+      state.couldNotLetGo = true
+    }
+    const letGo = () => {
+      state.couldNotLetGo = false
+    }
+    room.releaseLeased(`this host is fenced: ${acknowledgement.reason}`).then(letGo, broke)
   }
   pendingStarts.answered(heartbeat.pendingStarts, acknowledgement)
 }

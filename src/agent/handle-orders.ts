@@ -1,5 +1,5 @@
 /** The agent's side of the contract with the leader: each order is checked for its authority, then carried out; all are safe to repeat. */
-import type { AgentContract, Inventory } from '../model/agent-protocol/agent-contract.ts'
+import type { AgentContract, DiskClaim, Inventory } from '../model/agent-protocol/agent-contract.ts'
 import { DialtoneError } from '../model/dialtone-error.ts'
 import { type HostId, imageIdSchema, vmIdSchema } from '../model/ids.ts'
 import { formatPill } from '../model/protection/pill.ts'
@@ -79,6 +79,7 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
       return ports.hostCommands.run(params.runId, body.command)
     },
     inventory: () => takeInventory(context),
+    localClaims: async () => ({ claims: await claimsHere(context) }),
   }
 }
 
@@ -114,6 +115,20 @@ function diskOrders(
 async function baseOf(version: string, ports: OrderContext['ports']): Promise<NonNullable<VolumeRequest['base']>> {
   const isPublished = imageIdSchema.safeParse(version).success
   return { version, path: isPublished ? undefined : await ports.rootDisk(version) }
+}
+
+/** A claim that can't be read tells nothing: its machine starts nowhere by it. */
+async function claimsHere({ storages, ports }: OrderContext): Promise<DiskClaim[]> {
+  const claims: DiskClaim[] = []
+  for (const [storageId, storage] of storages.all()) {
+    if (storages.isShared(storageId)) continue
+    for (const volumeId of await storage.listVolumes()) {
+      const owner = await storage.readClaim(volumeId).catch(() => undefined)
+      if (owner?.hostName !== ports.hostName) continue
+      claims.push({ vmId: vmIdSchema.parse(owner.life.vmId), epoch: owner.life.epoch, volumeId, storageId })
+    }
+  }
+  return claims
 }
 
 async function takeInventory({ hostId, room, ports, storages }: OrderContext): Promise<Inventory> {

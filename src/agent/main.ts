@@ -22,6 +22,8 @@ import { identifyByCertificate } from '../transport/tls-identity.ts'
 import { startAgent } from './agent.ts'
 import { type AgentConfig, readAgentConfig } from './agent-config.ts'
 import { beginLife, raiseLives } from './agent-lives.ts'
+import { createProcMeter } from './figures/proc-meter.ts'
+import { reportFigures } from './figures/report-figures.ts'
 import { createNftFirewall } from './firewall/nft/nft-firewall.ts'
 import { probeFirewall } from './firewall/nft/probe-firewall.ts'
 import { answerFor } from './guest-data/answer-metadata.ts'
@@ -94,6 +96,7 @@ const discs = createImageCache({
 const livesFile = join(config.dataDirectory, 'agent-lives')
 const configurationFile = join(config.dataDirectory, 'configuration.json')
 
+const cgroups = createMachineCgroups(config.cgroupDirectory)
 const agent = await startAgent({
   hostName: config.hostName,
   hostId: identity.hostId,
@@ -106,7 +109,7 @@ const agent = await startAgent({
   logger,
   hypervisor,
   records: createMachineRecords(join(config.dataDirectory, 'run')),
-  cgroups: createMachineCgroups(config.cgroupDirectory),
+  cgroups,
   network: guardNetwork(
     createBridgeNetwork({
       bridge: config.bridge,
@@ -166,6 +169,15 @@ const agent = await startAgent({
   signal: stopping.signal,
 })
 orders = () => agent.room.orders()
+void reportFigures({
+  room: agent.room,
+  cgroups,
+  meter: createProcMeter({ bridge: config.bridge }),
+  clock,
+  logger,
+  signal: stopping.signal,
+  post: (report) => controller.call('figures', { body: report }, { timeoutMs: 2_000 }),
+})
 
 const server = makeServer({ tls: { ...tls, requestClientCertificate: 'required' } })
 mountContract(server, agentContract, agent.handlers, {

@@ -37,7 +37,8 @@ async function candidatesFor(words: readonly string[]): Promise<readonly string[
   if (current.startsWith('-')) return optionsOf(place.command, program)
   if (place.command === program) return [...Object.keys(nouns), ...Object.keys(passedOn), 'help']
   if (place.command.commands.length > 0) return place.command.commands.map((command) => command.name())
-  const argument = place.command.registeredArguments[place.positionals.length]?.name()
+  const { registeredArguments: wanted } = place.command
+  const argument = (wanted[place.positionals.length] ?? wanted.findLast(({ variadic }) => variadic))?.name()
   if (argument === undefined) return []
   return namesOf({ argument, of: place.positionals[0] }, place.command.name(), place.options)
 }
@@ -70,9 +71,10 @@ async function valuesOf(option: Option, globals: GlobalOptions): Promise<readonl
     case '--storage':
     case '--host':
     case '--network':
+    case '--into':
     case '--iso':
     case '--tag':
-      return namesOf({ argument: option.long.slice(2) }, undefined, globals)
+      return namesOf({ argument: option.long === '--into' ? 'network' : option.long.slice(2) }, undefined, globals)
     default:
       return []
   }
@@ -113,7 +115,9 @@ async function namesFrom(api: Api, { argument, of }: Wanted, verb: string | unde
       return (await api.call('listStorages', {})).storages.map((storage) => storage.name)
     case 'template':
     case 'recipe':
-      return (await api.call('listTemplates', {})).templates.map((template) => template.name)
+      return [
+        ...new Set((await api.call('listTemplates', {})).templates.flatMap(({ name, version }) => [name, version])),
+      ]
     case 'group':
       return (await api.call('listSecurityGroups', {})).groups.map((group) => group.name)
     case 'iso':

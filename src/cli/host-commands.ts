@@ -15,6 +15,7 @@ import { type Listing, writeDetails, writeJson, writeListing } from './screen.ts
 import { type Session, withSession } from './session.ts'
 import { hostStateCell } from './state-cells.ts'
 import type { Cell } from './text-table.ts'
+import { addHostTopCommand } from './top-commands.ts'
 import { addUpdateCommand } from './update-commands.ts'
 
 type FenceOptions = { readonly agent?: string; readonly parameter?: Parameters; readonly none?: boolean }
@@ -74,6 +75,7 @@ export function addHostCommands(host: Command): void {
   addHostLabelCommand(host)
   addMaintenanceCommand(host)
   addUpdateCommand(host)
+  addHostTopCommand(host)
 }
 
 async function listHosts({ api, screen }: Session): Promise<void> {

@@ -24,6 +24,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'what VMs are made from',
     load: async () => (await import('./template-commands.ts')).addTemplateCommands,
   },
+  'clone-set': {
+    summary: 'copy several VMs of one instant, with their relations kept',
+    load: async () => (await import('./clone-set-commands.ts')).addCloneSetCommand,
+  },
   iso: {
     summary: 'discs that machines boot and install from',
     load: async () => (await import('./iso-commands.ts')).addIsoCommands,

@@ -33,6 +33,7 @@ import { type Listing, writeDetails, writeJson, writeListing } from './screen.ts
 import { type Session, withSession } from './session.ts'
 import { addSnapshotCommands } from './snapshot-commands.ts'
 import { vmStateCell } from './state-cells.ts'
+import { addVmTopCommand } from './top-commands.ts'
 import { describeVm } from './vm-details.ts'
 import { addVmRecoveryCommands } from './vm-recovery-commands.ts'
 
@@ -94,6 +95,7 @@ export function addVmCommands(vm: Command): void {
   addCdromCommands(vm)
   addNamingCommands(vm)
   addDiskCommands(vm)
+  addVmTopCommand(vm)
   addNicCommands(vm.command('nic').description('the network cards of a VM'))
   vm.command('reset')
     .description('press its reset button')

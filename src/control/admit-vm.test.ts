@@ -11,9 +11,11 @@ import {
   sharedId,
   someTime,
   storageIdOf,
+  tinyTemplate,
   vmIdOf,
   volumeIdOf,
 } from '../model/cluster-state.fixture.ts'
+import { templateIdSchema } from '../model/ids.ts'
 import { admitVm, type VmWish } from './admit-vm.ts'
 import { addressToNumber, numberToAddress } from './ipv4.ts'
 
@@ -170,4 +172,20 @@ test('what would break the reserve for failing hosts is refused, unless it is fo
   assert.equal(refusal({}, parts), 'reserve-broken')
   assert.equal(refusal({ isForced: true }, parts), 'admitted')
   assert.equal(refusal({ start: false }, parts), 'admitted')
+})
+
+test('a machine of a template that was made from another machine is to be told who it is', () => {
+  const madeFrom = { vmName: 'web', snapshotName: null, takenAt: someTime, consistency: 'stopped' } as const
+  const shop = {
+    ...tinyTemplate,
+    id: templateIdSchema.parse('tpl-shop0000'),
+    version: 'shop-1',
+    name: 'shop',
+    madeFrom,
+  }
+  const made = (template: string) => {
+    const admission = admit({ template }, { templates: [shop] })
+    return admission.kind === 'admitted' && admission.spec.isUntoldClone
+  }
+  assert.deepEqual([made('tiny'), made('shop')], [false, true])
 })

@@ -18,6 +18,7 @@ import { admitGuest, type GuestQuestion } from './admit-guest.ts'
 import { assignNics, type NicWish } from './networks/assign-nics.ts'
 import { describeVerdicts, placeVm } from './place-vm.ts'
 import { refuseByReserve } from './placement/judge-reserve.ts'
+import { findTemplate } from './templates/admit-template.ts'
 
 export type VmWish = GuestQuestion & {
   readonly name: string
@@ -124,7 +125,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     recovery: wish.recovery,
     probe: probeOf(wish, template),
     drillable: wish.drillable,
-    ...originOf(wish),
+    ...originOf(wish, template),
     ...{ basedOnSnapshotId: null, resumesFrom: null, tags: [], note: '' },
     securityGroupIds: [...(wish.securityGroupIds ?? [])],
     lifecycle: 'creating',
@@ -140,9 +141,10 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
   return admitOnStorage(cluster, base, { wish, rootDiskMiB, storage, identity, requiredHost: host?.spec.id })
 }
 
-function originOf({ origin }: VmWish): Pick<VmSpec, 'clonedFrom' | 'isUntoldClone'> {
+/** What begins with the disk of another machine has to be told who it is. */
+function originOf({ origin }: VmWish, { madeFrom }: TemplateSpec): Pick<VmSpec, 'clonedFrom' | 'isUntoldClone'> {
   const clonedFrom = origin?.clonedFrom ?? null
-  return { clonedFrom, isUntoldClone: origin !== undefined && clonedFrom === null }
+  return { clonedFrom, isUntoldClone: clonedFrom === null && (origin !== undefined || madeFrom !== null) }
 }
 
 function isFlat({ networkId }: { readonly networkId: NetworkId }): boolean {
@@ -285,13 +287,6 @@ function chooseHardware(cluster: ClusterState): PinnedHardware | undefined {
   if (lowest === undefined || lowest.machineType === null || lowest.cpuModel === null || lowest.qemuVersion === null)
     return undefined
   return { machineType: lowest.machineType, cpuModel: lowest.cpuModel, accelerator, qemuVersion: lowest.qemuVersion }
-}
-
-function findTemplate(cluster: ClusterState, reference: string): TemplateSpec | undefined {
-  const named = [...cluster.templates.values()].filter(
-    (template) => template.name === reference || template.id === reference || template.version === reference,
-  )
-  return named.sort((left, right) => right.builtAt.localeCompare(left.builtAt))[0]
 }
 
 function hostName(cluster: ClusterState, hostId: HostId | null): string {

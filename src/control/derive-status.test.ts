@@ -67,6 +67,12 @@ test('one that failed under an older epoch is gone: its new start is what people
   assert.equal(state({ on: 'ada' }, { report: makeReport('web', { phase: 'running', epoch: 1 }) }), 'unknown')
 })
 
+test('one that has stopped, and is to run, says why it does not yet', () => {
+  const report = makeReport('web', { phase: 'stopped', detail: 'the guest powered itself off', guestShutdown: true })
+  const waiting = derive({ on: 'ada', status: { state: 'stopped' } }, { report, waitReason: 'no host fits' })
+  assert.deepEqual([waiting?.state, waiting?.detail], ['stopped', 'no host fits'])
+})
+
 test('why it failed and when it is tried again are one sentence', () => {
   const report = makeReport('web', { phase: 'failed', detail: 'Look at its log.' })
   assert.equal(

@@ -59,6 +59,8 @@ export function deriveStatus(vm: VmRecord, facts: StatusFacts): DerivedStatus | 
   const seen = { ...base, incarnation, pid, crashes, recovery, hardware, ...untold }
   if ((report.phase === 'failed' || report.phase === 'stopped') && spec.desired === 'stopped')
     return { ...seen, state: 'stopped', detail: report.detail }
+  // It stays written down that it has stopped: that is the proof on which it may start elsewhere.
+  if (report.phase === 'stopped') return { ...seen, state: 'stopped', detail: facts.waitReason ?? report.detail }
   const detail =
     report.phase === 'failed' && facts.waitReason !== undefined
       ? `${report.detail.replace(/\.$/, '')}; ${facts.waitReason}`

@@ -43,8 +43,8 @@ export type VmDecision =
       readonly leaves?: readonly DiskPlace[]
     }
   /**
-   * The store went back to before this life began, and its disks have moved there since: what the host says of them is true. It is written
-   * down as the placement, and nothing is ordered.
+   * The store went back to before its disks moved there: what the host says of them is true. It is written down as the placement. Where the
+   * life that had them goes on, nothing is ordered; where none is left, the epoch is a new one, and it starts there.
    */
   | {
       readonly kind: 'adopt'
@@ -65,6 +65,13 @@ export type StrayLife = {
   readonly elsewhere?: StrayDisks | undefined
 }
 
+/** Disks that only this host has, as the machine had them there under this epoch. Whether any life of it is left says nothing here. */
+export type ClaimedDisks = {
+  readonly hostId: HostId
+  readonly epoch: number
+  readonly disks: readonly DiskPlace[]
+}
+
 export type DiskPlace = { readonly volumeId: VolumeId; readonly storageId: StorageId }
 
 export type StrayDisks = {
@@ -83,6 +90,8 @@ export type VmQuestion = {
   readonly startOrder: 'not-given' | 'accepted' | 'spent'
   /** Lives that answering hosts hold beside the placed one. */
   readonly strays: readonly StrayLife[]
+  /** Where it had its own disks, as far as hosts were asked: only after the store went back. */
+  readonly claims: readonly ClaimedDisks[]
   /** Set when it stands still and its host has lost a storage of it that others read. */
   readonly lostStorage?: LostStorage | undefined
   /** The proof that the placed host gave on being asked to let go of the present epoch. */

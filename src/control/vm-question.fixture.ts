@@ -6,6 +6,7 @@ export const calm: VmQuestion = {
   hostHasReported: true,
   startOrder: 'not-given',
   strays: [],
+  claims: [],
   released: undefined,
   startsOnHold: undefined,
   failures: { count: 0, lastAgoMs: Infinity },

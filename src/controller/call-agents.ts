@@ -168,7 +168,8 @@ function volumeMoveOrders(client: AgentLine): VolumeMoveOrders {
   }
 }
 
-function cloneCalls(client: AgentLine): Pick<AgentPort, keyof typeof cloneOrders> {
+/** Without what streams: see `AgentConnections`. */
+function cloneCalls(client: AgentLine): Pick<AgentPort, Exclude<keyof typeof cloneOrders, 'readVolume'>> {
   return {
     async linkMachineDisks(host, { vmId, ...body }) {
       await client(host).call('linkMachineDisks', { params: { vmId }, body }, { timeoutMs: slowOrderTimeoutMs })
@@ -182,9 +183,10 @@ function cloneCalls(client: AgentLine): Pick<AgentPort, keyof typeof cloneOrders
 }
 
 /** What is asked of a host as a whole. */
-function hostCalls(client: AgentLine): Pick<AgentPort, 'inventory' | 'runHostCommand'> {
+function hostCalls(client: AgentLine): Pick<AgentPort, 'inventory' | 'localClaims' | 'runHostCommand'> {
   return {
     inventory: (host) => client(host).call('inventory', {}, { timeoutMs: orderTimeoutMs }),
+    localClaims: (host) => client(host).call('localClaims', {}, { timeoutMs: orderTimeoutMs }),
     runHostCommand: (host, { runId, ...order }) =>
       client(host).call('runHostCommand', { params: { runId }, body: order }, { timeoutMs: orderTimeoutMs }),
   }

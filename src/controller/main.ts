@@ -17,10 +17,13 @@ import { identifyCaller } from './access/identify-caller.ts'
 import { createSignInBrake } from './access/sign-in-brake.ts'
 import { connectToAgents } from './agent-connections.ts'
 import { cloneDisksSaga } from './clones/clone-disks-saga.ts'
+import { cloneSetSaga } from './clones/clone-set-saga.ts'
 import { cloneVmSaga } from './clones/clone-vm-saga.ts'
 import { warmTemplateSaga } from './clones/warm-template-saga.ts'
 import { serveConsole } from './console/serve-console.ts'
 import { readControllerConfig } from './controller-config.ts'
+import { createFigureDesk } from './figures/figure-desk.ts'
+import { openFigureFiles } from './figures/figure-files.ts'
 import { ensureAdministrator, ensureAuthority, ensureCluster, issueControllerTls } from './first-start.ts'
 import { agentHandlers } from './handlers/agent-handlers.ts'
 import { apiHandlers } from './handlers/api-handlers.ts'
@@ -31,6 +34,9 @@ import { clearUploads } from './images/uploads.ts'
 import { fenceAgents } from './run-fence-agent.ts'
 import { ensureBlankTemplate } from './templates/blank-template.ts'
 import { buildTemplateSaga, enterTemplate } from './templates/build-template-saga.ts'
+import { createTemplateSaga, readVolumes } from './templates/create-template-saga.ts'
+import { deletedVersions } from './templates/deleted-versions.ts'
+import { createNewVersions } from './templates/new-versions.ts'
 
 /** Where `npm run build:web` puts it. */
 const consoleDirectory = join(import.meta.dirname, '../../dist/web')
@@ -64,13 +70,24 @@ const engine = await startEngine({
     cloneVmSaga(leader, agents, tasks),
     warmTemplateSaga(leader, agents, tasks),
     cloneDisksSaga(leader, tasks, epochs),
+    cloneSetSaga(leader, tasks),
+    createTemplateSaga(leader, tasks, {
+      source: { agents, readVolume: readVolumes(agents), ...epochs },
+      versions: createNewVersions(config.templatesDirectory),
+    }),
   ],
 })
 await clearUploads(places.uploads, systemClock.wallTime().getTime())
 await ensureBlankTemplate(config.templatesDirectory)
 await enterBuiltTemplates()
 
-const context = { engine, agents }
+const figures = createFigureDesk({
+  files: openFigureFiles(join(config.dataDirectory, 'figures')),
+  logger,
+  nowMs: () => systemClock.wallTime().getTime(),
+})
+const context = { engine, agents, figures }
+void forgetFigures()
 const agentServer = makeServer({ tls: { ...tls, requestClientCertificate: 'optional' }, logger })
 mountContract(agentServer, hostContract, agentHandlers({ ...context, authority }), {
   identify: identifyByCertificate(cluster.id, ['host']),
@@ -109,11 +126,23 @@ async function stop(): Promise<void> {
   process.exit(0)
 }
 
+/** Of hosts and machines that are gone. */
+async function forgetFigures(): Promise<void> {
+  while (!stopping.signal.aborted) {
+    const { hosts, vms } = engine.leader.index.state()
+    await figures
+      .keepOnly(new Set<string>([...hosts.keys(), ...vms.keys()]))
+      .catch((error: unknown) => logger.warn('figures.not-forgotten', { error }))
+    await systemClock.sleep(3_600_000, stopping.signal)
+  }
+}
+
 /** Templates that were built before this controller knew of them. */
 async function enterBuiltTemplates(): Promise<void> {
   const names = await readdir(config.templatesDirectory, { withFileTypes: true }).catch(() => [])
+  const deleted = await deletedVersions(engine.leader)
   for (const entry of names) {
-    if (!entry.isDirectory() || entry.name.startsWith('.')) continue
+    if (!entry.isDirectory() || entry.name.startsWith('.') || deleted.includes(entry.name)) continue
     await enterTemplate(engine.leader, join(config.templatesDirectory, entry.name)).catch((error: unknown) =>
       logger.warn('template.not-entered', { name: entry.name, error }),
     )

@@ -1,5 +1,5 @@
 /** What the engine asks of agents, fence devices and chance. The controller connects it to the network; the simulator to simulated hosts. */
-import type { Inventory } from '../model/agent-protocol/agent-contract.ts'
+import type { DiskClaim, Inventory } from '../model/agent-protocol/agent-contract.ts'
 import type { DiskLink, FlattenReport } from '../model/agent-protocol/clone-orders.ts'
 import type {
   ArrivalEnd,
@@ -174,6 +174,8 @@ export type AgentPort = {
   ): Promise<GuestOutput>
   measureMachine(host: HostSpec, order: MachineOrderHead): Promise<{ readonly writtenMiB: number }>
   inventory(host: HostSpec): Promise<Inventory>
+  /** Of every disk that only this host has and that a machine had here. */
+  localClaims(host: HostSpec): Promise<{ readonly claims: readonly DiskClaim[] }>
   /** True when the host's kernel answers a connection, even by refusing it: the machine and the way to it are alive. Never throws. */
   knock(host: HostSpec, timeoutMs: number): Promise<boolean>
 }

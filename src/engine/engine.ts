@@ -35,6 +35,7 @@ import { snapshotSetSaga } from './snapshots/snapshot-set-saga.ts'
 import { createSnapshotTasks, type SnapshotTasks } from './snapshots/snapshot-tasks.ts'
 import { type SnapshotSagaOptions, takeSnapshotSaga } from './snapshots/take-snapshot-saga.ts'
 import { openClusterIndex } from './state/cluster-index.ts'
+import { createForgottenClaims } from './state/forgotten-claims.ts'
 import { createEventLedger } from './state/ledger-of-events.ts'
 import { createStoreCheck } from './state/store-check.ts'
 import type { RunnableSaga } from './tasks/saga.ts'
@@ -97,19 +98,12 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const { clock, logger, agents, signal } = options
   const leader = await takeTheLead(options)
   const table = createHostTable(leader.startedAtMs)
-  const check = createStoreCheck(leader, table)
+  const forgotten = createForgottenClaims(leader, agents, (hostId) => touchHost(hostId))
+  const check = createStoreCheck(leader, table, forgotten)
   const wakeUp = createBell()
   const { configurationFor, knowsFirewall } = createAgentConfigurations(leader, table)
   const { startsOnHold, epochFloor } = check
-  const reconciler = createVmReconciler({
-    leader,
-    table,
-    agents,
-    startsOnHold,
-    epochFloor,
-    knowsFirewall,
-    wake: wakeUp.ring,
-  })
+  const reconciler = createVmReconciler({ leader, table, agents, ...check, knowsFirewall, wake: wakeUp.ring })
   const touchHost = (hostId: HostId) => {
     reconciler.touchHost(hostId)
     wakeUp.ring()

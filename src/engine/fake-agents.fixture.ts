@@ -95,7 +95,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
     const machine = host.machines.get(vmId)
     if (machine === undefined) return
     machine.phase = phase
-    if (isWriting(machine)) disks.write(machine.order)
+    if (isWriting(machine)) disks.write(machine.order, machine.epoch)
     const writers = runningOn(vmId)
     if (writers.length > 1) twoWriters.push(`${machine.order.name} runs on ${writers.join(' and ')}`)
   }
@@ -429,6 +429,14 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
         await clock.sleep(1)
         const host = hosts.get(id)
         return host !== undefined && !host.isCut && !host.isOff
+      },
+      async localClaims({ id }) {
+        await clock.sleep(orderTakesMs)
+        const host = hosts.get(id)
+        if (host === undefined || host.isCut || host.isOff)
+          throw new DialtoneError('host-unreachable', `${id} does not answer`)
+        const own = storages.filter(({ hostId }) => hostId === id)
+        return { claims: own.flatMap((storage) => disks.claimsOn(storage.id)) }
       },
       inventory: () => Promise.reject(new DialtoneError('host-unreachable', 'no inventory is taken here')),
     }

@@ -1,4 +1,5 @@
 /** What lies on the fake hosts' storages: which volume is where, and how new its content is. A machine on anything but the newest is noticed. */
+import type { DiskClaim } from '../model/agent-protocol/agent-contract.ts'
 import { type StorageId, type VolumeId, volumeIdSchema } from '../model/ids.ts'
 import type { MachineOrder } from '../model/machine-order.ts'
 
@@ -14,14 +15,16 @@ export type FakeDisks = {
   create(place: Place): void
   /** `writers`: machines that run with this volume. */
   remove(place: Place, writers: readonly MachineOrder[]): void
-  /** The machine runs: what it writes is on its disks. */
-  write(order: MachineOrder): void
+  /** The machine runs under this epoch: what it writes is on its disks, with its claim beside it. */
+  write(order: MachineOrder, epoch: number): void
+  claimsOn(storageId: StorageId): readonly DiskClaim[]
   /** All that it has on one storage it has on the other, too. */
   copy(volumeId: VolumeId, from: StorageId, to: StorageId): void
 }
 
 export function createFakeDisks(): FakeDisks {
   const writesOn = new Map<string, number>()
+  const claims = new Map<string, DiskClaim>()
   const troubles: string[] = []
   const keyOf = ({ volumeId, storageId }: Place) => `${storageId} ${volumeId}`
   const newest = (volumeId: VolumeId) =>
@@ -35,15 +38,19 @@ export function createFakeDisks(): FakeDisks {
       const onIt = writers.filter(({ disks }) => disks.some((disk) => keyOf(disk) === keyOf(place)))
       for (const { name } of onIt) troubles.push(`${keyOf(place)} is deleted beneath ${name}`)
       writesOn.delete(keyOf(place))
+      claims.delete(keyOf(place))
     },
-    write({ name, disks }) {
+    write({ vmId, name, disks }, epoch) {
       for (const disk of disks) {
+        const { volumeId, storageId } = disk
+        claims.set(keyOf(disk), { vmId, epoch, volumeId, storageId })
         const writes = writesOn.get(keyOf(disk))
         if (writes === undefined) troubles.push(`${name} runs, and there is no ${keyOf(disk)}`)
         else if (writes < newest(disk.volumeId)) troubles.push(`${name} runs on an old ${keyOf(disk)}`)
         else writesOn.set(keyOf(disk), writes + 1)
       }
     },
+    claimsOn: (storageId) => [...claims.values()].filter((claim) => claim.storageId === storageId),
     copy(volumeId, from, to) {
       const [source, copy] = [from, to].map((storageId) => keyOf({ volumeId, storageId }))
       if (source === undefined || copy === undefined || !writesOn.has(copy))

@@ -31,6 +31,15 @@ const vmKnowledgeSchema = z.object({
         .optional(),
     }),
   ),
+  claims: z
+    .array(
+      z.object({
+        hostId: hostIdSchema,
+        epoch: z.number().int(),
+        disks: z.array(z.object({ volumeId: volumeIdSchema, storageId: storageIdSchema })).readonly(),
+      }),
+    )
+    .default([]),
   released: proofSchema.nullable(),
   startsOnHold: z.string().nullable(),
   failures: z.object({ count: z.number().int(), lastAgoMs: z.number().nullable() }),

@@ -1,10 +1,11 @@
 /** What the cluster knows about itself as a whole: identity, times, network, templates, tasks, events. */
 import { z } from 'zod'
-import { guestOsSchema } from './guest.ts'
+import { guestOsSchema, guestSchema } from './guest.ts'
 import { ipv4AddressSchema } from './hardware.ts'
 import { hostIdSchema, nameSchema, taskIdSchema, templateIdSchema, vmIdSchema } from './ids.ts'
 import { cloneOriginSchema } from './machine-order.ts'
 import { probeCheckSchema } from './recovery/probe.ts'
+import { madeFromSchema, templatePortsSchema } from './template-manifest.ts'
 import { timingsSchema } from './timings.ts'
 
 /** Every combination of so many hosts is tried at each admission. */
@@ -48,6 +49,13 @@ export const templateSpecSchema = z.object({
   /** `firmware`: from the boot loader on its disk. */
   boot: z.enum(['kernel', 'firmware']).default('kernel'),
   os: guestOsSchema.default('linux'),
+  /** What a machine of it has without another word; null: what the profile of its system says. */
+  guest: guestSchema.nullable().default(null),
+  /** TCP ports that it serves once it is up. */
+  ports: templatePortsSchema.default([]),
+  origin: z.enum(['recipe', 'image', 'machine']).default('recipe'),
+  /** Null: not from a machine. A guest of one that is has to be told that it is another machine. */
+  madeFrom: madeFromSchema.nullable().default(null),
   /** When its service is up; null when nobody knows. */
   readiness: probeCheckSchema.nullable(),
   /** The machine that holds its memory image, which `--from-memory` begins with; null without one. */

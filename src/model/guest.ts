@@ -66,13 +66,19 @@ export const guestWishSchema = z.strictObject({
 })
 export type GuestWish = z.infer<typeof guestWishSchema>
 
-export type GuestTemplate = { readonly name: string; readonly boot: 'kernel' | 'firmware'; readonly os: GuestOs }
+export type GuestTemplate = {
+  readonly name: string
+  readonly boot: 'kernel' | 'firmware'
+  readonly os: GuestOs
+  /** What the machine had that it was made from, if it was. */
+  readonly guest?: Guest | null
+}
 
 /** The guest that is wished for, or in a sentence why there is none such. */
 export function resolveGuest(wish: GuestWish, template: GuestTemplate): Guest | string {
   if (template.boot === 'kernel') return resolveKernelGuest(wish, template)
   const os = wish.os ?? template.os
-  const profile = guestProfiles[os]
+  const profile = os === template.guest?.os ? template.guest : guestProfiles[os]
   const boot = wish.firmware ?? profile.boot
   const guest: Guest = {
     ...profile,

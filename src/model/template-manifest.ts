@@ -1,8 +1,9 @@
 /** The paper that comes with one version of a template: what its files are (to the byte), how its kernel is started and what it needs. */
 import { z } from 'zod'
-import { guestOsSchema } from './guest.ts'
+import { guestOsSchema, guestSchema } from './guest.ts'
 import { nameSchema } from './ids.ts'
 import { probeCheckSchema } from './recovery/probe.ts'
+import { consistencySchema } from './snapshots/snapshot.ts'
 
 /** Names a folder and a file on hosts and storages, so nothing that a path could be built from is let in. */
 export const templateVersionSchema = z
@@ -28,6 +29,18 @@ export const templateFileSchema = z.object({
 })
 export type TemplateFile = z.infer<typeof templateFileSchema>
 
+/** The machine that a template was made from, and its instant. */
+export const madeFromSchema = z.object({
+  vmName: nameSchema,
+  /** Null: as it was when the template was asked for. */
+  snapshotName: nameSchema.nullable(),
+  takenAt: z.iso.datetime(),
+  consistency: consistencySchema,
+})
+export type MadeFrom = z.infer<typeof madeFromSchema>
+
+export const templatePortsSchema = z.array(z.number().int().min(1).max(65535)).max(32)
+
 export const templateManifestSchema = z.object({
   formatVersion: z.literal(1),
   name: nameSchema,
@@ -42,6 +55,11 @@ export const templateManifestSchema = z.object({
     }),
   /** Its profile, for machines that boot from its disk. */
   os: guestOsSchema.default('linux'),
+  /** What a machine of it has without another word, where it was made from a machine; else its profile says so. */
+  guest: guestSchema.optional(),
+  /** Where its disk comes from; left out: from a recipe. */
+  origin: z.enum(['image', 'machine']).optional(),
+  madeFrom: madeFromSchema.optional(),
   kernelVersion: z.string(),
   /** Kernel command line under KVM. */
   commandLine: z.string(),
@@ -51,7 +69,7 @@ export const templateManifestSchema = z.object({
   defaultMemoryMiB: z.number().int().min(1),
   defaultCpus: z.number().int().min(1),
   /** TCP ports that it serves once it is up. */
-  ports: z.array(z.number().int().min(1).max(65535)),
+  ports: templatePortsSchema,
   guestAgent: z.boolean(),
   /** True when an agent is resident in it that can tell a resumed machine who it is (agent/hypervisor/resident-protocol.ts). */
   residentAgent: z.boolean(),

@@ -8,7 +8,12 @@ import { unknownPaths } from './read-input.ts'
 import { type SentEvent, sendEvents } from './send-events.ts'
 
 /** A file: with a size the client sees how far it is. */
-export type ByteAnswer = { readonly size?: number; readonly stream: Readable }
+export type ByteAnswer = {
+  readonly size?: number
+  /** What it is; bytes, when left out. */
+  readonly type?: string
+  readonly stream: Readable
+}
 
 export type Exchange = {
   readonly app: FastifyInstance
@@ -47,7 +52,7 @@ function sendJson({ route, reply, checkAnswers }: Exchange, answer: unknown): Fa
 function sendBytes({ route, reply }: Exchange, answer: unknown): FastifyReply {
   assert(isByteAnswer(answer), `${route.path} answers with bytes`)
   if (answer.size !== undefined) reply.header('content-length', answer.size)
-  return reply.type('application/octet-stream').send(answer.stream)
+  return reply.type(answer.type ?? 'application/octet-stream').send(answer.stream)
 }
 
 async function sendEventStream(exchange: Exchange, answer: unknown): Promise<void> {

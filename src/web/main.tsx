@@ -22,7 +22,11 @@ function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
   })
 }
 
-const client = createConsoleClient({ fetch: (...call) => fetch(...call), sleep })
+const client = createConsoleClient({
+  fetch: (...call) => fetch(...call),
+  openSocket: (path) => new WebSocket(new URL(path, location.href.replace(/^http/, 'ws'))),
+  sleep,
+})
 const openStore = () => createCloudStore(client, { nowMs: Date.now, sleep })
 const place = document.getElementById('console')
 if (place !== null)

@@ -29,5 +29,6 @@ export function cloneOrders(
       room.checkAuthority(body.authority)
       return works.follow(params.volumeId, ports.storage(body.storageId), body.waitMs)
     },
+    readVolume: ({ params, query }) => ports.storage(query.storageId).readVolume(params.volumeId),
   }
 }

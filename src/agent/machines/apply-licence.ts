@@ -14,7 +14,7 @@ export async function applyLicence(keeping: Keeping): Promise<void> {
   if (keeping.isReleased) return release(keeping, 'its release was tried again')
   const verdict = ports.licences.judge(sharedStoragesOf(record.machine, ports), ports.clock.bootTimeMs())
   if (verdict.kind === 'kill') return release(keeping, verdict.reason)
-  if (verdict.kind === 'freeze' && phase === 'running') {
+  if ((verdict.kind === 'freeze' || keeping.isStandingInDoubt) && phase === 'running') {
     return enqueue(keeping, () => whenStill(keeping, 'running', (machine) => freeze(keeping, machine)))
   }
   // What was handed over may run elsewhere by now: a licence alone doesn't let it go on.
@@ -33,10 +33,13 @@ function goOnAfterStorageError(keeping: Keeping): Promise<void> {
 
 /**
  * First it stands still with no write in flight, then the watchdog is told that it needs no licence. It is frozen also when the watchdog
- * does not answer: that is told again and again, and only a thaw, which takes it back first, lets the vCPUs run.
+ * does not answer: that is told again and again, and only a thaw, which takes it back first, lets the vCPUs run. One that does not confirm
+ * that it stands still is told so until it does, also when its licence is back: only then it can be let go on.
  */
 async function freeze(keeping: Keeping, machine: RunningMachine): Promise<void> {
+  keeping.isStandingInDoubt = true
   await machine.pause()
+  keeping.isStandingInDoubt = false
   become(
     keeping,
     'frozen',

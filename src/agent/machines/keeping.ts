@@ -85,6 +85,8 @@ export type Keeping = {
   crashes: number
   /** Its disks return errors. */
   storageTrouble: StorageTrouble | undefined
+  /** It was to be frozen and has not confirmed that it stands still: it may do so all the same. */
+  isStandingInDoubt: boolean
   /** The ladder's next rung is another host. */
   wantsOtherHost: boolean
   queue: Promise<unknown>
@@ -137,6 +139,7 @@ export function beginKeeping(
     running: undefined,
     crashes: 0,
     storageTrouble: undefined,
+    isStandingInDoubt: false,
     wantsOtherHost: false,
     queue: from.after,
     fitting: undefined,

@@ -140,6 +140,6 @@ export function assertLicensed(machine: MachineOrder, ports: MachinePorts): void
 
 export async function claimDisks(machine: MachineOrder, life: MachineLife, ports: MachinePorts): Promise<void> {
   const claim = ({ storageId, volumeId }: MachineDisk) =>
-    ports.storage(storageId).claimVolume(volumeId, { hostName: ports.hostName, life })
+    ports.storage(storageId).claimVolume(volumeId, { hostName: ports.hostName, life, bootId: ports.bootId })
   await Promise.all(machine.disks.map(claim))
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { sharedId } from '../../model/cluster-state.fixture.ts'
+import { DialtoneError } from '../../model/dialtone-error.ts'
 import { defaultTimings } from '../../model/timings.ts'
 import { reapWithinMs } from './keeping.ts'
 import { createMachineHost, type MachineHost, webId } from './machine-host.fixture.ts'
@@ -65,6 +66,25 @@ describe('a leased machine', () => {
     host.renewLease()
     await host.pass(160)
     assert.equal(host.living()?.state, 'running')
+    assert.equal(entry(host)?.isFrozen, false)
+  })
+
+  test('that did not confirm in time that it stands still goes on once it has, with its licence back long before', async () => {
+    let hangs = true
+    const drained = async () => {
+      if (hangs) throw new DialtoneError('deadline-exceeded', 'the machine did not answer in time')
+    }
+    const host = await createMachineHost(defaultTimings, { drained })
+    await host.start(1)
+    await host.pass(freezesAfterMs + 80)
+    assert.equal(host.living()?.state, 'paused')
+    host.renewLease()
+    await host.pass(160)
+    assert.equal(host.living()?.state, 'paused')
+    hangs = false
+    await host.pass(160)
+    assert.equal(host.living()?.state, 'running')
+    assert.equal(host.report()?.phase, 'running')
     assert.equal(entry(host)?.isFrozen, false)
   })
 

@@ -213,6 +213,7 @@ export async function beginLife(
 
 function followToItsEnd(keeping: Keeping, machine: RunningMachine): void {
   keeping.storageTrouble = undefined
+  keeping.isStandingInDoubt = false
   machine.onEvent((event) => {
     if (machine === keeping.running && event.kind === 'state' && event.state === 'io-error')
       inBackground(keeping, () => noteStorageError(keeping, machine))

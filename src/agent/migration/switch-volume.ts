@@ -72,7 +72,8 @@ export function switchVolume(keeping: Keeping, { volumeId, toStorageId }: Volume
       const mirror = await running.mirrorDisk(await requestOf(keeping, disk, 'whole'))
       await mirror.switchOver()
     }
-    await ports.storage(toStorageId).claimVolume(volumeId, { hostName: ports.hostName, life: lifeOf(keeping) })
+    const { hostName, bootId } = ports
+    await ports.storage(toStorageId).claimVolume(volumeId, { hostName, life: lifeOf(keeping), bootId })
     const disks = record.machine.disks.map((one) => (one.volumeId === volumeId ? disk : one))
     const isOther = (layer: { readonly volumeId: VolumeId }) => layer.volumeId !== volumeId
     await writeRecord(keeping, {

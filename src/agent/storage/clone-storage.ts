@@ -1,4 +1,5 @@
 /** What a storage does for volumes that begin as copies of others: a part of the port in `storage.ts`. */
+import type { Readable } from 'node:stream'
 import type { LayerId, SnapshotId, VolumeId } from '../../model/ids.ts'
 
 export type LinkRequest = {
@@ -24,6 +25,9 @@ export type Flattening = {
   begins(progress: () => Promise<number>): void
 }
 
+/** As large as it says, however long its reader takes. */
+export type VolumeFile = { readonly size: number; readonly stream: Readable }
+
 export type CloneStorage = {
   /**
    * Makes a volume with the content of this layer of another one here. It shares the layer and all under it, each of which stays until
@@ -36,4 +40,6 @@ export type CloneStorage = {
    * Doing it again is fine. Refuses (`in-use`) one that is open here.
    */
   flattenVolume(volumeId: VolumeId, how: Flattening): Promise<void>
+  /** The file of a qcow2 volume that stands alone and that no machine has open. Throws `wrong-state` for one that lies on anything, `in-use`. */
+  readVolume(volumeId: VolumeId): Promise<VolumeFile>
 }

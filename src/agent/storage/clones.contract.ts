@@ -92,8 +92,17 @@ export function testClones(driver: string, makeWorld: (t: TestContext) => Promis
     const close = await world.holdOpen('a', cloneId, own)
     await assert.rejects(a.flattenVolume(cloneId, how), failsWith('in-use'))
     await close()
+    await assert.rejects(a.readVolume(cloneId), failsWith('wrong-state'))
     await a.flattenVolume(cloneId, how)
     await a.flattenVolume(cloneId, how)
+    const { size, stream } = await a.readVolume(cloneId)
+    assert.equal(
+      (await stream.toArray()).reduce((sum: number, chunk: Buffer) => sum + chunk.length, 0),
+      size,
+    )
+    const letIt = await world.holdOpen('a', cloneId, null)
+    await assert.rejects(a.readVolume(cloneId), failsWith('in-use'))
+    await letIt()
     assert.deepEqual(await layersOf(a, cloneId), [{ layerId: null, on: undefined, isShared: false }])
     await a.openVolume(cloneId, 'qcow2', 20002)
     assert.equal((await layersOf(a, originId)).length, 3)

@@ -117,6 +117,16 @@ export function testStorage(driver: string, makeWorld: (t: TestContext) => Promi
     await assert.rejects(world.onHost('b').claimVolume(otherVolumeId, ownerOn('b', 5, 0)), failsWith('stale-epoch'))
   })
 
+  scenario('a claim of one boot is not repeated by the next', async (world) => {
+    await world.onHost('a').createVolume(empty(world))
+    const claimIn = (bootId: string | undefined) =>
+      world.onHost('a').claimVolume(otherVolumeId, { ...ownerOn('a', 5, 0), bootId })
+    await claimIn('first')
+    await claimIn('first')
+    await assert.rejects(claimIn('second'), failsWith('stale-epoch'))
+    assert.equal((await world.onHost('a').readClaim(otherVolumeId))?.bootId, 'first')
+  })
+
   scenario('a claim below the highest is stale', async (world) => {
     await world.onHost('b').createVolume(empty(world))
     await world.onHost('b').claimVolume(otherVolumeId, ownerOn('b', 5, 3))

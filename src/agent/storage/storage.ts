@@ -24,7 +24,12 @@ export type VolumeRequest = {
 }
 
 /** Who claims a volume for writing. Recorded beside the disk; detects mistakes (it is not the fence). */
-export type Ownership = { readonly hostName: string; readonly life: MachineLife }
+export type Ownership = {
+  readonly hostName: string
+  readonly life: MachineLife
+  /** Of its host when it was claimed. */
+  readonly bootId?: string | undefined
+}
 
 export type StorageUsage = { readonly totalMiB: number; readonly freeMiB: number }
 

@@ -5,11 +5,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type ApiContract, apiContract } from '../../model/api/contract.ts'
 import type { EventView, HostView, TaskView, VmView } from '../../model/api/views.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { networkIdSchema } from '../../model/ids.ts'
 import { defaultTimings } from '../../model/timings.ts'
 import { type Handlers, mountContract } from '../../transport/mount-contract.ts'
 import type { SentEvent } from '../../transport/send-events.ts'
 import { listen, makeServer } from '../../transport/serve.ts'
 import { makeAccessHandlers } from './access-answers.ts'
+import { makeFigureHandlers } from './figure-answers.ts'
 import { makeFirewallHandlers } from './firewall-answers.ts'
 import { makeImageHandlers } from './image-answers.ts'
 import { makeLedgerHandlers } from './ledger-answers.ts'
@@ -85,6 +87,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     ...makeDiskHandlers(situation),
     ...makeHostHandlers(situation),
     ...makeRecoveryHandlers(situation),
+    ...makeFigureHandlers(),
     ...makeFirewallHandlers(situation),
     ...makePlanningHandlers(situation),
     ...makeSnapshotHandlers(situation),
@@ -111,6 +114,11 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     cloneDisks: ({ params, body }) => {
       situation.changes.push(`clone-disks ${JSON.stringify(body)} ${params.vm}`)
       return { names: [params.vm], task: makeTaskView({ kind: 'vm.clone-disks' }) }
+    },
+    cloneSet: ({ body }) => {
+      situation.changes.push(`clone-set ${JSON.stringify(body)}`)
+      const task = makeTaskView({ kind: 'clone-set' })
+      return { names: body.vms, networkId: networkIdSchema.parse('net-aaaaaaaa'), tag: 'set.test', task }
     },
     warmTemplate: ({ params }) => ({ task: makeTaskView({ kind: 'template.warm', subject: params.template }) }),
     listEvents: () => ({ events: [happened] }),
@@ -150,7 +158,10 @@ function makeDiskHandlers({ changes }: Situation) {
 
 type VmHandlers = Pick<
   Handlers<ApiContract>,
-  Exclude<Extract<keyof ApiContract, `${string}Vm` | 'listVms' | 'vmConsole'>, 'recoverVm' | 'revertVm'>
+  Exclude<
+    Extract<keyof ApiContract, `${string}Vm` | 'listVms' | 'vmConsole' | 'vmConsoleTicket'>,
+    'recoverVm' | 'revertVm'
+  >
 >
 
 function makeVmHandlers(situation: Situation): VmHandlers {
@@ -198,6 +209,7 @@ function makeVmHandlers(situation: Situation): VmHandlers {
     resumeVm: begin('resume'),
     deleteVm: begin('delete'),
     resetVm: ({ params }) => found(params.vm),
+    vmConsoleTicket: () => ({ ticket: 'a-ticket' }),
     vmConsole: ({ params }) => {
       const line = new PassThrough()
       line.write(`${found(params.vm).name} login: `)
@@ -241,6 +253,9 @@ type HostHandlers = Pick<
   | 'createJoinToken'
   | 'listStorages'
   | 'listTemplates'
+  | 'createTemplate'
+  | 'getTemplate'
+  | 'deleteTemplate'
   | 'buildTemplate'
 >
 
@@ -268,6 +283,15 @@ function makeHostHandlers(situation: Situation): HostHandlers {
     listStorages: () => ({ storages: [makeStorageView()] }),
     createStorage: () => makeStorageView(),
     listTemplates: () => ({ templates: [] }),
+    createTemplate: ({ body }) => {
+      situation.changes.push(`create-template ${JSON.stringify(body)}`)
+      const version = `${body.name}-1`
+      return { version, task: makeTaskView({ kind: 'template.create', subject: version }) }
+    },
+    getTemplate: () => {
+      throw new DialtoneError('template-not-built', 'There is no template yet.')
+    },
+    deleteTemplate: () => ({}),
     buildTemplate: () => ({ task: makeTaskView({ kind: 'template.build', subject: 'tiny' }) }),
   }
 }

@@ -14,15 +14,15 @@ export type CloneInstant = {
 export type CloneWish = {
   readonly name: string
   readonly start: boolean
-  /** The network of its only card; null: a card in each network of its origin. */
-  readonly networkId: NetworkId | null
+  /** Its only card, with this address or any; null: a card in each network of its origin. */
+  readonly card: { readonly networkId: NetworkId; readonly address?: string | undefined } | null
 }
 
 /** It is not restarted elsewhere, nor recovered from memory, until its owner says so: a copy is not the service that it is a copy of. */
-export function wishForClone(source: VmSpec, instant: CloneInstant, { name, start, networkId }: CloneWish): VmWish {
+export function wishForClone(source: VmSpec, instant: CloneInstant, { name, start, card }: CloneWish): VmWish {
   const [root, ...others] = instant.disks
   const { cpus, memoryMiB, hardware } = instant.machine
-  const networkIds = networkId === null ? nicsOf(source).map((nic) => nic.networkId) : [networkId]
+  const cards = card === null ? nicsOf(source).map(({ networkId }) => ({ networkId })) : [card]
   return {
     name,
     template: source.templateVersion,
@@ -30,7 +30,7 @@ export function wishForClone(source: VmSpec, instant: CloneInstant, { name, star
     memoryMiB,
     storage: root?.storageId,
     disks: others.map(({ sizeMiB, storageId }) => ({ sizeMiB, format: 'qcow2', storageId })),
-    networks: networkIds.map((network) => ({ network })),
+    networks: cards.map(({ networkId: network, ...rest }) => ({ network, ...rest })),
     ha: false,
     autostart: source.autostart,
     startOrder: source.startOrder,

@@ -14,7 +14,7 @@ import type { Handlers } from '../../transport/mount-contract.ts'
 import { type ApiContext, findVm, viewOfTask } from '../handlers/api-context.ts'
 import { findSnapshot } from '../handlers/find-snapshot.ts'
 import { refuse } from '../handlers/refuse-snapshot.ts'
-import type { CloneDisksJournal } from './clone-disks-saga.ts'
+import { type CloneDisksJournal, cardOf } from './clone-disks-saga.ts'
 
 type Body = Parameters<Handlers<typeof cloneRoutes>['cloneDisks']>[0]['body']
 
@@ -67,7 +67,7 @@ function refuseUnfit(
     )
   const disks = vm.spec.disks.map((disk) => ({ ...disk, layerId: null }))
   const asNow = { disks, machine: { ...vm.spec } }
-  const admission = admitVm(cluster, wishForClone(vm.spec, named ?? asNow, journal), {
+  const admission = admitVm(cluster, wishForClone(vm.spec, named ?? asNow, { ...journal, card: cardOf(journal) }), {
     vmId: makeId('vm', vmIdSchema, leader.randomBytes(8)),
     volumeIds: (named ?? vm.spec).disks.map(() => makeId('vol', volumeIdSchema, leader.randomBytes(8))),
     generationId: vm.spec.generationId,

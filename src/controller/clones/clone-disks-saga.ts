@@ -7,13 +7,14 @@ import type { VmWish } from '../../control/admit-vm.ts'
 import { wishForClone } from '../../control/clones/wish-for-clone.ts'
 import { refuseClone } from '../../control/snapshots/admit-snapshot.ts'
 import type { Leader } from '../../engine/leader.ts'
-import { beginChild, untilChildEnded } from '../../engine/snapshots/child-task.ts'
+import { untilChildEnded } from '../../engine/snapshots/child-task.ts'
 import { requireVm } from '../../engine/snapshots/closed-disks.ts'
 import { closeOperation, openOperation } from '../../engine/snapshots/vm-operations.ts'
 import { defineSaga, type RunnableSaga, type StepContext } from '../../engine/tasks/saga.ts'
 import type { TaskRunner } from '../../engine/tasks/task-runner.ts'
 import type { Task } from '../../model/cluster.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { ipv4AddressSchema } from '../../model/hardware.ts'
 import {
   layerIdSchema,
   makeId,
@@ -26,6 +27,7 @@ import {
 } from '../../model/ids.ts'
 import type { Snapshot } from '../../model/snapshots/snapshot.ts'
 import { enterVm } from './enter-vm.ts'
+import { forgetInstant, keepInstant } from './instant.ts'
 
 const journalSchema = z.object({
   /** The machine that is cloned. */
@@ -38,6 +40,8 @@ const journalSchema = z.object({
   start: z.boolean(),
   /** The network of its first card; null: the networks of its origin. */
   networkId: networkIdSchema.nullable(),
+  /** In that network; left out: any. */
+  address: ipv4AddressSchema.optional(),
   user: z.string(),
   summary: z.string().optional(),
 })
@@ -59,7 +63,8 @@ export function cloneDisksSaga(
         name: 'keep',
         message: 'keeps its disks as they are now',
         timeoutMs: 600_000,
-        run: (context) => keepInstant(leader, tasks(), context),
+        run: (context) =>
+          keepInstant(leader, tasks(), { ...context, what: `what the clone ${context.journal.name} begins with` }),
         undo: (context) => forgetInstant(leader, tasks(), context),
       },
       {
@@ -104,53 +109,6 @@ export function cloneDisksSaga(
   })
 }
 
-async function keepInstant(
-  leader: Leader,
-  tasks: TaskRunner,
-  { journal, task, signal, progress }: StepContext<CloneDisksJournal>,
-): Promise<void> {
-  const { vmId, snapshotId, isOwnSnapshot, name } = journal
-  if (!isOwnSnapshot || leader.index.state().snapshots.has(snapshotId)) return
-  const wish = {
-    ...{ id: snapshotId, name: `for-${snapshotId.slice('snap-'.length)}`, note: `what the clone ${name} begins with` },
-    ...{ kind: 'disk', origin: 'clone', setId: null, isProtected: false, freeze: 'if-able' },
-  }
-  const child = await beginChild(leader, tasks, {
-    kind: 'vm.snapshot',
-    subject: task.subject,
-    user: task.user,
-    vmId,
-    journal: { vmId, wish },
-    isOwn: ({ journal: its }) => JSON.stringify(its).includes(snapshotId),
-  })
-  await untilChildEnded(leader, child, { signal, tell: (its) => progress(its.progress, its.message) })
-}
-
-/** By a task of its own, which merges what nothing needs any more; nobody waits for that. */
-async function forgetInstant(
-  leader: Leader,
-  tasks: TaskRunner,
-  { journal: { vmId, snapshotId, isOwnSnapshot }, task }: StepContext<CloneDisksJournal>,
-): Promise<void> {
-  if (!isOwnSnapshot) return
-  const taking = [...leader.index.state().tasks.values()].find(
-    (its) => its.kind === 'vm.snapshot' && its.endedAt === null && JSON.stringify(its.journal).includes(snapshotId),
-  )
-  if (taking !== undefined) {
-    await tasks.cancel(taking.id)
-    throw new DialtoneError('in-use', 'its snapshot is still being taken')
-  }
-  if (!leader.index.state().snapshots.has(snapshotId)) return
-  await beginChild(leader, tasks, {
-    kind: 'vm.snapshot-delete',
-    subject: task.subject,
-    user: task.user,
-    vmId,
-    journal: { vmId, snapshotId },
-    isOwn: (its) => its.endedAt === null && JSON.stringify(its.journal).includes(snapshotId),
-  })
-}
-
 /** Until it is there with its disks; it may still be starting. */
 async function makeClone(
   leader: Leader,
@@ -180,14 +138,23 @@ async function enter(leader: Leader, tasks: TaskRunner, journal: CloneDisksJourn
   const source = requireVm(leader, vmId).spec
   const snapshot: Snapshot | undefined = leader.index.state().snapshots.get(snapshotId)
   if (snapshot === undefined) throw new DialtoneError('not-found', 'the snapshot that it is cloned from was deleted')
-  const wish: VmWish = wishForClone(source, snapshot, journal)
+  const wish: VmWish = wishForClone(source, snapshot, { ...journal, card: cardOf(journal) })
   const overlays = snapshot.disks.map(() => makeId('layer', layerIdSchema, leader.randomBytes(8)))
   const { task } = await enterVm({ leader, tasks }, wish, { user, disksFrom: { vmId, snapshotId, isFull, overlays } })
   return task.id
 }
 
+/** What its journal says of the clone's only card. */
+export function cardOf({ networkId, address }: Pick<CloneDisksJournal, 'networkId' | 'address'>) {
+  return networkId === null ? null : { networkId, address }
+}
+
 /** The machine that this task has entered, also when a crash kept it from being noted; not another one of the name. */
-function findClone(leader: Leader, { name, snapshotId }: CloneDisksJournal, task: Task): VmId | undefined {
+export function findClone(
+  leader: Leader,
+  { name, snapshotId }: Pick<CloneDisksJournal, 'name' | 'snapshotId'>,
+  task: Task,
+): VmId | undefined {
   const { vms, tasks } = leader.index.state()
   const spec = [...vms.values()].find((vm) => vm.spec.name === name)?.spec
   if (spec === undefined || spec.createdAt < task.createdAt) return undefined

@@ -10,6 +10,7 @@ import type { Caller } from '../../transport/caller.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import { type ApiContext, findVm, viewOfTask } from '../handlers/api-context.ts'
 import { refuse } from '../handlers/refuse-snapshot.ts'
+import { requireTemplate } from '../templates/template-handlers.ts'
 import { beginDiskClone } from './begin-disk-clone.ts'
 
 type CloneBody = Parameters<Handlers<typeof cloneRoutes>['cloneVm']>[0]['body']
@@ -23,7 +24,7 @@ export function cloneHandlers(context: ApiContext): Handlers<typeof cloneRoutes>
     },
     cloneDisks: ({ params, body }, caller) => beginDiskClone(context, params.vm, { body, caller }),
     cloneTemplate({ params, body }, caller) {
-      const template = findTemplate(context, params.template)
+      const template = requireTemplate(context, params.template)
       const { warm } = template
       const holder = warm === null ? undefined : context.engine.leader.index.state().vms.get(warm.vmId)?.spec
       if (warm === null || holder === undefined)
@@ -35,7 +36,7 @@ export function cloneHandlers(context: ApiContext): Handlers<typeof cloneRoutes>
       return beginClones(context, holder, { body, caller, origin: { imageId, volumeId, storageId } })
     },
     async warmTemplate({ params, body }, caller) {
-      const template = findTemplate(context, params.template)
+      const template = requireTemplate(context, params.template)
       if (!template.canResume)
         throw new DialtoneError(
           'image-unfit',
@@ -100,14 +101,6 @@ async function beginClones(
   await commitAndSee(engine.leader, { conditions: [], writes: [write] })
   engine.tasks.begin(task.id)
   return { names, task: viewOfTask(task) }
-}
-
-function findTemplate({ engine }: ApiContext, reference: string) {
-  const found = [...engine.leader.index.state().templates.values()]
-    .filter(({ name, id, version }) => name === reference || id === reference || version === reference)
-    .sort((left, right) => right.builtAt.localeCompare(left.builtAt))[0]
-  if (found === undefined) throw new DialtoneError('template-not-built', `there is no built template ${reference}`)
-  return found
 }
 
 function freeNames(context: ApiContext, stem: string, count: number): string[] {

@@ -12,6 +12,7 @@ import { makeId, vmIdSchema, volumeIdSchema } from '../../model/ids.ts'
 import { nicsOf } from '../../model/network.ts'
 import type { VolumeSpec } from '../../model/storage.ts'
 import type { VmSpec } from '../../model/vm.ts'
+import type { Transaction } from '../../store/store.ts'
 
 const attempts = 20
 
@@ -51,19 +52,18 @@ export async function enterVm(
       ...nicsOf(spec).map(addressClaimOf),
       keys.numberClaim('vm', spec.number),
     ]
-    const discs = spec.cdroms.flatMap((id) => (id === null ? [] : (leader.index.state().isos.get(id) ?? [])))
+    const used = usedImages(leader, spec)
     const entry = enterNetworks(leader, spec.id, nicsOf(spec))
     const result = await commitAndSee(leader, {
       conditions: [
-        ...discs.map(({ id }) => unchanged(leader, keys.iso(id))),
+        ...used.conditions,
         ...claims.map((key) => ({ key, modRevision: 0 })),
         ...entry.conditions,
         ...turn.conditions,
       ],
       writes: [
         ...entry.writes,
-        // Whoever deletes one at the same time sees that it is in a drive now.
-        ...discs.map((disc) => put(keys.iso(disc.id), disc)),
+        ...used.writes,
         ...claims.map((key) => put(key, spec.id)),
         put(keys.vm(spec.id), spec),
         ...spec.disks.map((disk, index) =>
@@ -85,6 +85,21 @@ export async function enterVm(
     return { spec, task }
   }
   throw new DialtoneError('conflict', `${wish.name} could not be entered: others create VMs at the same time`)
+}
+
+/** Its template and the discs in its drives: whoever deletes one of them at the same time sees that it is in use now. */
+function usedImages(leader: Leader, { templateId, cdroms }: VmSpec): Pick<Transaction, 'conditions' | 'writes'> {
+  const { isos, templates } = leader.index.state()
+  const discs = cdroms.flatMap((id) => (id === null ? [] : (isos.get(id) ?? [])))
+  const template = templates.get(templateId)
+  const key = keys.template(templateId)
+  return {
+    conditions: [unchanged(leader, key), ...discs.map(({ id }) => unchanged(leader, keys.iso(id)))],
+    writes: [
+      ...(template === undefined ? [] : [put(key, template)]),
+      ...discs.map((disc) => put(keys.iso(disc.id), disc)),
+    ],
+  }
 }
 
 function volumeOf(spec: VmSpec, disk: VmSpec['disks'][number], baseVersion: string | null): VolumeSpec {

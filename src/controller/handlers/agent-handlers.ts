@@ -11,6 +11,7 @@ import type { HostSpec } from '../../model/host.ts'
 import { type HostId, hostIdSchema, makeId, nameSchema, storageIdSchema } from '../../model/ids.ts'
 import type { StorageSpec } from '../../model/storage.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
+import type { FigureContext } from '../figures/figure-handlers.ts'
 import { type Authority, issueCertificate, verifyPossession } from '../pki/authority.ts'
 import type { ApiContext } from './api-context.ts'
 import { hashJoinToken } from './host-handlers.ts'
@@ -18,15 +19,20 @@ import { hashJoinToken } from './host-handlers.ts'
 const certificateLifeMs = 5 * 365 * 86_400_000
 const joinTokenSchema = z.object({ hostName: nameSchema, expiresAt: z.iso.datetime() })
 
-export type AgentHandlersContext = ApiContext & { readonly authority: Authority }
+export type AgentHandlersContext = ApiContext & FigureContext & { readonly authority: Authority }
 
 export function agentHandlers(context: AgentHandlersContext): Handlers<HostContract> {
-  const { engine } = context
+  const { engine, figures } = context
   return {
     join: ({ body }) => joinHost(context, body),
     heartbeat({ body }, caller) {
       if (caller.hostId === undefined) throw new DialtoneError('forbidden', 'only a host sends heartbeats')
       return engine.receiveHeartbeat(caller.hostId, body)
+    },
+    figures({ body }, caller) {
+      if (caller.hostId === undefined) throw new DialtoneError('forbidden', 'only a host sends its figures')
+      figures.receive(caller.hostId, body)
+      return {}
     },
     async imageFile({ params }) {
       const { templates, isos } = engine.leader.index.state()

@@ -4,7 +4,10 @@ import type { Handlers } from '../../transport/mount-contract.ts'
 import type { AccessContext } from '../access/access-context.ts'
 import { accessHandlers } from '../access/access-handlers.ts'
 import { cloneHandlers } from '../clones/clone-handlers.ts'
+import { cloneSetHandlers } from '../clones/clone-set-handlers.ts'
+import { type FigureContext, figureHandlers } from '../figures/figure-handlers.ts'
 import { type ImageContext, imageHandlers } from '../images/image-handlers.ts'
+import { templateHandlers } from '../templates/template-handlers.ts'
 import { clusterHandlers } from './cluster-handlers.ts'
 import { drillHandlers } from './drill-handlers.ts'
 import { firewallHandlers } from './firewall-handlers.ts'
@@ -21,13 +24,17 @@ import { snapshotHandlers } from './snapshot-handlers.ts'
 import { vmHandlers } from './vm-handlers.ts'
 import { volumeHandlers } from './volume-handlers.ts'
 
-export function apiHandlers(context: HostHandlersContext & ImageContext & AccessContext): Handlers<typeof apiContract> {
+export function apiHandlers(
+  context: HostHandlersContext & ImageContext & AccessContext & FigureContext,
+): Handlers<typeof apiContract> {
   return {
     ...vmHandlers(context),
     ...hostHandlers(context),
     ...clusterHandlers(context),
+    ...figureHandlers(context),
     ...firewallHandlers(context),
     ...cloneHandlers(context),
+    ...cloneSetHandlers(context),
     ...drillHandlers(context),
     ...recoveryHandlers(context),
     ...snapshotHandlers(context),
@@ -40,6 +47,7 @@ export function apiHandlers(context: HostHandlersContext & ImageContext & Access
     ...networkHandlers(context),
     ...namingHandlers(context),
     ...imageHandlers(context),
+    ...templateHandlers(context),
     ...accessHandlers(context),
   }
 }

@@ -9,6 +9,7 @@ import { type VmId, vmIdSchema } from '../../model/ids.ts'
 import { nicsOf } from '../../model/network.ts'
 import { networkHandlers } from './network-handlers.ts'
 import { vmHandlers } from './vm-handlers.ts'
+import { watchNouns } from './watch-streams.ts'
 
 const caller = { name: 'ann', role: 'administrator' } as const
 const scope = { signal: new AbortController().signal, after: undefined }
@@ -33,6 +34,7 @@ function operate(cloud: Cloud) {
     },
     addNic: async (vm: string, body: { network: string; address?: string }) =>
       networks.addNic({ params: { vm }, query: undefined, body }, caller, scope),
+    watch: (signal: AbortSignal) => watchNouns(context, { signal, after: undefined }),
     removeNic: async (vm: string, nic: string) => networks.removeNic({ ...none, params: { vm, nic } }, caller, scope),
   }
 }
@@ -166,4 +168,20 @@ test('in every network the template says how a machine is probed, its owner may,
     assert.equal((await makeVm(`own-${network}`, { networks, probe })).probe?.check.kind, 'tcp')
     await makeVm(`warm-${network}`, { networks, recovery: { mode: 'warm' } })
   }
+})
+
+test('who watches is told of networks and volumes as of everything else', async () => {
+  await using cloud = await open()
+  const { makeNetwork, makeVm, watch } = operate(cloud)
+  const leaving = new AbortController()
+  const seen = new Set<string>()
+  const watching = (async () => {
+    for await (const { data } of watch(leaving.signal)) seen.add(`${data.noun} ${data.change}`)
+  })()
+  await makeNetwork('dev')
+  const vm = await makeVm('web')
+  await runs(cloud, vm.id)
+  await cloud.clock.until('both were told', () => seen.has('network put') && seen.has('volume put'))
+  leaving.abort()
+  await watching
 })

@@ -8,19 +8,20 @@ import type { PowerTaskKind } from '../../engine/vms/power-task.ts'
 import type { vmRoutes } from '../../model/api/vm-routes.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import { type VmAction, type VmSpec, vmActionTable } from '../../model/vm.ts'
+import type { VmAction, VmSpec } from '../../model/vm.ts'
 import type { Caller } from '../../transport/caller.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import { enterVm } from '../clones/enter-vm.ts'
+import { terminalHandlers } from '../terminals/terminal-handlers.ts'
 import { type ApiContext, findVm, viewOfTask, viewOfVm } from './api-context.ts'
+import { assertAllowed } from './assert-allowed.ts'
 import { attachDisk, detachDisk, resizeDisk } from './change-disks.ts'
 import { changeVm, warmVm } from './change-vm.ts'
 import { findGroup } from './firewall-handlers.ts'
 import { whereItIs } from './where-it-is.ts'
 
 export function vmHandlers(context: ApiContext): Handlers<typeof vmRoutes> {
-  const { engine, agents } = context
-  const { leader } = engine
+  const { leader } = context.engine
 
   return {
     listVms({ query: { tag } }) {
@@ -80,12 +81,7 @@ export function vmHandlers(context: ApiContext): Handlers<typeof vmRoutes> {
       }),
     resetVm: ({ params }, caller) => resetVm(context, params.vm, caller),
     deleteVm: ({ params, query }, caller) => deleteVm(context, params.vm, { caller, ...query }),
-    vmConsole({ params }) {
-      const vm = findVm(context, params.vm)
-      assertAllowed(vm, 'console')
-      const { host } = whereItIs(context, vm)
-      return agents.client(host).upgrade('console', { params: { vmId: vm.spec.id } })
-    },
+    ...terminalHandlers(context),
   }
 }
 
@@ -224,15 +220,4 @@ function refuseStart({ engine }: ApiContext, vm: VmRecord): void {
   const choice = placeVm(state, vm.spec, { preferred: vm.placement?.hostId })
   const reason = choice.kind === 'placed' ? refuseByReserve(state, { vm, hostId: choice.hostId }) : undefined
   if (reason !== undefined) throw new DialtoneError('reserve-broken', `${vm.spec.name} is not started: ${reason}`)
-}
-
-/** Refuses by the state table. */
-function assertAllowed(vm: VmRecord, action: VmAction, hint = ''): void {
-  const state = vm.spec.lifecycle === 'live' ? (vm.status?.state ?? 'stopped') : vm.spec.lifecycle
-  if (vmActionTable[action].includes(state)) return
-  throw new DialtoneError(
-    'wrong-state',
-    `${vm.spec.name} is ${state}; ${action} needs it ${vmActionTable[action].join(', ')}${hint}`,
-    { detail: { state, allowed: vmActionTable[action] } },
-  )
 }

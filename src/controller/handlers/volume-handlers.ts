@@ -14,7 +14,7 @@ export function volumeHandlers({ engine }: ApiContext): Handlers<typeof volumeRo
   return {
     listVolumes() {
       const state = leader.index.state()
-      const volumes = [...state.volumes.values()].map((volume) => viewOf(state, volume))
+      const volumes = [...state.volumes.values()].map((volume) => viewOfVolume(state, volume))
       return { volumes: volumes.toSorted((one, other) => one.name.localeCompare(other.name)) }
     },
     async moveVolume({ params, body }, caller) {
@@ -25,19 +25,20 @@ export function volumeHandlers({ engine }: ApiContext): Handlers<typeof volumeRo
       if (verdict.kind === 'refused') throw new DialtoneError(verdict.code, verdict.message)
       const { task, write } = tasks.prepare({
         kind: 'volume.move',
-        subject: viewOf(state, volume).name,
+        subject: viewOfVolume(state, volume).name,
         user: caller.name,
         vmId: vm.spec.id,
         journal: { volumeId: volume.id, toStorageId: to.id },
       })
       await commitAndSee(leader, { conditions: [], writes: [write] })
       tasks.begin(task.id)
-      return { volume: viewOf(state, volume), task: viewOfTask(task) }
+      return { volume: viewOfVolume(state, volume), task: viewOfTask(task) }
     },
   }
 }
 
-function viewOf({ vms, storages }: ClusterState, volume: VolumeSpec): VolumeView {
+/** The volume as the API shows it, under the name that people use: `web:0`. */
+export function viewOfVolume({ vms, storages }: ClusterState, volume: VolumeSpec): VolumeView {
   const spec = vms.get(volume.vmId)?.spec
   const index = spec?.disks.findIndex(({ volumeId }) => volumeId === volume.id) ?? -1
   const storage = storages.get(volume.storageId)
@@ -51,7 +52,7 @@ function viewOf({ vms, storages }: ClusterState, volume: VolumeSpec): VolumeView
 
 function findVolume(state: ClusterState, reference: string): { readonly volume: VolumeSpec; readonly vm: VmRecord } {
   const volume = [...state.volumes.values()].find(
-    (one) => one.id === reference || viewOf(state, one).name === reference,
+    (one) => one.id === reference || viewOfVolume(state, one).name === reference,
   )
   const vm = volume === undefined ? undefined : state.vms.get(volume.vmId)
   if (volume === undefined || vm === undefined) throw new DialtoneError('not-found', `there is no volume ${reference}`)

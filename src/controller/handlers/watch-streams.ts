@@ -3,6 +3,8 @@ import type { z } from 'zod'
 import type { watchEventSchema } from '../../model/api/cluster-routes.ts'
 import type { EventView } from '../../model/api/views.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
+import { flatNetworkId } from '../../model/ids.ts'
+import { networksOf } from '../../model/network.ts'
 import { toJson } from '../../model/to-json.ts'
 import type { Change, ChangeSet } from '../../store/store.ts'
 import type { RequestScope } from '../../transport/mount-contract.ts'
@@ -10,6 +12,8 @@ import { eventView } from '../views/event-view.ts'
 import { hostView, storageView } from '../views/host-view.ts'
 import { securityGroupView } from '../views/security-group-view.ts'
 import { type ApiContext, findHost, findVm, viewOfTask, viewOfVm } from './api-context.ts'
+import { viewOfNetwork } from './network-handlers.ts'
+import { viewOfVolume } from './volume-handlers.ts'
 
 type WatchEvent = z.infer<typeof watchEventSchema>
 
@@ -33,7 +37,9 @@ export async function* watchNouns(
     await context.engine.leader.index.caughtUp(revision)
     const seen = new Set<string>()
     for (const change of changes) {
-      const [noun = '', id = ''] = keyOf(change).split('/')
+      const [noun = '', rest = ''] = keyOf(change).split('/')
+      // The flat network is the only one of its key.
+      const id = noun === 'network' && rest === '' ? flatNetworkId : rest
       if (seen.has(`${noun}/${id}`)) continue
       seen.add(`${noun}/${id}`)
       const object = objectOf(context, { noun, id, change })
@@ -92,6 +98,14 @@ function objectOf(
     case 'security-group': {
       const group = [...state.securityGroups.values()].find((one) => one.id === id)
       return group === undefined ? null : securityGroupView(state, group)
+    }
+    case 'network': {
+      const network = networksOf(state).find((one) => one.id === id)
+      return network === undefined ? null : viewOfNetwork(state, network)
+    }
+    case 'volume': {
+      const volume = [...state.volumes.values()].find((one) => one.id === id)
+      return volume === undefined ? null : viewOfVolume(state, volume)
     }
     case 'event':
       return change.kind === 'put' ? eventView(change.entry) : undefined

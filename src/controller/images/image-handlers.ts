@@ -15,6 +15,7 @@ import type { Caller } from '../../transport/caller.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import { type ApiContext, findVm, viewOfTask, viewOfVm } from '../handlers/api-context.ts'
 import { whereItIs } from '../handlers/where-it-is.ts'
+import { deletedVersions } from '../templates/deleted-versions.ts'
 import type { ImagePlaces } from './image-places.ts'
 import { isTemplate } from './import-template-saga.ts'
 import { receiveUpload } from './uploads.ts'
@@ -48,6 +49,8 @@ async function importTemplate(
       'name-taken',
       `there is a template of version ${version} already: give it another --version`,
     )
+  if ((await deletedVersions(leader)).includes(version))
+    throw new DialtoneError('name-taken', `a template of version ${version} was deleted: give it another --version`)
   if (body.name === blankTemplate)
     throw new DialtoneError('name-taken', `${blankTemplate} is the template of empty disks`)
   refuseSecond(context, 'template.import', version)

@@ -85,6 +85,7 @@ async function takeIn(
     builtAt: leader.clock.wallTime().toISOString(),
     files: { [rootDiskFileName]: await hashOf(disk) },
     os: wish.os,
+    origin: 'image',
     minimumMemoryMiB: wish.minimumMemoryMiB,
     defaultMemoryMiB: Math.max(wish.defaultMemoryMiB, wish.minimumMemoryMiB),
     ...unknownSystem,

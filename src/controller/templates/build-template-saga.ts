@@ -1,12 +1,13 @@
 /** Builds a template in a process of its own (recipes/build-template.ts) and enters what came out. */
 import { spawn } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
 import { commitAndSee, type Leader, put } from '../../engine/leader.ts'
 import { keys } from '../../engine/state/keys.ts'
 import { defineSaga, type RunnableSaga, type StepContext } from '../../engine/tasks/saga.ts'
+import { readQcow2Header } from '../../linux/qcow2-header.ts'
 import type { TemplateSpec } from '../../model/cluster.ts'
 import { DialtoneError } from '../../model/dialtone-error.ts'
 import { makeId, nameSchema, templateIdSchema } from '../../model/ids.ts'
@@ -91,6 +92,10 @@ export async function enterTemplate(leader: Leader, directory: string): Promise<
     canResume: manifest.residentAgent && manifest.reseedsOnResume,
     boot: bootOf(manifest),
     os: manifest.os,
+    guest: manifest.guest ?? null,
+    ports: manifest.ports,
+    origin: manifest.origin ?? 'recipe',
+    madeFrom: manifest.madeFrom ?? null,
     readiness: manifest.readiness,
     warm: null,
     builtAt: manifest.builtAt,
@@ -103,14 +108,17 @@ export async function enterTemplate(leader: Leader, directory: string): Promise<
   })
   await commitAndSee(leader, {
     conditions: [{ key: keys.template(template.id), modRevision: 0 }],
-    writes: [put(keys.template(template.id), template), event],
+    writes: [
+      put(keys.template(template.id), template),
+      // The same recipe has made the same anew.
+      { kind: 'delete', key: keys.nameClaim('template-version', template.version) },
+      event,
+    ],
   })
 }
 
-/** From the header of the qcow2 file: bytes 24 to 31 (docs/interop/qcow2.txt of QEMU). */
 async function virtualSizeMiB(path: string): Promise<number> {
-  const content = await readFile(path)
-  if (content.length < 32 || content.readUInt32BE(0) !== 0x514649fb)
-    throw new DialtoneError('image-corrupt', `${path} is not a qcow2 image`)
-  return Math.ceil(Number(content.readBigUInt64BE(24)) / 1_048_576)
+  await using file = await open(path, 'r')
+  const { virtualBytes } = await readQcow2Header(file, path)
+  return Math.ceil(virtualBytes / 1_048_576)
 }

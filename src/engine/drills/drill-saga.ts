@@ -55,7 +55,7 @@ export function drillSaga(
         message: 'waits until it serves again',
         timeoutMs: recoverWithinMs,
         run: async ({ journal, task, signal }) => {
-          await ledger.untilServing(journal.vmId, { since: journal.beganAt ?? '', signal })
+          await ledger.untilServing(journal.vmId, { since: task.id, signal })
           await endDrill(leader, ledger, { journal, drillId: task.id })
         },
       },
@@ -79,10 +79,10 @@ export function drillSaga(
 async function inject(
   leader: Leader,
   { agents, fences, ledger }: { readonly agents: AgentPort; readonly fences: FencePort; readonly ledger: LedgerKeeper },
-  { journal, signal }: StepContext<Journal>,
+  { task, journal, signal }: StepContext<Journal>,
 ): Promise<void> {
   // Done again after a crash: one failure is enough.
-  if (await ledger.hasFailed(journal.vmId, { since: journal.beganAt ?? '', signal })) return
+  if (await ledger.hasFailed(journal.vmId, { since: task.id, signal })) return
   const { spec, placement } = leader.index.state().vms.get(journal.vmId) ?? {}
   const target = orderTarget(leader, journal.hostId)
   if (spec === undefined || placement?.hostId !== journal.hostId || target === undefined)

@@ -118,12 +118,13 @@ describe('what an agent has seen', () => {
 
 describe('whoever waits until a service answers again', () => {
   /** Waits from now on; says whether it has come true. */
-  function wait(cloud: Cloud, vmId: VmId) {
+  async function wait(cloud: Cloud, vmId: VmId) {
+    const since = await cloud.begin('test', { vmId })
     const ended = new AbortController()
     const state = { isServing: false, ended }
     void cloud
       .engine()
-      .ledger.untilServing(vmId, { since: at(cloud), signal: ended.signal })
+      .ledger.untilServing(vmId, { since, signal: ended.signal })
       .then(() => (state.isServing = true))
       .catch(() => undefined)
     return state
@@ -135,7 +136,7 @@ describe('whoever waits until a service answers again', () => {
     const home = homeOf(cloud, vmId)
     observe(home, cured(cloud, vmId))
     await cloud.clock.advance(1_000)
-    const waiting = wait(cloud, vmId)
+    const waiting = await wait(cloud, vmId)
     observe(home, lost(cloud, vmId, 'one'), cured(cloud, vmId, false))
     await cloud.clock.advance(2_000)
     assert.equal(waiting.isServing, false)
@@ -143,10 +144,18 @@ describe('whoever waits until a service answers again', () => {
     await cloud.clock.until('it serves', () => waiting.isServing, 1_000)
   })
 
+  test('is told so also by a host whose clock is years behind', async () => {
+    await using cloud = await startCloud(two)
+    const vmId = await cloud.createRunning('web')
+    const waiting = await wait(cloud, vmId)
+    observe(homeOf(cloud, vmId), { ...cured(cloud, vmId), at: '2001-01-01T00:00:00.000Z' })
+    await cloud.clock.until('it serves', () => waiting.isServing, 1_000)
+  })
+
   test('is told by the first correct answer after a start on another host', async () => {
     await using cloud = await startCloud(two)
     const vmId = await cloud.createRunning('web')
-    const waiting = wait(cloud, vmId)
+    const waiting = await wait(cloud, vmId)
     const bob = cloud.agents.host('bob')
     const life = { epoch: 2, incarnation: 0, rung: null, imageId: null, tookMs: 1 }
     observe(bob, { kind: 'machine-started', vmId, at: at(cloud), ...life })
@@ -162,7 +171,7 @@ describe('whoever waits until a service answers again', () => {
       await using cloud = await startCloud(two)
       const vmId = await cloud.createRunning('web')
       const home = homeOf(cloud, vmId)
-      const waiting = wait(cloud, vmId)
+      const waiting = await wait(cloud, vmId)
       const cause = { failedAt: null, cause: 'process-died', detail: 'killed' } as const
       if (told === 'answer-lost') observe(home, lost(cloud, vmId, 'one'))
       else observe(home, { kind: told, vmId, at: at(cloud), epoch: 1, incarnation: 0, ...cause })
@@ -179,7 +188,8 @@ describe('whoever waits until a service answers again', () => {
     await using cloud = await startCloud(two)
     const vmId = await cloud.createRunning('web')
     const ended = new AbortController()
-    const waiting = cloud.engine().ledger.untilServing(vmId, { since: at(cloud), signal: ended.signal })
+    const since = await cloud.begin('test', { vmId })
+    const waiting = cloud.engine().ledger.untilServing(vmId, { since, signal: ended.signal })
     const outcome = waiting.then(
       () => 'serves',
       () => 'stopped',

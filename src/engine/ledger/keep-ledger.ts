@@ -3,7 +3,7 @@
  * its own, so that one which is told twice is stored once. Nothing here judges: outages are computed from the entries.
  */
 import type { Heartbeat } from '../../model/agent-protocol/heartbeat.ts'
-import type { HostId, SessionId, VmId } from '../../model/ids.ts'
+import type { HostId, SessionId, TaskId, VmId } from '../../model/ids.ts'
 import type { ControllerFact, LedgerEntry } from '../../model/ledger/ledger-entry.ts'
 import { ledgerEntrySchema } from '../../model/ledger/ledger-entry.ts'
 import type { RecoveryRecord } from '../../model/recovery/recovery-record.ts'
@@ -21,13 +21,16 @@ export type LedgerKeeper = {
   note(vmId: VmId, fact: ControllerFact): Promise<void>
   /** The write for it, to go into the transaction of what happened. */
   write(vmId: VmId, fact: ControllerFact): Write
-  /** All entries of a machine since a moment, oldest first. */
-  entries(vmId: VmId, since?: string): Promise<readonly LedgerEntry[]>
-  /** Resolves when its service was seen to fail and then to answer after `since`, or to have been cured without a missed answer. */
-  untilServing(vmId: VmId, options: { readonly since: string; readonly signal: AbortSignal }): Promise<void>
-  /** True when it was seen to fail after `since`. Of a time before this term agents have to tell first: for that it waits. */
-  hasFailed(vmId: VmId, options: { readonly since: string; readonly signal: AbortSignal }): Promise<boolean>
+  /** All entries of a machine, oldest first. */
+  entries(vmId: VmId): Promise<readonly LedgerEntry[]>
+  /** Resolves when its service was seen to fail and then to answer since then, or to have been cured without a missed answer. */
+  untilServing(vmId: VmId, options: Since): Promise<void>
+  /** True when it was seen to fail since then. Of a time before this term agents have to tell first: for that it waits. */
+  hasFailed(vmId: VmId, options: Since): Promise<boolean>
 }
+
+/** Since this task was begun, in the order in which the store was told: the clock on a host's wall may show any time. */
+export type Since = { readonly since: TaskId; readonly signal: AbortSignal }
 
 /** Agents tell a new leader what they have not got rid of within a few heartbeats. */
 const toldWithinMs = 2_000
@@ -44,13 +47,16 @@ export function createLedgerKeeper(leader: Leader): LedgerKeeper {
       entry,
     )
   }
-  const entries = async (vmId: VmId, since = '') => {
+  const termBeganAt = leader.index.revision()
+  const entries = async (vmId: VmId, after = 0) => {
     const stored = await leader.store.range(`ledger/${vmId}/`)
-    return stored.entries.map(({ value }) => ledgerEntrySchema.parse(JSON.parse(value))).filter(({ at }) => at >= since)
+    const fresh = stored.entries.filter(({ createRevision }) => createRevision > after)
+    return fresh.map(({ value }) => ledgerEntrySchema.parse(JSON.parse(value)))
   }
+  const beginningOf = async (taskId: TaskId) => (await leader.store.get(keys.task(taskId)))?.createRevision ?? 0
   return {
     write,
-    entries,
+    entries: (vmId) => entries(vmId),
     storeRecords(hostId, { session, records }) {
       const before = storedUpTo.get(session) ?? 0
       const fresh = records.filter(({ sequence }) => sequence > before)
@@ -67,6 +73,7 @@ export function createLedgerKeeper(leader: Leader): LedgerKeeper {
       await commitAndSee(leader, { conditions: [], writes: [write(vmId, fact)] })
     },
     async untilServing(vmId, { since, signal }) {
+      const beganAt = await beginningOf(since)
       let isNew = true
       const stop = leader.index.onChange((touched) => {
         isNew ||= touched.some(({ noun, id }) => noun === 'ledger' && id === vmId)
@@ -76,7 +83,7 @@ export function createLedgerKeeper(leader: Leader): LedgerKeeper {
           signal.throwIfAborted()
           if (isNew) {
             isNew = false
-            if (isServingAgain(await entries(vmId, since))) return
+            if (isServingAgain(await entries(vmId, beganAt))) return
           }
           await leader.clock.sleep(50, signal)
         }
@@ -86,9 +93,10 @@ export function createLedgerKeeper(leader: Leader): LedgerKeeper {
     },
     async hasFailed(vmId, { since, signal }) {
       const termAgeMs = leader.clock.bootTimeMs() - leader.startedAtMs
-      const isOfThisTerm = Date.parse(since) >= leader.clock.wallTime().getTime() - termAgeMs
+      const beganAt = await beginningOf(since)
+      const isOfThisTerm = beganAt > termBeganAt
       if (!isOfThisTerm && termAgeMs < toldWithinMs) await leader.clock.sleep(toldWithinMs - termAgeMs, signal)
-      return (await entries(vmId, since)).some(({ record }) => signsOfFailure.includes(record.kind))
+      return (await entries(vmId, beganAt)).some(({ record }) => signsOfFailure.includes(record.kind))
     },
   }
 }

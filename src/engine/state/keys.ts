@@ -12,6 +12,9 @@ import type {
   VolumeId,
 } from '../../model/ids.ts'
 
+/** `template-version`: of one that was deleted; hosts and storages may still have its disk, so no other one is ever called so. */
+type ClaimedNoun = 'vm' | 'host' | 'storage' | 'network' | 'security-group' | 'iso' | 'template-version'
+
 export const keys = {
   cluster: 'cluster',
   network: 'network',
@@ -43,8 +46,7 @@ export const keys = {
   event: (atMs: number, counter: number) =>
     `event/${String(atMs).padStart(14, '0')}-${String(counter).padStart(4, '0')}`,
   /** Claims that make something unique: the value is the id of the owner. */
-  nameClaim: (noun: 'vm' | 'host' | 'storage' | 'network' | 'security-group' | 'iso', name: string) =>
-    `claim/${noun}-name/${name}`,
+  nameClaim: (noun: ClaimedNoun, name: string) => `claim/${noun}-name/${name}`,
   addressClaim: (address: string) => `claim/address/${address}`,
   numberClaim: (noun: 'vm' | 'host' | 'network', number: number) =>
     `claim/${noun}-number/${String(number).padStart(5, '0')}`,

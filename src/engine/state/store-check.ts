@@ -1,11 +1,14 @@
 /**
  * Notices a store that went back in time (docs/architecture.md, 4.8): a host that knows a higher revision, or another history, than this
- * controller has. Then nothing is started until every host has reported or is fenced, and epochs go on above all that were ever seen.
+ * controller has. Then nothing is started until every host has reported, and has told what it has of machines, or is fenced; and epochs go
+ * on above all that were ever seen.
  */
+import type { ClaimedDisks } from '../../control/vm-decision.ts'
 import type { Heartbeat } from '../../model/agent-protocol/heartbeat.ts'
-import type { HostId } from '../../model/ids.ts'
+import type { HostId, VmId } from '../../model/ids.ts'
 import type { HostTable } from '../hosts/host-table.ts'
 import type { Leader } from '../leader.ts'
+import type { ForgottenClaims } from './forgotten-claims.ts'
 
 export type StoreCheck = {
   note(hostId: HostId, heartbeat: Heartbeat): void
@@ -13,9 +16,11 @@ export type StoreCheck = {
   startsOnHold(): string | undefined
   /** No new epoch may be below this. */
   epochFloor(): number
+  /** Where hosts say that this machine had its own disks. */
+  claims(vmId: VmId): readonly ClaimedDisks[]
 }
 
-export function createStoreCheck(leader: Leader, table: HostTable): StoreCheck {
+export function createStoreCheck(leader: Leader, table: HostTable, claims: ForgottenClaims): StoreCheck {
   let highestEpochOutside = 0
   let wentBack: string | undefined
 
@@ -37,15 +42,17 @@ export function createStoreCheck(leader: Leader, table: HostTable): StoreCheck {
           here: leader.index.revision(),
         })
       wentBack ??= `the store went back in time (a host knows revision ${heartbeat.highestKnownRevision}, here is ${leader.index.revision()})`
+      claims.ask(hostId)
     },
     startsOnHold() {
       if (wentBack === undefined) return undefined
       const missing = [...leader.index.state().hosts.values()].filter(
-        ({ spec, status }) => !table.hasReported(spec.id) && status.proof === null,
+        ({ spec: { id }, status }) => !(table.hasReported(id) && claims.hasTold(id)) && status.proof === null,
       )
       if (missing.length === 0) return undefined
       return `${wentBack}: nothing is started until these hosts have reported or are fenced: ${missing.map(({ spec }) => spec.name).join(', ')}`
     },
-    epochFloor: () => (highestEpochOutside === 0 ? 1 : highestEpochOutside + 1),
+    epochFloor: () => Math.max(highestEpochOutside, claims.highestEpoch()) + 1,
+    claims: claims.of,
   }
 }

@@ -4,13 +4,14 @@
  */
 import { z } from 'zod'
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import { layerIdSchema, snapshotIdSchema, vmIdSchema } from '../../model/ids.ts'
+import { layerIdSchema, snapshotIdSchema, type VmId, vmIdSchema } from '../../model/ids.ts'
 import type { VmSpec } from '../../model/vm.ts'
 import type { AgentPort, DiskLinks } from '../agent-port.ts'
 import type { Leader } from '../leader.ts'
 import { machineTarget } from '../order-target.ts'
 import { untilAnswered } from '../snapshots/ask-again.ts'
 import { closeDisks, requireVm } from '../snapshots/closed-disks.ts'
+import type { VolumePlace } from '../volumes/discard-volume.ts'
 import { authorityOf, hostForStorage } from './host-for-storage.ts'
 
 export const diskOriginSchema = z.object({
@@ -26,17 +27,28 @@ export type DiskOrigin = z.infer<typeof diskOriginSchema>
 const busyForMs = 60_000
 const followMs = 500
 
-export type Cloning = {
-  readonly spec: VmSpec
-  readonly origin: DiskOrigin
-  readonly signal: AbortSignal
-  progress(fraction: number, message?: string): void
-}
+type Following = { readonly signal: AbortSignal; progress(fraction: number, message?: string): void }
+export type Cloning = Following & { readonly spec: VmSpec; readonly origin: DiskOrigin }
 
 export async function cloneDisks(leader: Leader, agents: AgentPort, cloning: Cloning): Promise<void> {
   const { spec, origin, signal, progress } = cloning
-  const order = linksOf(leader, spec, origin)
-  const { vmId } = origin
+  await linkLayers(leader, agents, { vmId: origin.vmId, order: linksOf(leader, spec, origin), signal, progress })
+  if (!origin.isFull) return
+  const count = spec.disks.length
+  for (const [index, place] of spec.disks.entries())
+    await untilAlone(leader, agents, {
+      ...{ place, signal },
+      progress: (fraction, message = `copies disk ${index + 1} of ${count}`) =>
+        progress((index + fraction) / count, message),
+    })
+}
+
+/** Volumes that begin with layers of this machine, whose disks the task that asks holds. Doing it again is fine. */
+export async function linkLayers(
+  leader: Leader,
+  agents: AgentPort,
+  { vmId, order, signal, progress }: Following & { readonly vmId: VmId; readonly order: DiskLinks },
+): Promise<void> {
   const tell = (why: string) => progress(0, why)
   await untilAnswered(leader, { withinMs: busyForMs, signal, tell }, async () => {
     const source = requireVm(leader, vmId)
@@ -50,7 +62,6 @@ export async function cloneDisks(leader: Leader, agents: AgentPort, cloning: Clo
     const { host, order: closed } = await closeDisks(leader, agents, { vmId, overlays: [], signal })
     return agents.linkDisks(host, { vmId, authority: closed.authority, ...order })
   })
-  if (origin.isFull) await standAlone(leader, agents, cloning)
 }
 
 function linksOf(leader: Leader, spec: VmSpec, { snapshotId, overlays }: DiskOrigin): DiskLinks {
@@ -65,19 +76,22 @@ function linksOf(leader: Leader, spec: VmSpec, { snapshotId, overlays }: DiskOri
   return { number: spec.number, links, snapshotId }
 }
 
-async function standAlone(leader: Leader, agents: AgentPort, { spec, signal, progress }: Cloning): Promise<void> {
-  const count = spec.disks.length
-  for (const [index, { volumeId, storageId }] of spec.disks.entries()) {
-    const tell = (why: string) => progress(index / count, why)
-    for (;;) {
-      signal.throwIfAborted()
-      const report = await untilAnswered(leader, { withinMs: busyForMs, signal, tell }, async () => {
-        const host = hostForStorage(leader, storageId, undefined)
-        const authority = authorityOf(leader, host)
-        return agents.flattenVolume(host.spec, { authority, volumeId, storageId, waitMs: followMs })
-      })
-      if (report.isDone) break
-      progress((index + report.progress) / count, `copies disk ${index + 1} of ${count}`)
-    }
+/** Made to stand alone, in one layer that shares nothing. Doing it again is fine. */
+export async function untilAlone(
+  leader: Leader,
+  agents: AgentPort,
+  { place, signal, progress }: Following & { readonly place: VolumePlace },
+): Promise<void> {
+  const { volumeId, storageId } = place
+  const tell = (why: string) => progress(0, why)
+  for (;;) {
+    signal.throwIfAborted()
+    const report = await untilAnswered(leader, { withinMs: busyForMs, signal, tell }, async () => {
+      const host = hostForStorage(leader, storageId, undefined)
+      const authority = authorityOf(leader, host)
+      return agents.flattenVolume(host.spec, { authority, volumeId, storageId, waitMs: followMs })
+    })
+    if (report.isDone) return
+    progress(report.progress)
   }
 }

@@ -6,6 +6,7 @@ import type { ArrivalEnd } from '../../model/agent-protocol/migration-orders.ts'
 import { isAnswering } from '../../model/cluster-state.ts'
 import { DialtoneError, type ErrorCode } from '../../model/dialtone-error.ts'
 import type { TaskId, VmId } from '../../model/ids.ts'
+import type { VmMigration } from '../../model/migration/vm-migration.ts'
 import { proofReaches } from '../../model/proof-reaches.ts'
 import type { AgentPort } from '../agent-port.ts'
 import { answerOfLiving } from '../hosts/answer-of-living.ts'
@@ -45,7 +46,7 @@ export async function goBack(
   const isOurs = () => leader.index.state().vms.get(vmId)?.migration?.taskId === taskId
   if (!isOurs()) return
   if (await hasRunThere(tools, { vmId, signal }))
-    await switchOwner(leader, { vmId, signal, startsOnHold: () => undefined })
+    await switchOwner(leader, { vmId, signal, startsOnHold: () => undefined, hasHappened: true })
   if (leader.index.state().vms.get(vmId)?.migration?.phase === 'switched') {
     await completeMove(tools, { vmId, signal })
     await letSourceGo(tools, { journal: { vmId, wishedHostId: null, reason: '' }, user: null, signal })
@@ -78,7 +79,7 @@ export async function goBack(
  * The store may have gone back to before the owner changed. Then the copies are its disks, and what lies at the source may be gone: its
  * destination is asked before anything there is ended.
  */
-async function hasRunThere({ leader, table }: MoveTools, { vmId, signal }: MoveOf): Promise<boolean> {
+async function hasRunThere({ leader, agents, table }: MoveTools, { vmId, signal }: MoveOf): Promise<boolean> {
   for (;;) {
     const vm = leader.index.state().vms.get(vmId)
     const { migration } = vm ?? {}
@@ -86,10 +87,28 @@ async function hasRunThere({ leader, table }: MoveTools, { vmId, signal }: MoveO
     if (isDeadOn(leader, vmId, 'destination')) return false
     if (hostHasReported({ leader, table }, migration.destinationHostId)) {
       const report = table.report(migration.destinationHostId, vmId)
-      return report?.epoch === migration.epoch && report.isArriving !== true
+      if (report?.epoch === migration.epoch) return report.isArriving !== true
+      const hasClaimed = await hasClaimedThere({ leader, agents }, vmId, migration)
+      if (hasClaimed !== 'unknown') return hasClaimed
     }
     await leader.clock.sleep(askAgainMs, signal)
     signal.throwIfAborted()
+  }
+}
+
+/** It has died there since: what is left of it is the claim beside its disks, which is written before it may write there. */
+async function hasClaimedThere(
+  { leader, agents }: Pick<MoveTools, 'leader' | 'agents'>,
+  vmId: VmId,
+  { destinationHostId, epoch }: VmMigration,
+): Promise<boolean | 'unknown'> {
+  const host = leader.index.state().hosts.get(destinationHostId)
+  if (host === undefined) return false
+  try {
+    const { claims } = await answerOfLiving(leader, host.spec, () => agents.localClaims(host.spec))
+    return claims.some((claim) => claim.vmId === vmId && claim.epoch >= epoch)
+  } catch (error) {
+    return isUnreachable(error) ? 'unknown' : false
   }
 }
 

@@ -68,6 +68,40 @@ describe('over a store that went back, a machine that has moved with its own dis
     await cloud[Symbol.asyncDispose]()
   })
 
+  test('and whose host has booted since starts there anew, with its disks', async () => {
+    const { cloud, vmId, before } = await startMoving()
+    await cloud.clock.until('it has moved', () => hasMoved(cloud, vmId))
+    const epoch = cloud.vm(vmId)?.placement?.epoch ?? 0
+    cloud.crash()
+    cloud.agents.reboot('bob')
+    await goBackTo(cloud, before)
+    assertLivesOn(cloud, vmId, 'bob')
+    assert.ok((cloud.vm(vmId)?.placement?.epoch ?? 0) > epoch)
+    await cloud[Symbol.asyncDispose]()
+  })
+
+  test('whose move the store has as begun, and whose host has booted since, starts there anew, too', async () => {
+    const { cloud, vmId } = await startMoving()
+    await cloud.clock.until('it is being sent', () => cloud.agents.orders.some((order) => order.startsWith('depart')))
+    const amid = await copyOf(cloud.store, 'history-2')
+    await cloud.clock.until('it has moved', () => hasMoved(cloud, vmId))
+    cloud.crash()
+    cloud.agents.reboot('bob')
+    await goBackTo(cloud, amid)
+    assertLivesOn(cloud, vmId, 'bob')
+    await cloud[Symbol.asyncDispose]()
+  })
+
+  test('and was stopped there is started there when its owner wants that', async () => {
+    const { cloud, vmId, before } = await startMoving()
+    await cloud.clock.until('it has moved', () => hasMoved(cloud, vmId))
+    await cloud.change(vmId, { desired: 'stopped', stopMode: 'kill' })
+    await cloud.clock.until('it has stopped', () => cloud.agents.runningOn(vmId).length === 0)
+    await goBackTo(cloud, before)
+    assertLivesOn(cloud, vmId, 'bob')
+    await cloud[Symbol.asyncDispose]()
+  })
+
   test('that was on its way goes on at its source, and its copy goes', async () => {
     const { cloud, vmId, before } = await startMoving()
     await cloud.clock.until('it is being sent', () => cloud.agents.orders.some((order) => order.startsWith('depart')))

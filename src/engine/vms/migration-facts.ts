@@ -13,9 +13,7 @@ export type MovingVm = { readonly vm: VmRecord; readonly migration: VmMigration 
 /** The machine and its record; throws why it is not to be moved any more. Before the change of owner only. */
 export function requireGoingOn(leader: Leader, vmId: VmId): MovingVm {
   const state = leader.index.state()
-  const vm = state.vms.get(vmId)
-  const migration = vm?.migration
-  if (vm === undefined || migration === undefined) throw new DialtoneError('not-found', 'the VM was deleted')
+  const { vm, migration } = requireMoving(leader, vmId)
   const { spec } = vm
   if (spec.lifecycle !== 'live') throw new DialtoneError('cancelled', `${spec.name} is being deleted`)
   if (spec.desired === 'stopped') throw new DialtoneError('cancelled', `${spec.name} is to be stopped`)
@@ -26,6 +24,14 @@ export function requireGoingOn(leader: Leader, vmId: VmId): MovingVm {
   }
   if (state.hosts.get(migration.destinationHostId)?.status.session !== migration.session)
     throw new DialtoneError('session-void', 'the agent of the destination was restarted meanwhile')
+  return { vm, migration }
+}
+
+/** The machine and its record, whatever speaks for or against the move. */
+export function requireMoving(leader: Leader, vmId: VmId): MovingVm {
+  const vm = leader.index.state().vms.get(vmId)
+  const migration = vm?.migration
+  if (vm === undefined || migration === undefined) throw new DialtoneError('not-found', 'the VM was deleted')
   return { vm, migration }
 }
 

@@ -5,7 +5,7 @@
 import { decideVm } from '../../control/decide-vm.ts'
 import { deriveStatus } from '../../control/derive-status.ts'
 import { byRecoveryOrder } from '../../control/placement/simulate-loss.ts'
-import type { VmDecision, VmQuestion } from '../../control/vm-decision.ts'
+import type { ClaimedDisks, VmDecision, VmQuestion } from '../../control/vm-decision.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import type { HostId, VmId } from '../../model/ids.ts'
 import type { Condition } from '../../store/store.ts'
@@ -37,6 +37,7 @@ export type VmReconcilerOptions = {
   readonly agents: AgentPort
   startsOnHold(): string | undefined
   epochFloor(): number
+  claims(vmId: VmId): readonly ClaimedDisks[]
   /** True when the host has heard what this machine may send and be sent: before that it is not to start it. */
   knowsFirewall(hostId: HostId, vmId: VmId): boolean
   /** Something was touched outside of `run`. */

@@ -20,9 +20,9 @@ export function recoverSaga(leader: Leader, agents: AgentPort, ledger: LedgerKee
         name: 'recover',
         message: 'ends it and brings it back',
         timeoutMs: 60_000,
-        run: async ({ journal: { vmId, rung, beganAt }, signal }) => {
+        run: async ({ task, journal: { vmId, rung }, signal }) => {
           // Done again after a crash: it was ended already, and what runs now is its recovery.
-          if (await ledger.hasFailed(vmId, { since: beganAt, signal })) return
+          if (await ledger.hasFailed(vmId, { since: task.id, signal })) return
           const { host, authority, placement } = machineTarget(leader, vmId)
           await agents.recoverMachine(host, { vmId, authority, epoch: placement.epoch, rung })
         },
@@ -31,9 +31,9 @@ export function recoverSaga(leader: Leader, agents: AgentPort, ledger: LedgerKee
         name: 'serve',
         message: 'waits until it serves again',
         timeoutMs: 180_000,
-        run: async ({ journal: { vmId, beganAt }, signal }) => {
+        run: async ({ task, journal: { vmId }, signal }) => {
           if (leader.index.state().vms.get(vmId)?.spec.probe !== null)
-            await ledger.untilServing(vmId, { since: beganAt, signal })
+            await ledger.untilServing(vmId, { since: task.id, signal })
         },
       },
     ],

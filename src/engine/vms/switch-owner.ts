@@ -4,7 +4,7 @@ import type { VmId } from '../../model/ids.ts'
 import type { VmPlacement } from '../../model/vm.ts'
 import { commitAndSee, type Leader, put, unchanged } from '../leader.ts'
 import { keys } from '../state/keys.ts'
-import { hostName, type MovingVm, requireGoingOn } from './migration-facts.ts'
+import { hostName, type MovingVm, requireGoingOn, requireMoving } from './migration-facts.ts'
 import { switchDisks } from './mirror-disks.ts'
 
 const attempts = 20
@@ -13,14 +13,18 @@ export type SwitchOptions = {
   readonly vmId: VmId
   readonly signal: AbortSignal
   startsOnHold(): string | undefined
+  /** A store that went back has forgotten it: it is written down, whatever would speak against it now. */
+  readonly hasHappened?: true
 }
 
 /** Doing it again, once it is done, changes nothing. Throws when it is not to be moved any more. */
-export async function switchOwner(leader: Leader, { vmId, signal, startsOnHold }: SwitchOptions): Promise<void> {
+export async function switchOwner(leader: Leader, options: SwitchOptions): Promise<void> {
+  const { vmId, signal, startsOnHold, hasHappened = false } = options
+  const movingVm = () => (hasHappened ? requireMoving(leader, vmId) : requireGoingOn(leader, vmId))
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     signal.throwIfAborted()
     if (leader.index.state().vms.get(vmId)?.migration?.phase === 'switched') return
-    const { sourceHostId, destinationHostId } = requireGoingOn(leader, vmId).migration
+    const { sourceHostId, destinationHostId } = movingVm().migration
     const read = [
       keys.vm(vmId),
       keys.vmPlacement(vmId),
@@ -30,7 +34,7 @@ export async function switchOwner(leader: Leader, { vmId, signal, startsOnHold }
     ]
     // Taken in the same moment as what is decided from.
     const conditions = read.map((key) => unchanged(leader, key))
-    const moving = requireGoingOn(leader, vmId)
+    const moving = movingVm()
     const disks = switchDisks(leader, moving)
     const hold = startsOnHold()
     if (hold !== undefined) throw new DialtoneError('wrong-state', hold)

@@ -1,8 +1,9 @@
 /** What is known about one VM at the moment of a decision, gathered from the index, the heartbeats and this leader's memory. */
 import { disksElsewhere } from '../../control/find-forgotten-life.ts'
 import { findLostStorage } from '../../control/find-lost-storage.ts'
-import type { StrayLife, VmQuestion } from '../../control/vm-decision.ts'
+import type { ClaimedDisks, StrayLife, VmQuestion } from '../../control/vm-decision.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
+import type { VmId } from '../../model/ids.ts'
 import type { MachinePhase, MachineReport } from '../../model/vm.ts'
 import type { HostTable } from '../hosts/host-table.ts'
 import type { Leader } from '../leader.ts'
@@ -14,6 +15,7 @@ export type VmFacts = {
   readonly memory: StartMemory
   startsOnHold(): string | undefined
   epochFloor(): number
+  claims(vmId: VmId): readonly ClaimedDisks[]
 }
 
 /** Phases in which a process may be there. */
@@ -53,6 +55,7 @@ export function questionOf(facts: VmFacts, vm: VmRecord): VmQuestion {
     hostHasReported: placement !== undefined && hostHasReported(facts, placement.hostId),
     startOrder: memory.startOrder(spec.id, placement, sequence),
     strays: straysOf(facts, vm),
+    claims: facts.claims(spec.id),
     released,
     startsOnHold: facts.startsOnHold(),
     failures: memory.failures(spec.id, nowMs),

@@ -50,8 +50,9 @@ async function deleteOne(leader: Leader, agents: AgentPort, discarded: Discarded
   await commitAndSee(leader, { conditions: [condition], writes: [{ kind: 'delete', key }] })
 }
 
-/** What a move that goes on may still need, or go back to. */
-function isStillUsed({ vms, volumes }: ClusterState, { volumeId, storageId }: DiscardedVolume): boolean {
+/** What a task works with, or a move that goes on may still need, or go back to. */
+function isStillUsed({ vms, volumes, tasks }: ClusterState, { volumeId, storageId, taskId }: DiscardedVolume): boolean {
+  if (taskId !== null && tasks.get(taskId)?.endedAt === null) return true
   const volume = volumes.get(volumeId)
   if (volume?.storageId === storageId || (volume?.move ?? null) !== null) return true
   return [...vms.values()].some(({ migration }) =>

@@ -1,6 +1,6 @@
 /** What is left of a volume where it is not any more is written down in the very transaction that makes it so, and deleted later. */
 import { DialtoneError } from '../../model/dialtone-error.ts'
-import type { StorageId, VolumeId } from '../../model/ids.ts'
+import type { StorageId, TaskId, VolumeId } from '../../model/ids.ts'
 import type { DiscardedVolume } from '../../model/migration/disk-copy.ts'
 import type { Write } from '../../store/store.ts'
 import { type Leader, put } from '../leader.ts'
@@ -13,8 +13,30 @@ export type VolumePlace = { readonly volumeId: VolumeId; readonly storageId: Sto
 /** It goes as soon as a host that has the storage answers. */
 export function discard(leader: Leader, { volumeId, storageId }: VolumePlace, reason: string): Write {
   const discardedAt = leader.clock.wallTime().toISOString()
-  const discarded: DiscardedVolume = { volumeId, storageId, discardedAt, reason }
-  return put(keys.discard(storageId, volumeId), discarded)
+  return put(keys.discard(storageId, volumeId), {
+    volumeId,
+    storageId,
+    discardedAt,
+    reason,
+    taskId: null,
+  } satisfies DiscardedVolume)
+}
+
+/** A volume that only this task needs, before there is any: whatever becomes of the task, it goes when that has ended. */
+export function discardAfter(
+  leader: Leader,
+  { volumeId, storageId }: VolumePlace,
+  task: { readonly id: TaskId; readonly reason: string },
+): Write {
+  const discardedAt = leader.clock.wallTime().toISOString()
+  const { id: taskId, reason } = task
+  return put(keys.discard(storageId, volumeId), {
+    volumeId,
+    storageId,
+    discardedAt,
+    reason,
+    taskId,
+  } satisfies DiscardedVolume)
 }
 
 /**

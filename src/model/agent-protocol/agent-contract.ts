@@ -47,6 +47,15 @@ export const inventorySchema = z.object({
 })
 export type Inventory = z.infer<typeof inventorySchema>
 
+/** Who had a disk for writing last, as it is written down beside it: a life of this machine under this epoch, on this very host. */
+export const diskClaimSchema = z.object({
+  vmId: vmIdSchema,
+  epoch: z.number().int(),
+  volumeId: volumeIdSchema,
+  storageId: storageIdSchema,
+})
+export type DiskClaim = z.infer<typeof diskClaimSchema>
+
 export const agentContract = {
   startMachine: {
     method: 'PUT',
@@ -226,6 +235,13 @@ export const agentContract = {
     role: 'host',
     summary: 'What is really there, for the doctor.',
     response: inventorySchema,
+  },
+  localClaims: {
+    method: 'GET',
+    path: '/agent/v1/claims',
+    role: 'host',
+    summary: 'Which machines had the disks that only this host has, for a store that may have forgotten it.',
+    response: z.object({ claims: z.array(diskClaimSchema) }),
   },
   ...migrationOrders,
   ...snapshotOrders,

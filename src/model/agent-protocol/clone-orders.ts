@@ -63,4 +63,13 @@ export const cloneOrders = {
     }),
     response: flattenReportSchema,
   },
+  readVolume: {
+    method: 'GET',
+    path: '/agent/v1/volumes/:volumeId/file',
+    role: 'host',
+    summary: 'The file of a volume that stands alone and that nobody has open.',
+    params: z.object({ volumeId: volumeIdSchema }),
+    query: z.object({ storageId: storageIdSchema }),
+    stream: 'bytes',
+  },
 } as const satisfies Contract

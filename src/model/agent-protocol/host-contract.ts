@@ -1,6 +1,7 @@
 /** What agents call on a controller. All but `join` with a certificate of the cluster's own authority. */
 import { z } from 'zod'
 import type { Contract } from '../api/route.ts'
+import { figureReportSchema } from '../figures.ts'
 import { hostIdSchema } from '../ids.ts'
 import { templateVersionSchema } from '../template-manifest.ts'
 import { acknowledgementSchema, heartbeatSchema } from './heartbeat.ts'
@@ -40,6 +41,14 @@ export const hostContract = {
     summary: 'Reports, and asks for the lease.',
     body: heartbeatSchema,
     response: acknowledgementSchema,
+  },
+  figures: {
+    method: 'POST',
+    path: '/host/v1/figures',
+    role: 'host',
+    summary: 'What the host and its machines have taken since the last time. One that gets lost is not sent again.',
+    body: figureReportSchema,
+    response: z.object({}),
   },
   imageFile: {
     method: 'GET',

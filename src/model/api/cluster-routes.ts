@@ -7,7 +7,7 @@ const taskParams = z.object({ task: z.string().regex(/^task-[a-z0-9]{8}$/, 'must
 
 /** What the watch stream tells: that an object is now like this, or gone. Ids are store revisions, so a stream resumes without gaps. */
 export const watchEventSchema = z.object({
-  /** vm, host, storage, template, task, event. */
+  /** vm, host, storage, volume, network, template, security-group, task, event. */
   noun: z.string(),
   id: z.string(),
   change: z.enum(['put', 'delete']),

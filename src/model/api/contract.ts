@@ -1,8 +1,10 @@
 /** The public API, one row a route. Names are accepted wherever ids are. */
 import { accessRoutes } from './access-routes.ts'
 import { cloneRoutes } from './clone-routes.ts'
+import { cloneSetRoutes } from './clone-set-routes.ts'
 import { clusterRoutes } from './cluster-routes.ts'
 import { drillRoutes } from './drill-routes.ts'
+import { figureRoutes } from './figure-routes.ts'
 import { firewallRoutes } from './firewall-routes.ts'
 import { hostRoutes } from './host-routes.ts'
 import { imageRoutes } from './image-routes.ts'
@@ -16,6 +18,7 @@ import { planRoutes } from './plan-routes.ts'
 import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
 import { snapshotRoutes } from './snapshot-routes.ts'
+import { templateRoutes } from './template-routes.ts'
 import { vmRoutes } from './vm-routes.ts'
 import { volumeRoutes } from './volume-routes.ts'
 
@@ -23,6 +26,8 @@ export const apiContract = {
   ...vmRoutes,
   ...imageRoutes,
   ...cloneRoutes,
+  ...cloneSetRoutes,
+  ...templateRoutes,
   ...drillRoutes,
   ...recoveryRoutes,
   ...snapshotRoutes,
@@ -31,6 +36,7 @@ export const apiContract = {
   ...volumeRoutes,
   ...hostRoutes,
   ...clusterRoutes,
+  ...figureRoutes,
   ...firewallRoutes,
   ...placementRoutes,
   ...planRoutes,

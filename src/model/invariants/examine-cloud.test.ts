@@ -92,7 +92,7 @@ test('a volume of a VM where it does not belong; what a move or a deletion still
     inventoryOf('bob', ['app'], { volumes }),
   ]
   assert.deepEqual(found(healthy, inventories), [`no-orphan-volumes: ${volumeIdOf('web')}`])
-  const discards = new Map([['web', { ...left, discardedAt: someTime, reason: 'a test' }]])
+  const discards = new Map([['web', { ...left, taskId: null, discardedAt: someTime, reason: 'a test' }]])
   assert.deepEqual(found({ ...healthy, discards }, inventories), [])
 })
 
@@ -120,6 +120,8 @@ test('two VMs with one address, and so with one MAC', () => {
 test('a host whose machines are promised more memory than it has', () => {
   const small = [makeHost('ada', { status: { memoryMiB: 255 } }), makeHost('bob')]
   assert.deepEqual(found(makeCluster({ hosts: small, vms: [web, app] })), ['capacity-never-exceeded: ada'])
+  const down = { ...web, status: web.status && { ...web.status, state: 'stopped' as const } }
+  assert.deepEqual(found(makeCluster({ hosts: small, vms: [down, app] })), [])
 })
 
 test('a VM in the making that no task works on', () => {

@@ -278,8 +278,9 @@ function inNetwork(cluster: ClusterState, { networkId }: VmNic): string {
 function capacityNeverExceeded({ cluster }: CloudFacts): readonly Finding[] {
   const findings: Finding[] = []
   for (const { spec, status } of cluster.hosts.values()) {
+    // One that has stopped there, and waits until there is room for it again, was promised nothing yet.
     const placed = [...cluster.vms.values()].filter(
-      (vm) => vm.placement?.hostId === spec.id && vm.spec.desired !== 'stopped',
+      (vm) => vm.placement?.hostId === spec.id && vm.spec.desired !== 'stopped' && vm.status?.state !== 'stopped',
     )
     const wantedMiB = placed.reduce((sum, vm) => sum + vm.spec.memoryMiB, 0)
     if (status.memoryMiB === 0 || wantedMiB <= status.memoryMiB) continue

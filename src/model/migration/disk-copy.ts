@@ -1,6 +1,6 @@
 /** A disk that is copied to another storage while its machine goes on; and what is left of a volume where it is not any more. */
 import { z } from 'zod'
-import { storageIdSchema, volumeIdSchema } from '../ids.ts'
+import { storageIdSchema, taskIdSchema, volumeIdSchema } from '../ids.ts'
 import type { VmSpec } from '../vm.ts'
 
 /** Until the owner of the disk has changed it is what lies on `fromStorageId`, and the copy belongs to the record that names it. */
@@ -19,6 +19,8 @@ export const discardedVolumeSchema = z.object({
   storageId: storageIdSchema,
   discardedAt: z.iso.datetime(),
   reason: z.string(),
+  /** Works with it until its end; null: nobody does. */
+  taskId: taskIdSchema.nullable().default(null),
 })
 export type DiscardedVolume = z.infer<typeof discardedVolumeSchema>
 

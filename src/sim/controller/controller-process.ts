@@ -1,8 +1,10 @@
 /** One life of the product's controller in a simulated world: the engine, the handlers of its API, and its lines to agents. */
 
+import { Duplex } from 'node:stream'
 import type { AgentConnections } from '../../controller/agent-connections.ts'
 import { callAgents } from '../../controller/call-agents.ts'
 import { cloneDisksSaga } from '../../controller/clones/clone-disks-saga.ts'
+import { cloneSetSaga } from '../../controller/clones/clone-set-saga.ts'
 import { cloneVmSaga } from '../../controller/clones/clone-vm-saga.ts'
 import { warmTemplateSaga } from '../../controller/clones/warm-template-saga.ts'
 import type { AgentPort, FencePort } from '../../engine/agent-port.ts'
@@ -61,6 +63,7 @@ export function startController(options: ControllerOptions): ControllerProcess {
       cloneVmSaga(leader, agents, tasks),
       warmTemplateSaga(leader, agents, tasks),
       cloneDisksSaga(leader, tasks, epochs),
+      cloneSetSaga(leader, tasks),
     ],
   }).then((started) => {
     engine = started
@@ -88,7 +91,13 @@ function connect({ life, network, calleeOf }: ControllerOptions): AgentConnectio
     },
     events: () => refuse('events'),
     download: () => refuse('download'),
-    upgrade: () => refuse('upgrade'),
+    // Streams of bytes have no delay of their own in a simulated network.
+    async upgrade(name, input) {
+      const service = calleeOf(host).listening()?.service
+      if (service === undefined) throw new DialtoneError('host-unreachable', `${host.name} does not answer`)
+      const stream = await askAgent(service, name, readInput(agentContract[name], questionOf(input), 'ignore'))
+      return stream instanceof Duplex ? stream : refuse(name)
+    },
     close: async () => undefined,
   })
   return { client, ...callAgents(client), knock: knocker(caller, calleeOf), close: async () => undefined }

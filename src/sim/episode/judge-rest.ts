@@ -108,7 +108,8 @@ function unrestOf(world: World, state: ClusterState, { spec, placement, status }
   const told = `${spec.name} is to be ${spec.desired}, is said to be ${status?.state ?? 'nothing'} (${status?.detail ?? ''})`
   const seen = runs.map((one) => `${one.state} on ${one.hostName}`).join(' and ') || 'nowhere'
   const placedOn = placement === undefined ? undefined : state.hosts.get(placement.hostId)?.spec.name
-  const isToWait = status?.state === 'waiting' && status.detail.startsWith('no host fits')
+  const isDown = status?.state === 'waiting' || status?.state === 'stopped'
+  const isToWait = isDown && status.detail.startsWith('no host fits')
   const wanted = spec.desired === 'stopped' || isToWait ? 0 : 1
   const isRight =
     runs.length === wanted &&

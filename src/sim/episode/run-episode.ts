@@ -3,6 +3,7 @@
  * a stated time everything that should run runs, every task has ended, and the doctor finds nothing.
  */
 import type { FaultKind, FaultWish } from '../faults/fault.ts'
+import { usePlainSignals } from '../time/plain-signals.ts'
 import { createWorld, type Violation, type World } from '../world/world.ts'
 import type { LogLine } from '../world/world-log.ts'
 import { countRecoveries } from './count-recoveries.ts'
@@ -32,6 +33,7 @@ const upWithinMs = 60_000
 const atRestWithinMs = 180_000
 
 export async function runEpisode(plan: EpisodePlan): Promise<EpisodeResult> {
+  usePlainSignals()
   const world = await createWorld(plan.world)
   const rest: Violation[] = []
   const note = (checker: string, message: string) => rest.push({ checker, atMs: world.nowMs(), message })

@@ -233,3 +233,19 @@ for (const kind of faultKinds) {
     assertNoViolation(world)
   })
 }
+
+test('a process that crashes while a write of it hangs is there until the write is over', async () => {
+  const world = await startWorld({ checksHeartbeats: false })
+  const on = await createRunning(world, 'web')
+  const [web] = world.parts.machinesOf('web')
+  const end = world.inject({ kind: 'storage-hangs', storage: 'shared', host: on })
+  await world.until('a write of it hangs', () => web?.machine.isUnkillable === true)
+  world.inject({ kind: 'qemu-dies', vm: 'web' })
+  await world.advance(300)
+  assert.equal(web?.machine.exit, undefined)
+  assert.equal(await landing(world), 0)
+  end()
+  await world.until('it is over', () => web?.machine.exit !== undefined)
+  await runsAgain(world)
+  assertNoViolation(world)
+})

@@ -202,7 +202,8 @@ function breakMachine(world: WorldParts, fault: MachineFault): EndOfFault {
   const { runDirectory } = machine.definition
   switch (fault.kind) {
     case 'qemu-dies':
-      boot.kernel.processes.crash(runDirectory, 'it crashed')
+      if (machine.isUnkillable) boot.guests.dieWhenPossible(machine)
+      else boot.kernel.processes.crash(runDirectory, 'it crashed')
       return atOnce
     case 'qemu-stands-still':
       boot.guests.standStill(machine)

@@ -22,6 +22,8 @@ export type Guests = {
   goOn(machine: FakeMachine): void
   /** SIGKILL to one that can't be killed at the moment: it ends as soon as it can. */
   endWhenPossible(machine: FakeMachine): void
+  /** It has crashed, with a write that hangs: its vCPUs stand and it answers nobody, but its kernel can't reap it before the write is over. */
+  dieWhenPossible(machine: FakeMachine): void
   /** The host has lost power: nothing of them happens any more, and nobody is told. */
   cut(): void
 }
@@ -49,6 +51,12 @@ export function createGuests(around: GuestSurroundings): Guests {
     if (guest !== undefined) work(guest)
   }
 
+  const standStill = (machine: FakeMachine, guest: Guest) => {
+    machine.isDeaf = true
+    letGuestStand(guest, around)
+    guest.isStopped = true
+  }
+
   return {
     follow({ processes }) {
       const { put } = processes
@@ -61,12 +69,7 @@ export function createGuests(around: GuestSurroundings): Guests {
       const guest = guests.get(machine)
       if (guest !== undefined) await whenDrained(guest, around)
     },
-    standStill: (machine) =>
-      withGuest(machine, (guest) => {
-        machine.isDeaf = true
-        letGuestStand(guest, around)
-        guest.isStopped = true
-      }),
+    standStill: (machine) => withGuest(machine, (guest) => standStill(machine, guest)),
     goOn: (machine) =>
       withGuest(machine, (guest) => {
         machine.isDeaf = false
@@ -75,6 +78,11 @@ export function createGuests(around: GuestSurroundings): Guests {
       }),
     endWhenPossible: (machine) =>
       withGuest(machine, (guest) => {
+        guest.isToEnd = true
+      }),
+    dieWhenPossible: (machine) =>
+      withGuest(machine, (guest) => {
+        standStill(machine, guest)
         guest.isToEnd = true
       }),
     cut() {

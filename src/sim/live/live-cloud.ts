@@ -7,13 +7,17 @@ import type { FastifyInstance } from 'fastify'
 import { identifyCaller } from '../../controller/access/identify-caller.ts'
 import { createSignInBrake, type SignInBrake } from '../../controller/access/sign-in-brake.ts'
 import { serveConsole } from '../../controller/console/serve-console.ts'
+import { createFigureDesk, type FigureDesk } from '../../controller/figures/figure-desk.ts'
+import { figureFilesInMemory } from '../../controller/figures/figure-files.ts'
 import { apiHandlers } from '../../controller/handlers/api-handlers.ts'
 import { systemClock } from '../../linux/system-clock.ts'
 import { apiContract } from '../../model/api/contract.ts'
+import { figuresEveryMs } from '../../model/figures.ts'
 import { mountContract } from '../../transport/mount-contract.ts'
 import { listen, makeServer } from '../../transport/serve.ts'
 import type { ControllerProcess } from '../controller/controller-process.ts'
 import type { World } from '../world/world.ts'
+import { makePast, measureWorld } from './simulated-figures.ts'
 
 export type LiveCloud = AsyncDisposable & {
   readonly world: World
@@ -28,7 +32,8 @@ const consoleDirectory = join(import.meta.dirname, '../../../dist/web')
 /** Serves the world, which has to have a leader, on this port (0: any), and lets its time pass as fast as the clock on the wall does. */
 export async function startLiveCloud(world: World, wantedPort: number): Promise<LiveCloud> {
   const brake = createSignInBrake(systemClock)
-  let served = await serve(world, brake, wantedPort)
+  const figures = await makeFigures(world)
+  let served = await serve(world, { brake, figures: figures.desk }, wantedPort)
   const { port } = served
   const beganAtMs = performance.now() - world.nowMs()
   const stopping = new AbortController()
@@ -38,10 +43,14 @@ export async function startLiveCloud(world: World, wantedPort: number): Promise<
     while (!stopping.signal.aborted) {
       await systemClock.sleep(stepMs, stopping.signal)
       await world.advance(Math.max(0, performance.now() - beganAtMs - world.nowMs()))
+      figures.measure()
       const process = world.parts.controller.process()
       if (process === served.process) continue
       await served.app?.close()
-      served = process?.engine() === undefined ? { ...served, app: undefined } : await serve(world, brake, port)
+      served =
+        process?.engine() === undefined
+          ? { ...served, app: undefined }
+          : await serve(world, { brake, figures: figures.desk }, port)
     }
     await served.app?.close()
   }
@@ -62,14 +71,37 @@ type Served = {
   readonly port: number
 }
 
-async function serve(world: World, brake: SignInBrake, wantedPort: number): Promise<Served> {
+/** What its hosts take, from a past on: nobody in a simulated world measures. */
+async function makeFigures(world: World): Promise<{ readonly desk: FigureDesk; measure(): void }> {
+  const { logger } = world.engine().leader
+  let nowMs = 0
+  const setNowMs = (atMs: number) => {
+    nowMs = atMs
+  }
+  const desk = createFigureDesk({ files: figureFilesInMemory(), logger, nowMs: () => nowMs })
+  await makePast(world, desk, { nowMs: Date.now(), setNowMs })
+  let measuredAtMs = nowMs
+  return {
+    desk,
+    measure() {
+      setNowMs(Date.now())
+      if (nowMs - measuredAtMs < figuresEveryMs) return
+      measuredAtMs = nowMs
+      for (const [hostId, report] of measureWorld(world, nowMs)) desk.receive(hostId, report)
+    },
+  }
+}
+
+type Desks = { readonly brake: SignInBrake; readonly figures: FigureDesk }
+
+async function serve(world: World, desks: Desks, wantedPort: number): Promise<Served> {
   const process = world.parts.controller.process()
   const engine = world.engine()
   const { store, clock, index } = engine.leader
   const app = makeServer({ closeGraceMs: 100 })
   const agents = process?.agents
   if (agents === undefined) throw new Error('no controller leads')
-  mountContract(app, apiContract, apiHandlers({ engine, agents, brake, authorityPem: '', places: nowhere }), {
+  mountContract(app, apiContract, apiHandlers({ engine, agents, ...desks, authorityPem: '', places: nowhere }), {
     identify: identifyCaller({ store, clock, clusterId: index.state().cluster.id }),
   })
   serveConsole(app, consoleDirectory)

@@ -1,12 +1,14 @@
 /**
  * `npm run sim:many -- --minutes 10 | --episodes 200000 [--seed 1] [--workers 2] [--violations 3] [--quiet-cluster]`: episodes on all cores,
  * from that seed on, and what they come to. Says every half minute how far it is. Ends at the first violations, each with what is left of it
- * when it is made as small as it can be; SIGTERM or SIGINT end it as well, with the summary of what has been.
+ * when it is made as small as it can be; SIGTERM or SIGINT end it as well, with the summary of what has been. An episode that does not end, or
+ * that ends its worker, is a violation of its own.
  */
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
-import { addEpisode, describeProgress, describeTally, emptyTally } from './tally.ts'
+import { addEpisode, addLost, describeProgress, describeTally, emptyTally } from './tally.ts'
+import { mostProcessorMs, watchEpisodes } from './watch-episode.ts'
 import type { Assignment, Told } from './worker/main.ts'
 
 const { values } = parseArgs({
@@ -39,11 +41,14 @@ if (
 
 const seedsAtOnce = 8
 const tellEveryMs = 30_000
+const lookEveryMs = 5_000
 /** Most of what an episode makes is gone with it: with room for it, hardly anything is looked at twice. */
 const resourceLimits = { maxYoungGenerationSizeMb: 128 }
 const beganAtMs = performance.now()
 const firstSeed = nextSeed
 const tally = emptyTally()
+/** Seeds that were given to a worker which is no more. */
+let handedBack: readonly number[] = []
 let isEnded = false
 const end = () => {
   isEnded = true
@@ -58,7 +63,7 @@ const telling = setInterval(
   () => print(`${describeProgress(tally, tookMs())}; seeds ${firstSeed} to ${nextSeed - 1}`),
   tellEveryMs,
 )
-await Promise.all(Array.from({ length: workers }, runWorker))
+await Promise.all(Array.from({ length: workers }, runWorkers))
 clearInterval(telling)
 for (const line of describeTally(tally, tookMs())) print(line)
 print(`seeds ${firstSeed} to ${nextSeed - 1}${kindOfSeeds}`)
@@ -68,27 +73,74 @@ process.exitCode = tally.violations + falseFailovers === 0 ? 0 : 1
 
 function isOver(): boolean {
   const isLate = tookMs() >= minutes * 60_000
-  return isEnded || isLate || tally.violations >= mostViolations || nextSeed - firstSeed >= mostEpisodes
+  const areAllGiven = handedBack.length === 0 && nextSeed - firstSeed >= mostEpisodes
+  return isEnded || isLate || tally.violations >= mostViolations || areAllGiven
 }
 
+function nextSeeds(): readonly number[] {
+  const again = handedBack.slice(0, seedsAtOnce)
+  handedBack = handedBack.slice(again.length)
+  if (again.length > 0) return again
+  const count = Math.min(seedsAtOnce, mostEpisodes - (nextSeed - firstSeed))
+  nextSeed += count
+  return Array.from({ length: count }, (_one, index) => nextSeed - count + index)
+}
+
+/** One worker after the other, where one gets lost. */
+async function runWorkers(): Promise<void> {
+  while (!isOver()) await runWorker()
+}
+
+/** Resolves when nothing is left to do, or this worker is lost. */
 function runWorker(): Promise<void> {
   const worker = new Worker(new URL('./worker/main.ts', import.meta.url), { resourceLimits })
+  const watch = watchEpisodes()
+  let seeds: readonly number[] = []
+  let playing: number | undefined
   const give = () => {
-    const count = Math.min(seedsAtOnce, mostEpisodes - (nextSeed - firstSeed))
-    const seeds = Array.from({ length: count }, (_one, index) => nextSeed + index)
-    nextSeed += count
+    seeds = nextSeeds()
     worker.postMessage({ seeds, isQuiet: values['quiet-cluster'] } satisfies Assignment)
   }
-  return new Promise((resolve, reject) => {
-    worker.on('error', reject)
-    worker.on('message', (told: Told) => {
-      if (told.kind === 'episode') return take(told)
-      if (!isOver()) return give()
+  return new Promise((resolve) => {
+    const leave = () => {
+      clearInterval(looking)
       void worker.terminate().then(() => resolve())
+    }
+    const lose = (seed: number, why: string) => {
+      noteLost(seed, why)
+      handedBack = [...handedBack, ...seeds.filter((one) => one !== seed)]
+      leave()
+    }
+    const look = async () => {
+      const { user, system } = await worker.cpuUsage()
+      if (playing !== undefined && watch.isEndless((user + system) / 1_000))
+        lose(playing, `it has not ended after ${mostProcessorMs / 1_000} s of processor time`)
+    }
+    // One that is just ending tells nothing any more.
+    const looking = setInterval(() => void look().catch(() => undefined), lookEveryMs)
+    worker.on('error', (error) => {
+      if (playing === undefined) throw error
+      lose(playing, `its worker ended: ${String(error)}`)
     })
-    if (isOver()) void worker.terminate().then(() => resolve())
-    else give()
+    worker.on('message', (told: Told) => {
+      if (told.kind === 'begins') {
+        playing = told.seed
+        watch.begins()
+      } else if (told.kind === 'episode') {
+        seeds = seeds.filter((seed) => seed !== told.tally.seed)
+        take(told)
+      } else if (isOver()) leave()
+      else give()
+    })
+    give()
   })
+}
+
+function noteLost(seed: number, why: string): void {
+  addLost(tally)
+  print(`seed ${seed} violates episodes-end`)
+  print(`  ${why}`)
+  print(`  replay: npm run sim -- --seed ${seed}${values['quiet-cluster'] ? ' --quiet-cluster' : ''}`)
 }
 
 function take({ tally: episode, failure }: Extract<Told, { kind: 'episode' }>): void {

@@ -59,6 +59,12 @@ export function addEpisode(tally: Tally, episode: EpisodeTally): void {
   }
 }
 
+/** One of which nothing is known but that it did not end. */
+export function addLost(tally: Tally): void {
+  tally.episodes += 1
+  tally.violations += 1
+}
+
 /** How far a run has come, in a line. */
 export function describeProgress(tally: Tally, tookMs: number): string {
   return `… ${rateOf(tally, tookMs)}, ${tally.violations} with a violation`

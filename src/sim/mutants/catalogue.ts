@@ -4,6 +4,7 @@ import { controlMutants } from './catalogue/control.ts'
 import { engineHostMutants } from './catalogue/engine-hosts.ts'
 import { engineVmMutants } from './catalogue/engine-vms.ts'
 import { modelMutants } from './catalogue/model.ts'
+import { restoredMutants } from './catalogue/restored.ts'
 import { watchdogMutants } from './catalogue/watchdog.ts'
 import type { Mutant } from './mutant.ts'
 
@@ -14,4 +15,5 @@ export const catalogue: readonly Mutant[] = [
   ...engineVmMutants,
   ...agentMutants,
   ...watchdogMutants,
+  ...restoredMutants,
 ]

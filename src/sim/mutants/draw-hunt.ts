@@ -7,15 +7,21 @@ import { makeEpisode, makeQuietEpisode } from '../episode/make-episode.ts'
 import { makeAimedEpisode, makeSingleLoss } from './aimed-episode.ts'
 import { makeBusyEpisode } from './busy-episode.ts'
 import { makeLeaderlessEpisode, makeMovingEpisode } from './calm-episodes.ts'
+import { makeRestoredEpisode } from './restored-episode.ts'
+import { makeUnreadEpisode } from './unread-episode.ts'
 
 /**
  * `calm`: nothing fails on any host, so nothing is to be restarted or fenced. `single`: one host is lost for long, and nothing else happens,
- * so what ran there is to run elsewhere long before it is back.
+ * so what ran there is to run elsewhere long before it is back. `restored`: the state goes back over a move. `unread`: one host alone loses a
+ * storage.
  */
-export const huntKinds = ['faulty', 'calm', 'single'] as const
+export const huntKinds = ['faulty', 'calm', 'single', 'restored', 'unread'] as const
 export type HuntKind = (typeof huntKinds)[number]
 
 export function drawHunt(number: number, kind: HuntKind): EpisodePlan {
+  // A restored state learns from claims, and a machine that is let go must not rest on any.
+  if (kind === 'restored') return makeRestoredEpisode(number)
+  if (kind === 'unread') return withoutClaims(makeUnreadEpisode(number))
   const makers = { faulty, calm, single: [makeSingleLoss] }[kind]
   const make = makers[number % makers.length]
   let plan = makeQuietEpisode(number)

@@ -29,7 +29,7 @@ export async function huntMutant(mutant: Mutant, { mostEpisodes, firstNumber, pl
   const alsoSeen = new Set<string>()
   for (let episodes = 1; episodes <= mostEpisodes; episodes += 1) {
     const number = firstNumber + episodes - 1
-    const assigned = { number, kind: kindFor(mutant.caughtBy, number) }
+    const assigned = { number, kind: mutant.shownBy ?? kindFor(mutant.caughtBy, number) }
     const { violations } = await thread.judge(assigned)
     const wanted = violations.filter(({ checker }) => isExpected(mutant.caughtBy, checker))
     if (violations.length === 0) continue

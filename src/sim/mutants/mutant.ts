@@ -1,4 +1,5 @@
 /** A bug that was put in on purpose: what the simulator has to notice. */
+import type { HuntKind } from './draw-hunt.ts'
 
 export type Patch = {
   /** From the root of the project. */
@@ -16,6 +17,8 @@ export type Mutant = {
   readonly patches: readonly Patch[]
   /** A checker that objects counts only when it is one of these: what the bug is expected to lead to. */
   readonly caughtBy: readonly CheckerName[]
+  /** The episodes in which alone it would show. */
+  readonly shownBy?: HuntKind
   /** Why nobody notices it, when that is known. */
   readonly survives?: string
 }

@@ -3,6 +3,8 @@
  * are data; what was seen is checked while it happens. The same configuration and the same calls give the same run.
  */
 import { createSignInBrake } from '../../controller/access/sign-in-brake.ts'
+import { createFigureDesk } from '../../controller/figures/figure-desk.ts'
+import { figureFilesInMemory } from '../../controller/figures/figure-files.ts'
 import { apiHandlers } from '../../controller/handlers/api-handlers.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { apiContract } from '../../model/api/contract.ts'
@@ -167,7 +169,13 @@ function ask(
     const { life } = parts.controller.process() ?? {}
     if (life === undefined) throw new DialtoneError('host-unreachable', 'no controller answers')
     const brake = createSignInBrake(life.clock)
-    const handler: unknown = Reflect.get(apiHandlers({ ...context, authorityPem: '', places: nowhere, brake }), call)
+    const figures = createFigureDesk({
+      files: figureFilesInMemory(),
+      logger: context.engine.leader.logger,
+      nowMs: () => 0,
+    })
+    const surroundings = { ...context, figures, authorityPem: '', places: nowhere, brake }
+    const handler: unknown = Reflect.get(apiHandlers(surroundings), call)
     if (typeof handler !== 'function') throw new DialtoneError('not-found', `there is no route ${call}`)
     const input = readInput(
       apiContract[call],

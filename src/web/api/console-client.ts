@@ -11,6 +11,9 @@ import { writeRequest } from '../../transport/write-request.ts'
 
 type Kind<Name extends keyof ApiContract> = ApiContract[Name] extends { stream: infer Stream } ? Stream : 'call'
 export type CallName = { [Name in keyof ApiContract]: Kind<Name> extends 'call' ? Name : never }[keyof ApiContract]
+export type UpgradeName = {
+  [Name in keyof ApiContract]: Kind<Name> extends 'upgrade' ? Name : never
+}[keyof ApiContract]
 export type StreamName = { [Name in keyof ApiContract]: Kind<Name> extends 'events' ? Name : never }[keyof ApiContract]
 
 export type FollowOptions = {
@@ -34,10 +37,14 @@ export type ConsoleClient = {
     input: CallInput<ApiContract[Name]>,
     options: FollowOptions,
   ): AsyncIterable<{ readonly id: number; readonly data: CallOutput<ApiContract[Name]> }>
+  /** A two-way stream of bytes. Says itself when it is open, and when it isn't any more. */
+  openSocket<Name extends UpgradeName>(name: Name, input: CallInput<ApiContract[Name]>): WebSocket
 }
 
 export type Surroundings = {
   readonly fetch: typeof fetch
+  /** A web socket to this path of the controller. */
+  openSocket(path: string): WebSocket
   /** Resolves after that time, or at once when the signal aborts. */
   sleep(milliseconds: number, signal: AbortSignal): Promise<void>
 }
@@ -49,7 +56,7 @@ const firstRetryMs = 250
 const longestRetryMs = 5_000
 const server = 'the controller'
 
-export function createConsoleClient({ fetch, sleep }: Surroundings): ConsoleClient {
+export function createConsoleClient({ fetch, openSocket, sleep }: Surroundings): ConsoleClient {
   const send = async (
     route: Route,
     input: unknown,
@@ -78,6 +85,10 @@ export function createConsoleClient({ fetch, sleep }: Surroundings): ConsoleClie
       const signal = options?.signal === undefined ? limit : AbortSignal.any([limit, options.signal])
       const response = await send(route, input, { signal })
       return readAnswer(route, await response.text(), server)
+    },
+    openSocket(name, input) {
+      const route: ApiContract[typeof name] = apiContract[name]
+      return openSocket(writeRequest(route, input).path)
     },
     async *events(name, input, { after, signal, onState }) {
       const route: ApiContract[typeof name] = apiContract[name]

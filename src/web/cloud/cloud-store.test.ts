@@ -47,7 +47,10 @@ async function follow(
 ) {
   const { fetch, after } = play(streams)
   const sleep = () => new Promise<void>((resolve) => void setImmediate(resolve))
-  const store = createCloudStore(createConsoleClient({ fetch, sleep }), { nowMs: () => 0, sleep })
+  const store = createCloudStore(
+    createConsoleClient({ fetch, openSocket: () => assert.fail('nothing opens a socket'), sleep }),
+    { nowMs: () => 0, sleep },
+  )
   const leaving = new AbortController()
   const seen: string[] = []
   const over = new Promise<void>((resolve) => {

@@ -41,7 +41,7 @@ export function RecoveryCard({ vm }: { readonly vm: VmView }) {
           <span aria-hidden="true">!</span> <Foreign text={warning} />
         </Text>
       ))}
-      <table className="plain-table">
+      <table className="plain-table causes">
         <caption>{texts.machine.causes}</caption>
         <tbody>
           {plan?.causes.map(({ cause, steps, expectedMs, otherwise }) => (

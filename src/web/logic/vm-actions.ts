@@ -4,7 +4,7 @@ import type { VmView } from '../../model/api/views.ts'
 import { type VmAction, vmActionTable } from '../../model/vm.ts'
 import type { ConsoleClient } from '../api/console-client.ts'
 
-/** Serial consoles and snapshots have no buttons yet. */
+/** Serial consoles and snapshots have cards of their own. */
 export type ConsoleVmAction = Exclude<VmAction, 'console' | 'snapshot' | 'revert'>
 
 export const vmActions: readonly ConsoleVmAction[] = [
@@ -38,11 +38,7 @@ export function obstacleOfRole(has: UserRole, needs: UserRole): string | null {
 }
 
 /** Why this can't be done with it now: a sentence; null when it can. */
-export function obstacleTo(
-  action: ConsoleVmAction,
-  vm: Pick<VmView, 'name' | 'status'>,
-  role: UserRole,
-): string | null {
+export function obstacleTo(action: VmAction, vm: Pick<VmView, 'name' | 'status'>, role: UserRole): string | null {
   const ofRole = obstacleOfRole(role, 'operator')
   if (ofRole !== null) return ofRole
   const { state } = vm.status
@@ -51,13 +47,13 @@ export function obstacleTo(
 }
 
 /** The server takes these as fulfilled; a button that changes nothing only misleads. */
-function isPointless(action: ConsoleVmAction, state: VmView['status']['state']): boolean {
+function isPointless(action: VmAction, state: VmView['status']['state']): boolean {
   if (action === 'start') return state === 'running' || state === 'starting'
   if (action === 'stop' || action === 'kill') return state === 'stopped'
   return (action === 'pause' && state === 'paused') || (action === 'resume' && state === 'running')
 }
 
-function wanted(action: ConsoleVmAction): string {
+function wanted(action: VmAction): string {
   return vmActionTable[action].join(', ').replace(/, (?=[^,]*$)/, ' or ')
 }
 

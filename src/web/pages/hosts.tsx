@@ -2,13 +2,16 @@
 import { Anchor, Group, SimpleGrid, Stack, Text } from '@mantine/core'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { useState } from 'react'
+import type { FigureHistory } from '../../model/api/figure-routes.ts'
 import type { HostView } from '../../model/api/views.ts'
 import { formatSize } from '../../model/byte-size.ts'
 import { usageOf } from '../cloud/cloud-state.ts'
 import { useCloud, useConsole } from '../cloud/console-context.ts'
 import { useAct } from '../cloud/use-act.ts'
+import { useFigures } from '../cloud/use-figures.ts'
 import { ConfirmDialog, type Question } from '../components/confirm-dialog.tsx'
 import { Facts } from '../components/facts.tsx'
+import { FigureChart } from '../components/figure-charts.tsx'
 import { MaintenanceDialog } from '../components/maintenance-dialog.tsx'
 import { ActionButton, Age, Card, Foreign, Nothing, PageHead, Share, StateBadge } from '../components/parts.tsx'
 import { obstacleOfRole } from '../logic/vm-actions.ts'
@@ -20,6 +23,7 @@ export function HostsPage() {
   const { hosts } = useCloud()
   const { host: only } = route.useSearch()
   const [maintained, setMaintained] = useState<string | null>(null)
+  const figures = useFigures({ kind: 'hosts', ids: [...hosts.keys()] }, 'hour')
   const shown = [...hosts.values()]
     .filter(({ name }) => only === undefined || name === only)
     .sort((left, right) => left.number - right.number)
@@ -39,7 +43,12 @@ export function HostsPage() {
       ) : null}
       <SimpleGrid cols={{ base: 1, md: 2, xl: 3 }}>
         {shown.map((host) => (
-          <HostCard key={host.id} host={host} onMaintain={() => setMaintained(host.name)} />
+          <HostCard
+            key={host.id}
+            host={host}
+            history={figures?.get(host.id)}
+            onMaintain={() => setMaintained(host.name)}
+          />
         ))}
       </SimpleGrid>
       <MaintenanceDialog host={maintained} onClose={() => setMaintained(null)} />
@@ -47,7 +56,13 @@ export function HostsPage() {
   )
 }
 
-function HostCard({ host, onMaintain }: { readonly host: HostView; readonly onMaintain: () => void }) {
+type HostCardProps = {
+  readonly host: HostView
+  readonly history: FigureHistory | undefined
+  readonly onMaintain: () => void
+}
+
+function HostCard({ host, history, onMaintain }: HostCardProps) {
   const state = useCloud()
   const usage = usageOf(state, host)
   const { status } = host
@@ -65,6 +80,9 @@ function HostCard({ host, onMaintain }: { readonly host: HostView; readonly onMa
         </Text>
         <Share label={texts.hosts.memory} used={usage.memoryMiB} all={status.memoryMiB} unit={formatSize} />
         <Share label={texts.hosts.cpus} used={usage.cpus} all={status.cpus} unit={String} />
+        {history === undefined || history.timesMs.length === 0 ? null : (
+          <FigureChart history={history} kind="cpu" full={status} height={110} />
+        )}
         <Facts
           facts={[
             [texts.hosts.armed, texts.hosts.armedKinds[status.armed]],

@@ -7,12 +7,18 @@ import { formatSize } from '../../model/byte-size.ts'
 import { useCloud, useConsole } from '../cloud/console-context.ts'
 import { useAct } from '../cloud/use-act.ts'
 import { useAnswer } from '../cloud/use-answer.ts'
+import { ChangeCard } from '../components/change-card.tsx'
 import { ConfirmDialog, type Question } from '../components/confirm-dialog.tsx'
 import { EventList } from '../components/event-list.tsx'
 import { Facts } from '../components/facts.tsx'
+import { FigureChartsCard } from '../components/figure-charts.tsx'
+import { HardwareCard } from '../components/hardware-card.tsx'
+import { NamesCard } from '../components/names-card.tsx'
 import { OutageList } from '../components/outages.tsx'
 import { ActionButton, Age, Card, CommandLine, Foreign, Nothing, PageHead, StateBadge } from '../components/parts.tsx'
 import { RecoveryCard } from '../components/recovery-card.tsx'
+import { SnapshotsCard } from '../components/snapshots-card.tsx'
+import { TerminalCard } from '../components/terminal-card.tsx'
 import {
   type ConsoleVmAction,
   carryOut,
@@ -58,11 +64,21 @@ function Machine({ vm }: { readonly vm: VmView }) {
       )}
       <Stack gap="md">
         <Actions vm={vm} />
+        <TerminalCard vm={vm} />
+        <FigureChartsCard target={{ kind: 'vm', id: vm.id }} id={vm.id} full={vm} />
         <SimpleGrid cols={{ base: 1, lg: 2 }}>
-          <Card title={texts.machine.facts}>
-            <Facts facts={factsOf(vm)} />
-          </Card>
-          <RecoveryCard vm={vm} />
+          <Stack gap="md">
+            <Card title={texts.machine.facts}>
+              <Facts facts={factsOf(vm)} />
+            </Card>
+            <SnapshotsCard vm={vm} />
+            <ChangeCard vm={vm} />
+            <NamesCard vm={vm} />
+          </Stack>
+          <Stack gap="md">
+            <RecoveryCard vm={vm} />
+            <HardwareCard vm={vm} />
+          </Stack>
         </SimpleGrid>
         <Card title={texts.machine.outages}>
           {outages.value !== null && outages.value.outages.length === 0 ? (

@@ -3,10 +3,11 @@ import { Anchor, SimpleGrid, Stack, Text, Title } from '@mantine/core'
 import { Link } from '@tanstack/react-router'
 import { formatDuration } from '../../model/age.ts'
 import { formatSize } from '../../model/byte-size.ts'
-import { usageOf } from '../cloud/cloud-state.ts'
+import { type CloudState, usageOf } from '../cloud/cloud-state.ts'
 import { useCloud } from '../cloud/console-context.ts'
 import { useAnswer } from '../cloud/use-answer.ts'
 import { EventList } from '../components/event-list.tsx'
+import { FigureChartsCard, type Fullness } from '../components/figure-charts.tsx'
 import { Card, Foreign, MachineLink, Nothing, PageHead, Share } from '../components/parts.tsx'
 import { describeHealth, type Need } from '../logic/describe-health.ts'
 import { describeNines, summarize } from '../logic/nines.ts'
@@ -33,24 +34,42 @@ export function OverviewPage() {
           </div>
         </section>
         <Figures />
+        <FigureChartsCard
+          target={{ kind: 'cluster' }}
+          id="cluster"
+          full={sizeOf(state)}
+          kinds={['cpu', 'memory', 'network']}
+          title={texts.figures.ofCluster}
+        />
         <SimpleGrid cols={{ base: 1, lg: 2 }}>
-          <Card title={texts.overview.needs}>
-            <Needs needs={health.needs} />
-          </Card>
+          <Stack gap="md">
+            <Card title={texts.overview.needs}>
+              <Needs needs={health.needs} />
+            </Card>
+            <Card
+              title={texts.overview.events}
+              aside={
+                <Anchor component={Link} to="/events">
+                  {texts.show}
+                </Anchor>
+              }
+            >
+              <EventList events={state.events.slice(0, 8)} />
+            </Card>
+          </Stack>
           <Capacity />
         </SimpleGrid>
-        <Card
-          title={texts.overview.events}
-          aside={
-            <Anchor component={Link} to="/events">
-              {texts.show}
-            </Anchor>
-          }
-        >
-          <EventList events={state.events.slice(0, 8)} />
-        </Card>
       </Stack>
     </>
+  )
+}
+
+/** What all hosts that are online have. */
+function sizeOf({ hosts }: CloudState): Fullness {
+  const online = [...hosts.values()].map(({ status }) => status).filter(({ state }) => state === 'online')
+  return online.reduce(
+    (sum, { cpus, memoryMiB }) => ({ cpus: sum.cpus + cpus, memoryMiB: sum.memoryMiB + memoryMiB }),
+    { cpus: 0, memoryMiB: 0 },
   )
 }
 

@@ -92,6 +92,16 @@ test('a deaf machine throws deadlines and can be killed; an unkillable one canno
   assert.equal((await machine.exited).reason, 'killed')
 })
 
+test('one that has ended can be killed, whatever kept it before', async () => {
+  const world = createFakeWorld()
+  const machine = await createFakeHypervisor({ world }).start(sampleDefinition({ runDirectory: '/run/1' }))
+  const inside = world.living('/run/1')
+  assert.ok(inside)
+  inside.isUnkillable = true
+  world.crash('/run/1', 'it crashed')
+  await machine.kill(10)
+})
+
 test('a panic, a failing storage and a reset from inside are told', async () => {
   const world = createFakeWorld()
   const machine = await createFakeHypervisor({ world }).start(sampleDefinition({ runDirectory: '/run/1' }))

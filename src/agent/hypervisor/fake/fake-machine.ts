@@ -49,7 +49,7 @@ export function attachToFakeMachine(world: FakeWorld, machine: FakeMachine, isLo
       return captureFakeMachine(world, machine, request)
     },
     kill: async (deadlineMs) => {
-      if (machine.isUnkillable) {
+      if (machine.exit === undefined && machine.isUnkillable) {
         await passTime(world, deadlineMs)
         throw new DialtoneError('deadline-exceeded', `pid ${machine.pid} is still there ${deadlineMs} ms after SIGKILL`)
       }

@@ -7,10 +7,11 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import { machineLifeSchema } from '../../../model/machine-order.ts'
+import { isSameOwner } from '../same-owner.ts'
 import type { Ownership } from '../storage.ts'
 import { createExclusively, isErrno } from './durable-files.ts'
 
-const ownershipSchema = z.object({ hostName: z.string(), life: machineLifeSchema })
+const ownershipSchema = z.object({ hostName: z.string(), life: machineLifeSchema, bootId: z.string().optional() })
 /** The two highest stay, so that the one before the last can be named when something went wrong. */
 const keptClaims = 2
 
@@ -27,8 +28,7 @@ export async function claimFolder(folder: string, temporaryPath: string, ownersh
   const content = `${JSON.stringify(ownership)}\n`
   if (!(await createExclusively(join(folder, wanted.fileName), temporaryPath, { content, mode: 0o644 }))) {
     const holder = await readOwnership(folder, wanted)
-    const isOurs = holder?.hostName === ownership.hostName && holder.life.vmId === ownership.life.vmId
-    if (!isOurs) throw stale(folder, wanted, holder)
+    if (holder === undefined || !isSameOwner(holder, ownership)) throw stale(folder, wanted, holder)
   }
   const claims = await refuseIfHigher(folder, wanted)
   for (const claim of claims.slice(keptClaims)) await rm(join(folder, claim.fileName), { force: true })

@@ -2,12 +2,12 @@
  * Volumes that share layers: a linked volume has second names (hard links) of the files that it begins with, under the same names as in the
  * folder that they come from, so what lies on what is the same. The file system counts who has a file; its mode 0444 says that it is shared.
  */
-import { chmod, chown, link, mkdir, rename, rm, stat } from 'node:fs/promises'
+import { chmod, chown, link, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { runCommand } from '../../../linux/run-command.ts'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { VolumeId } from '../../../model/ids.ts'
-import type { CloneStorage, Flattening, LinkRequest } from '../clone-storage.ts'
+import type { CloneStorage, Flattening, LinkRequest, VolumeFile } from '../clone-storage.ts'
 import { layerFileName, layerOfFileName, readCurrentLayer, writeCurrent } from './current-layer.ts'
 import { type Chain, giveTo, maximumLayers, readChain, sharedMode } from './disk-chain.ts'
 import { isErrno, syncPath, writeDurably } from './durable-files.ts'
@@ -28,6 +28,7 @@ export function createCloneCalls(place: StoragePlace, call: StorageCall): CloneS
     linkVolume: (request) => call('linkVolume', () => linkVolume(request, place), place.longCallTimeoutMs),
     flattenVolume: (volumeId, how) =>
       call('flattenVolume', () => flattenVolume(volumeId, how, place), flattenTimeoutMs),
+    readVolume: (volumeId) => call('readVolume', () => readVolume(volumeId, place)),
   }
 }
 
@@ -143,4 +144,20 @@ async function copyWhole(
   } finally {
     await rm(workFolder, { recursive: true, force: true })
   }
+}
+
+async function readVolume(volumeId: VolumeId, place: StoragePlace): Promise<VolumeFile> {
+  const folder = volumeFolder(place, volumeId)
+  const path = join(folder, layerFileName(null))
+  if (!(await isThere(path))) throw new DialtoneError('not-found', `There is no volume ${volumeId}`)
+  const users = await processesWithVolumeOpen(folder, volumeId)
+  if (users.length > 0)
+    throw new DialtoneError('in-use', `Volume ${volumeId} is open in process ${users.join(', ')} of this host`)
+  const current = await readCurrentLayer(folder)
+  const chain = await readChain(path, place.imagesFolder)
+  if (current !== null || chain.base !== undefined)
+    throw new DialtoneError('wrong-state', `Volume ${volumeId} doesn't stand alone: flatten it first`)
+  const file = await open(path, 'r')
+  const { size } = await file.stat()
+  return { size, stream: file.createReadStream({ start: 0, end: Math.max(0, size - 1) }) }
 }

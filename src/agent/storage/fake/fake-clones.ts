@@ -1,4 +1,5 @@
 /** Volumes of the storage in memory that begin as copies of others. Those that share a layer have the same object. */
+import { Readable } from 'node:stream'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { LayerId } from '../../../model/ids.ts'
 import type { CloneStorage, LinkRequest } from '../clone-storage.ts'
@@ -23,6 +24,15 @@ export function createCloneCalls(
           [null, { on: undefined, usedBytes, modifiedAt: world.now() }],
         ])
         world.volumes.set(volumeId, { ...volume, request: alone, layers, current: null, letGo: new Set() })
+      }),
+    readVolume: (volumeId) =>
+      call(() => {
+        const { layers, request } = layeredVolumeOf(world, volumeId)
+        refuseOpen(`/fake-storage/volumes/${volumeId}/`)
+        if (layers.size > 1 || request.base !== undefined)
+          throw new DialtoneError('wrong-state', `Volume ${volumeId} doesn't stand alone`)
+        const content = Buffer.from(volumeId)
+        return { size: content.length, stream: Readable.from([content]) }
       }),
   }
 }

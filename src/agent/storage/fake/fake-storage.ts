@@ -7,6 +7,7 @@ import type { ImageId, LayerId, VolumeId } from '../../../model/ids.ts'
 import type { DiskFormat } from '../../../model/machine-order.ts'
 import type { ImageFileName } from '../../../model/recovery/memory-image.ts'
 import type { CloneStorage } from '../clone-storage.ts'
+import { isSameOwner } from '../same-owner.ts'
 import type { SnapshotStorage } from '../snapshot-storage.ts'
 import type { Ownership, Storage, VolumeRequest } from '../storage.ts'
 import { createCloneCalls } from './fake-clones.ts'
@@ -303,8 +304,7 @@ function openVolume(world: FakeWorld, volumeId: VolumeId, format: DiskFormat): s
 function claim(claims: Ownership[], wanted: Ownership): void {
   const [highest] = claims
   const order = highest === undefined ? 1 : compareLives(wanted, highest)
-  const isRepeat = order === 0 && highest?.hostName === wanted.hostName && highest.life.vmId === wanted.life.vmId
-  if (isRepeat) return
+  if (order === 0 && highest !== undefined && isSameOwner(highest, wanted)) return
   if (order <= 0) {
     const owner = `${highest?.hostName}, epoch ${highest?.life.epoch}, incarnation ${highest?.life.incarnation}`
     throw new DialtoneError('stale-epoch', `The volume is claimed by ${owner}`, { detail: highest })

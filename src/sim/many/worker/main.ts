@@ -9,6 +9,8 @@ import type { EpisodeTally } from '../tally.ts'
 
 export type Assignment = { readonly seeds: readonly number[]; readonly isQuiet: boolean }
 export type Told =
+  /** To be told apart from one that goes on for ever. */
+  | { readonly kind: 'begins'; readonly seed: number }
   | { readonly kind: 'episode'; readonly tally: EpisodeTally; readonly failure: readonly string[] }
   | { readonly kind: 'done' }
 
@@ -22,7 +24,7 @@ parentPort?.on('message', (assignment: Assignment) => {
 async function work({ seeds, isQuiet }: Assignment): Promise<void> {
   for (const seed of seeds) {
     const plan = isQuiet ? makeQuietEpisode(seed) : makeEpisode({ seed })
-    const result = await runEpisode(plan)
+    const result = await play(plan)
     const { faults, recoveriesMs, restarts, fenced, steps, simulatedMs, skippedMs } = result
     const tally: EpisodeTally = {
       seed,
@@ -42,8 +44,13 @@ async function work({ seeds, isQuiet }: Assignment): Promise<void> {
 }
 
 async function describeFailure(plan: EpisodePlan, result: EpisodeResult): Promise<readonly string[]> {
-  const shrunk = await shrinkEpisode(plan, result, { run: runEpisode, attempts: attemptsToShrink })
+  const shrunk = await shrinkEpisode(plan, result, { run: play, attempts: attemptsToShrink })
   return [...tellViolations(result), ...tellShrunk(shrunk.plan, shrunk.result)]
+}
+
+function play(plan: EpisodePlan): Promise<EpisodeResult> {
+  tell({ kind: 'begins', seed: plan.world.seed })
+  return runEpisode(plan)
 }
 
 const attemptsToShrink = 60

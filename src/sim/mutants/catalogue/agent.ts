@@ -91,7 +91,13 @@ export const agentMutants: readonly Mutant[] = [
   {
     id: 'frozen-without-standing-still',
     says: 'A machine without a licence is said to be frozen, and runs.',
-    patches: [{ file: licence, find: '  await machine.pause()\n  become(', put: '  become(' }],
+    patches: [
+      {
+        file: licence,
+        find: '  await machine.pause()\n  keeping.isStandingInDoubt',
+        put: '  keeping.isStandingInDoubt',
+      },
+    ],
     caughtBy: safety,
   },
   {
@@ -288,5 +294,18 @@ export const agentMutants: readonly Mutant[] = [
       { file: launch, find: confirmation, put: 'if (request.machine.vmId === null) {' },
     ],
     caughtBy: safety,
+  },
+  {
+    id: 'let-go-in-the-middle-of-a-request',
+    says: 'A machine that is just being tried again is let go for a storage that only its host has lost.',
+    patches: [
+      {
+        file: life,
+        find: 'if (onlyIfStill && !isStill(keeping))',
+        put: "if (onlyIfStill && keeping.phase !== 'frozen')",
+      },
+    ],
+    caughtBy: safety,
+    shownBy: 'unread',
   },
 ]

@@ -154,4 +154,16 @@ export const engineHostMutants: readonly Mutant[] = [
     ],
     caughtBy: [...safety, ...liveness],
   },
+  {
+    id: 'only-fenced-hosts-are-asked',
+    says: 'The kernel of a silent host is asked only where there is a power fence to be held back.',
+    patches: [
+      {
+        file: 'src/engine/hosts/fence-hosts.ts',
+        find: 'if (askedAtMs - (knockedAtMs.get(spec.id) ?? -Infinity) < knockEveryMs) return',
+        put: 'if (spec.fence === null || askedAtMs - (knockedAtMs.get(spec.id) ?? -Infinity) < knockEveryMs) return',
+      },
+    ],
+    caughtBy: ['no-false-failover'],
+  },
 ]
