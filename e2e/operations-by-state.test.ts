@@ -83,10 +83,16 @@ async function moveMeanwhile(subject: Subject, operation: Operation): Promise<st
       () => 'made',
       (error: unknown) => `given up: ${String(error)}`,
     )
-    await asked.over()
     assert.equal(asked.refusal, undefined)
-    await operation.check(subject, seen)
-    if (operation.changesContents !== true) await requireUnharmed(subject, seen)
+    const failed = await asked.over().then(
+      () => undefined,
+      (error: unknown) => String(error),
+    )
+    // One of the two came first, and the other one says so.
+    if (failed === undefined) await operation.check(subject, seen)
+    else assert.match(failed, /being moved/)
+    if (failed !== undefined || operation.changesContents !== true) await requireUnharmed(subject, seen)
+    assert.doesNotMatch(moved, /memory was lost/)
     return move.refusal === undefined ? moved : `refused: ${JSON.stringify(move.refusal)}`
   } finally {
     await operation.tidy?.(subject)
