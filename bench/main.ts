@@ -12,6 +12,7 @@ import { hotAdd } from './hot-add.ts'
 import { migrate } from './migrate.ts'
 import { migrateDisk } from './migrate-disk.ts'
 import { recover } from './recover.ts'
+import { restartPolicy } from './restart-policy.ts'
 import { revert } from './revert.ts'
 import { snapshot } from './snapshot.ts'
 
@@ -28,6 +29,7 @@ const benches: readonly Bench[] = [
   snapshot,
   revert,
   hotAdd,
+  restartPolicy,
 ]
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -16,6 +16,7 @@ const groups: Readonly<Record<string, string>> = {
   '08': 'Maintenance',
   '09': 'Recovery from memory',
   '10': 'Room and rules',
+  '11': 'Services',
 }
 const begin = '<!-- From here on made by: npm run scenario -- --table -->'
 const end = '<!-- Made until here. -->'

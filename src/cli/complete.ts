@@ -109,6 +109,8 @@ async function namesFrom(api: Api, { argument, of }: Wanted, verb: string | unde
     }
     case 'tag':
       return [...new Set((await api.call('listVms', {})).vms.flatMap(({ tags }) => tags))].toSorted()
+    case 'service':
+      return (await api.call('listServices', {})).services.map(({ name }) => name)
     case 'host':
       return (await api.call('listHosts', {})).hosts.map((host) => host.name)
     case 'storage':

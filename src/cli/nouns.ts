@@ -12,6 +12,14 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'the servers that run them',
     load: async () => (await import('./host-commands.ts')).addHostCommands,
   },
+  apply: {
+    summary: 'make a service as its file says',
+    load: async () => (await import('./services/apply-command.ts')).addApplyCommand,
+  },
+  service: {
+    summary: 'machines that serve together: state, restart tree, replicas',
+    load: async () => (await import('./services/service-commands.ts')).addServiceCommands,
+  },
   storage: {
     summary: 'where disks are kept',
     load: async () => (await import('./storage-commands.ts')).addStorageCommands,

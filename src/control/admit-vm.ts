@@ -12,6 +12,7 @@ import { cardFields, flatNetworkName } from '../model/network.ts'
 import { noPlacementRules, type PlacementRules } from '../model/placement-rules.ts'
 import { type Probe, probeSchema } from '../model/recovery/probe.ts'
 import type { Recovery } from '../model/recovery/recovery-policy.ts'
+import type { Membership } from '../model/service/service.ts'
 import type { StorageSpec } from '../model/storage.ts'
 import type { VmSpec } from '../model/vm.ts'
 import { admitGuest, type GuestQuestion } from './admit-guest.ts'
@@ -43,6 +44,7 @@ export type VmWish = GuestQuestion & {
   readonly drillable: boolean
   readonly securityGroupIds?: VmSpec['securityGroupIds'] | undefined
   readonly placementRules?: PlacementRules | undefined
+  readonly membership?: Membership | undefined
   /** Also when it breaks the reserve for failing hosts. */
   readonly isForced?: boolean | undefined
   /** For a clone: its machine has to be like the one that it is of. */
@@ -136,6 +138,7 @@ export function admitVm(cluster: ClusterState, wish: VmWish, identity: NewIdenti
     cdroms: guest.cdroms,
     cloudInit: guest.cloudInit,
     ...{ growth: usualGrowth(size), limits: noLimits },
+    ...(wish.membership === undefined ? {} : { membership: wish.membership }),
   }
   const rootDiskMiB = wish.origin?.rootDiskMiB ?? guest.rootDiskMiB
   return admitOnStorage(cluster, base, { wish, rootDiskMiB, storage, identity, requiredHost: host?.spec.id })

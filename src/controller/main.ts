@@ -32,6 +32,8 @@ import { importIsoSaga } from './images/import-iso-saga.ts'
 import { importTemplateSaga } from './images/import-template-saga.ts'
 import { clearUploads } from './images/uploads.ts'
 import { fenceAgents } from './run-fence-agent.ts'
+import { applyServiceSaga } from './services/apply-service-saga.ts'
+import { deleteServiceSaga } from './services/delete-service-saga.ts'
 import { ensureBlankTemplate } from './templates/blank-template.ts'
 import { buildTemplateSaga, enterTemplate } from './templates/build-template-saga.ts'
 import { createTemplateSaga, readVolumes } from './templates/create-template-saga.ts'
@@ -71,6 +73,8 @@ const engine = await startEngine({
     warmTemplateSaga(leader, agents, tasks),
     cloneDisksSaga(leader, tasks, epochs),
     cloneSetSaga(leader, tasks),
+    applyServiceSaga(leader, tasks),
+    deleteServiceSaga(leader, tasks),
     createTemplateSaga(leader, tasks, {
       source: { agents, readVolume: readVolumes(agents), ...epochs },
       versions: createNewVersions(config.templatesDirectory),

@@ -28,6 +28,8 @@ import { evacuateHostSaga } from './maintenance/evacuate-host.ts'
 import type { MigrateVm } from './maintenance/migrate-vm.ts'
 import { restartElsewhereSaga } from './maintenance/restart-elsewhere.ts'
 import { updateSagas } from './maintenance/update-host.ts'
+import { createServiceKeeper, type ServiceKeeper } from './services/keep-services.ts'
+import { restartCellSaga } from './services/restart-cell-saga.ts'
 import { deleteSnapshotSaga } from './snapshots/delete-snapshot-saga.ts'
 import { createScheduleKeeper, type ScheduleKeeper } from './snapshots/keep-schedules.ts'
 import { revertSaga } from './snapshots/revert-saga.ts'
@@ -129,9 +131,9 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     ...movingSagas({ leader, tasks: () => tasks, migrate, agents }),
     ...snapshotSagas(leader, { agents, epochFloor }, () => tasks),
   ])
-  const { schedules, ...keepers } = snapshotKeepers(leader, agents, tasks)
+  const { schedules, services, ...keepers } = taskKeepers(leader, agents, tasks)
   noteTransitions({ leader, ledger, table })
-  const loops = { ...diskKeepers(leader, table, agents), schedules, ...keepers }
+  const loops = { ...diskKeepers(leader, table, agents), schedules, services, ...keepers }
   follow({ leader, tasks, table, fencer, reconciler, ...loops, configurationFor, bell: wakeUp })
   logger.info('leader.began', { term: leader.term })
 
@@ -193,6 +195,7 @@ function sagasOf(leader: Leader, { agents, fences }: EngineOptions, ledger: Ledg
     captureSaga(leader, agents),
     moveVolumeSaga(leader, agents),
     recoverSaga(leader, agents, ledger),
+    restartCellSaga(leader, { agents, ledger }),
     drillSaga(leader, { agents, fences, ledger }),
     attachDiskSaga(leader, agents),
     ...detachSagas(leader, agents),
@@ -207,10 +210,12 @@ function diskKeepers(leader: Leader, table: HostTable, agents: AgentPort) {
   }
 }
 
-function snapshotKeepers(leader: Leader, agents: AgentPort, tasks: TaskRunner) {
+/** They begin tasks when it is time. */
+function taskKeepers(leader: Leader, agents: AgentPort, tasks: TaskRunner) {
   const snapshots = createSnapshotTasks(leader, () => tasks)
   const changes = createChangeKeeper(leader, { agents, snapshotTasks: snapshots, tasks: () => tasks })
-  return { snapshots, changes, schedules: createScheduleKeeper(leader, snapshots) }
+  const services = createServiceKeeper(leader, () => tasks)
+  return { snapshots, changes, schedules: createScheduleKeeper(leader, snapshots), services }
 }
 
 function snapshotSagas(leader: Leader, options: SnapshotSagaOptions, tasks: () => TaskRunner): readonly RunnableSaga[] {
@@ -236,6 +241,7 @@ type Followed = {
   readonly standbys: StandbyKeeper
   readonly changes: ChangeKeeper
   readonly schedules: ScheduleKeeper
+  readonly services: ServiceKeeper
   readonly discards: DiscardKeeper
   configurationFor(hostId: HostId): AgentConfiguration
   readonly bell: Bell
@@ -243,7 +249,7 @@ type Followed = {
 
 /** Sets everything in motion: what changed is looked at, silence is counted, what waits is looked at again, tasks go on. */
 function follow(followed: Followed): void {
-  const { leader, tasks, table, fencer, reconciler, standbys, changes, schedules, discards, bell } = followed
+  const { leader, tasks, table, fencer, reconciler, standbys, changes, schedules, discards, services, bell } = followed
   const { index } = leader
   index.onChange((touched) => {
     for (const { noun, id } of touched) {
@@ -264,6 +270,7 @@ function follow(followed: Followed): void {
     await standbys.look()
     await changes.look()
     await discards.look()
+    await services.look()
     await settleTimings({ leader, table, configurationFor: followed.configurationFor })
   })
   void every(scheduleLookEveryMs, leader, () => schedules.look())

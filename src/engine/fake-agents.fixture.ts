@@ -413,7 +413,7 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
           return image.imageId
         }),
       recoverMachine: (spec, { vmId, authority, epoch }) =>
-        reach({ spec, call: 'recoverMachine', authority }, (host) => void held(host, vmId, epoch)),
+        reach({ spec, call: 'recoverMachine', authority }, (host) => void (held(host, vmId, epoch).incarnation += 1)),
       injectFailure: (spec, { vmId, authority, epoch }) =>
         reach(
           { spec, call: 'injectFailure', authority },

@@ -13,6 +13,8 @@ import { configurationOfOrder, type ImageReport, type MachinePhase, type Machine
 export type Machine = {
   order: MachineOrder
   readonly epoch: number
+  /** So often it was recovered there. */
+  incarnation: number
   phase: MachinePhase
   guestShutdown: boolean
   wantsOtherHost: boolean
@@ -126,6 +128,7 @@ export function makeMachine(order: MachineOrder, epoch: number, phase: MachinePh
     order,
     epoch,
     phase,
+    incarnation: 0,
     guestShutdown: false,
     wantsOtherHost: false,
     hardware: hardwareOf(order),
@@ -192,7 +195,7 @@ export function reportOf(vmId: VmId, machine: Machine): MachineReport {
   return {
     vmId,
     epoch,
-    incarnation: 0,
+    incarnation: machine.incarnation,
     phase,
     pid: phase === 'running' ? 1 : null,
     detail: '',

@@ -267,6 +267,7 @@ export function makeCluster(parts: ClusterParts = {}): ClusterState {
     networks: new Map((parts.networks ?? []).map((virtual) => [virtual.id, virtual])),
     isos: new Map((parts.isos ?? []).map((iso) => [iso.id, iso])),
     discards: new Map(),
+    services: new Map(),
   }
 }
 

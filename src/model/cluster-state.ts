@@ -7,6 +7,7 @@ import type {
   IsoId,
   NetworkId,
   SecurityGroupId,
+  ServiceId,
   SnapshotId,
   StorageId,
   TaskId,
@@ -18,6 +19,7 @@ import type { IsoSpec } from './iso.ts'
 import type { DiscardedVolume } from './migration/disk-copy.ts'
 import type { VmMigration } from './migration/vm-migration.ts'
 import type { VirtualNetwork } from './network.ts'
+import type { ServiceRecord } from './service/service.ts'
 import type { Snapshot } from './snapshots/snapshot.ts'
 import type { SnapshotSchedule } from './snapshots/snapshot-schedule.ts'
 import type { VmChange } from './snapshots/vm-change.ts'
@@ -54,6 +56,7 @@ export type ClusterState = {
   readonly snapshots: ReadonlyMap<SnapshotId, Snapshot>
   /** All networks but the flat one. */
   readonly networks: ReadonlyMap<NetworkId, VirtualNetwork>
+  readonly services: ReadonlyMap<ServiceId, ServiceRecord>
   /** The discs of the library. */
   readonly isos: ReadonlyMap<IsoId, IsoSpec>
   /** What is left of volumes where they are not any more, by storage and volume. */

@@ -17,6 +17,7 @@ export const imageIdSchema = idOf('img').brand<'ImageId'>()
 export const layerIdSchema = idOf('layer').brand<'LayerId'>()
 export const snapshotIdSchema = idOf('snap').brand<'SnapshotId'>()
 export const securityGroupIdSchema = idOf('sg').brand<'SecurityGroupId'>()
+export const serviceIdSchema = idOf('svc').brand<'ServiceId'>()
 export const isoIdSchema = idOf('iso').brand<'IsoId'>()
 export const accessTokenIdSchema = idOf('tok').brand<'AccessTokenId'>()
 
@@ -34,6 +35,8 @@ export type LayerId = z.infer<typeof layerIdSchema>
 /** A point of one VM that its owner can return to. */
 export type SnapshotId = z.infer<typeof snapshotIdSchema>
 export type SecurityGroupId = z.infer<typeof securityGroupIdSchema>
+/** A set of VMs with a restart tree. */
+export type ServiceId = z.infer<typeof serviceIdSchema>
 export type IsoId = z.infer<typeof isoIdSchema>
 export type AccessTokenId = z.infer<typeof accessTokenIdSchema>
 export type UserId = z.infer<typeof userIdSchema>

@@ -24,6 +24,7 @@ import { proofSchema } from './proof.ts'
 import { imageKindSchema } from './recovery/memory-image.ts'
 import { probeSchema } from './recovery/probe.ts'
 import { recoverySchema } from './recovery/recovery-policy.ts'
+import { membershipSchema } from './service/service.ts'
 import { tagsSchema, vmNoteSchema } from './tags.ts'
 
 export const desiredPowerSchema = z.enum(['running', 'paused', 'stopped'])
@@ -94,6 +95,8 @@ export const vmSpecSchema = z.object({
   /** What it is told about itself; secret. */
   cloudInit: cloudInitSchema.nullable().default(null),
   tags: tagsSchema.default([]),
+  /** The replica of a service that it is. */
+  membership: membershipSchema.optional(),
   note: vmNoteSchema.default(''),
   /** How far it can grow while it runs, from its next start on; null: not at all. */
   growth: growthSchema.nullable().default(null),

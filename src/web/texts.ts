@@ -131,6 +131,7 @@ export const texts = {
     title: 'What it takes',
     ofCluster: 'What all hosts take',
     none: 'Nothing was measured yet.',
+    loading: 'Loading …',
     span: 'How far back',
     spans: { hour: 'Hour', week: 'Week', year: 'Year' },
     kinds: {

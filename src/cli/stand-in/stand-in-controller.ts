@@ -19,6 +19,7 @@ import { makeNamingHandlers } from './naming-answers.ts'
 import { makeNetworkHandlers } from './network-answers.ts'
 import { makePlanningHandlers } from './planning-answers.ts'
 import { makeRecoveryHandlers } from './recovery-answers.ts'
+import { makeServiceHandlers } from './service-answers.ts'
 import { makeSnapshotHandlers } from './snapshot-answers.ts'
 import { makeHostView, makeStorageView, makeTaskView, makeVmView, makeVolumeView } from './views.ts'
 
@@ -91,6 +92,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     ...makeFirewallHandlers(situation),
     ...makePlanningHandlers(situation),
     ...makeSnapshotHandlers(situation),
+    ...makeServiceHandlers(situation),
     health: () => ({ status: 'ok', version: '0.1.0' }),
     getCluster: () => ({
       id: 'b5f7c2a0-1d0e-4b43-9d1c-0c5f3e6a7b80',

@@ -29,7 +29,7 @@ function plan(changes: Partial<CloneSetWish> = {}, parts: ClusterParts = {}) {
     ...{ vmId: vmIdOf(`new${spec.name}`), volumeIds: [volumeIdOf(`new${spec.name}`)] },
     ...{ generationId: '00000000-0000-4000-8000-000000000009', createdAt: someTime },
   }))
-  const wish: CloneSetWish = { vms, target: isolated, prefix: '', suffix: '-copy', ...changes }
+  const wish: CloneSetWish = { vms, target: isolated, prefix: '', suffix: '-copy', isStarted: true, ...changes }
   return planCloneSet(cluster, wish, { networkId: newId, members, createdAt: someTime })
 }
 
@@ -91,4 +91,7 @@ test('what can’t be cloned is refused by name: other networks, work on the dis
 test('that their host has no room for all of them is found before anything is made', () => {
   const big = [web, db].map((vm) => ({ ...vm, spec: { ...vm.spec, memoryMiB: 1_000_000 } }))
   assert.match(refusal({ vms: big }), /no host can run web-copy/)
+  const small = { hosts: [makeHost('ada', { status: { memoryMiB: 600 } })] }
+  assert.match(refusal({}, small), /no host can run db-copy/)
+  assert.equal(refusal({ isStarted: false }, small), 'planned')
 })

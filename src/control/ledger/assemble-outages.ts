@@ -7,7 +7,7 @@
  * wrong answers. Where nobody looked it is unobserved, which is neither up nor down; but a failure that was found lasts until somebody
  * sees it cured. Without a probe a running process counts as serving.
  */
-import type { LedgerEntry, ServiceId } from '../../model/ledger/ledger-entry.ts'
+import type { LedgerEntry, LedgerServiceId } from '../../model/ledger/ledger-entry.ts'
 import type { ConditionInterval, Outage } from '../../model/ledger/outage.ts'
 import { deriveConditions } from './derive-conditions.ts'
 import { describeOutage } from './describe-outage.ts'
@@ -20,7 +20,7 @@ import { beginCourse, finishCourse, type Standing, standingOf } from './service-
 export type QuietPoint = { readonly atMs: number; readonly clocks: SessionClocks; readonly standing: Standing }
 
 export type AssembleOptions = {
-  readonly service: ServiceId
+  readonly service: LedgerServiceId
   readonly serviceName: string
   /** Nothing after it counts: milliseconds since 1970. */
   readonly untilMs: number

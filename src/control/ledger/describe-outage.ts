@@ -1,5 +1,5 @@
 /** An outage in full: its cause, how long each part took, what was tried. */
-import type { LedgerRecord, ServiceId } from '../../model/ledger/ledger-entry.ts'
+import type { LedgerRecord, LedgerServiceId } from '../../model/ledger/ledger-entry.ts'
 import type { Outage, OutageAttempt, OutageParts } from '../../model/ledger/outage.ts'
 import { countBefore } from './count-before.ts'
 import type { FoundOutage } from './find-outages.ts'
@@ -9,7 +9,7 @@ import type { Moment } from './order-moments.ts'
 export type Timeline = { readonly moments: readonly Moment[]; readonly timesMs: readonly number[] }
 
 export type OutageSurroundings = Timeline & {
-  readonly service: ServiceId
+  readonly service: LedgerServiceId
   readonly serviceName: string
 }
 

@@ -64,6 +64,7 @@ export function followMoment(course: Course, moment: Moment): void {
       return course.tracks.drill.change(course.isDrilled ? record.drillId : null, atMs)
     case 'rung-begun':
     case 'decided':
+    case 'cell-restart':
       break
   }
 }

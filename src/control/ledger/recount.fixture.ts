@@ -90,6 +90,7 @@ function paint(entries: readonly LedgerEntry[], endMs: number, ms: (at: string) 
       case 'rung-begun':
       case 'rung-ended':
       case 'decided':
+      case 'cell-restart':
       case 'planned':
       case 'drill-began':
       case 'drill-ended':

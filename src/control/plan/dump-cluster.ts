@@ -77,6 +77,7 @@ export function readDump(dump: ClusterDump): Planned {
       tasks: new Map(),
       isos: new Map(dump.isos.map((iso) => [iso.id, iso])),
       discards: new Map(),
+      services: new Map(),
     },
     questions: new Map(dump.vms.map(({ spec, knowledge }) => [spec.id, questionOf(knowledge)])),
     statistics: new Map(

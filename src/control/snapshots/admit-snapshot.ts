@@ -63,6 +63,20 @@ export function refuseMemoryClone(cluster: ClusterState, vm: VmRecord): Snapshot
   return refuseCapture(cluster, vm)
 }
 
+/** Why nothing can be made of this snapshot's disks; undefined when they are where they were. */
+export function refuseMovedDisks(
+  { volumes }: ClusterState,
+  { spec }: VmRecord,
+  snapshot: Snapshot,
+): SnapshotRefusal | undefined {
+  const moved = snapshot.disks.find(({ volumeId, storageId }) => volumes.get(volumeId)?.storageId !== storageId)
+  if (moved === undefined) return undefined
+  return {
+    code: 'wrong-state',
+    message: `${moved.volumeId} of ${spec.name} is not any more where it was at ${snapshot.name}: take the machine as it is now`,
+  }
+}
+
 export function refuseDelete(vm: VmRecord, snapshot: Snapshot): SnapshotRefusal | undefined {
   const { spec, operation, change } = vm
   if (snapshot.isProtected)

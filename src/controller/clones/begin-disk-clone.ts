@@ -1,7 +1,7 @@
 /** A clone by disks over the API: what can't be made is refused at once, with the reason; a task does the rest. */
 import { admitVm } from '../../control/admit-vm.ts'
 import { wishForClone } from '../../control/clones/wish-for-clone.ts'
-import { refuseClone, refuseSnapshot } from '../../control/snapshots/admit-snapshot.ts'
+import { refuseClone, refuseMovedDisks, refuseSnapshot } from '../../control/snapshots/admit-snapshot.ts'
 import { commitAndSee } from '../../engine/leader.ts'
 import type { cloneRoutes } from '../../model/api/clone-routes.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
@@ -59,12 +59,7 @@ function refuseUnfit(
   const cluster = leader.index.state()
   const name = `for-${journal.snapshotId}`
   refuse(named === undefined ? refuseSnapshot(cluster, vm, { name, kind: 'disk' }) : refuseClone(cluster, vm))
-  const moved = named?.disks.find(({ volumeId, storageId }) => cluster.volumes.get(volumeId)?.storageId !== storageId)
-  if (named !== undefined && moved !== undefined)
-    throw new DialtoneError(
-      'wrong-state',
-      `${moved.volumeId} of ${vm.spec.name} is not any more where it was at ${named.name}: clone the machine as it is now`,
-    )
+  refuse(named === undefined ? undefined : refuseMovedDisks(cluster, vm, named))
   const disks = vm.spec.disks.map((disk) => ({ ...disk, layerId: null }))
   const asNow = { disks, machine: { ...vm.spec } }
   const admission = admitVm(cluster, wishForClone(vm.spec, named ?? asNow, { ...journal, card: cardOf(journal) }), {

@@ -25,7 +25,7 @@ async function beginSet({ engine }: ApiContext, body: Body, caller: Caller) {
   const suffix = body.suffix ?? (prefix === '' ? '-copy' : '')
   const target = targetOf(leader, body)
   const ids = newIds(leader, vms)
-  const plan = planCloneSet(leader.index.state(), { vms, target, prefix, suffix }, ids)
+  const plan = planCloneSet(leader.index.state(), { vms, target, prefix, suffix, isStarted: start }, ids)
   if (plan.kind === 'refused') throw new DialtoneError(plan.code, plan.message, { detail: plan.detail })
   const { tag, network } = plan
   const networkId = target.kind === 'network' ? target.network.id : ids.networkId

@@ -16,6 +16,7 @@ import { DialtoneError } from '../../model/dialtone-error.ts'
 import { ipv4AddressSchema } from '../../model/hardware.ts'
 import { nameSchema, networkIdSchema, snapshotIdSchema, type TaskId, vmIdSchema } from '../../model/ids.ts'
 import { changedTags, tagSchema } from '../../model/tags.ts'
+import type { VmSpec } from '../../model/vm.ts'
 import { enterNetwork, removeNetwork } from '../handlers/enter-network.ts'
 import { type CloneDisksJournal, findClone } from './clone-disks-saga.ts'
 import { forgetInstant } from './instant.ts'
@@ -194,17 +195,22 @@ async function removeAll(leader: Leader, tasks: TaskRunner, context: Context): P
     const vmId = findClone(leader, member, task)
     const spec = vmId === undefined ? undefined : leader.index.state().vms.get(vmId)?.spec
     if (vmId === undefined || spec === undefined) continue
-    if (spec.lifecycle === 'live')
-      await commitAndSee(leader, {
-        conditions: [unchanged(leader, keys.vm(vmId))],
-        writes: [put(keys.vm(vmId), { ...spec, lifecycle: 'deleting', desired: 'stopped', stopMode: 'kill' })],
-      })
+    if (spec.lifecycle === 'live') await giveUp(leader, spec)
     const child = await beginChild(leader, tasks, {
       ...{ kind: 'vm.delete', subject: spec.name, user: journal.user, vmId, journal: { vmId } },
       isOwn: (its) => its.vmId === vmId && its.endedAt === null,
     })
     await untilChildEnded(leader, child, { signal, tell: () => undefined })
   }
+}
+
+async function giveUp(leader: Leader, spec: VmSpec): Promise<void> {
+  const key = keys.vm(spec.id)
+  const result = await commitAndSee(leader, {
+    conditions: [unchanged(leader, key)],
+    writes: [put(key, { ...spec, lifecycle: 'deleting', desired: 'stopped', stopMode: 'kill' })],
+  })
+  if (result.kind === 'conflict') throw new DialtoneError('conflict', `${spec.name} was changed meanwhile`)
 }
 
 /** What is the set's is found by its tag; and it is wanted running from now on, where that was asked for. */

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test'
 import { type Cloud, startCloud } from '../../engine/cloud.fixture.ts'
 import type { Call } from '../../engine/fake-agents.fixture.ts'
 import { arrange, letItEnd, mishaps } from '../../engine/mishaps.fixture.ts'
+import { taskIdSchema } from '../../model/ids.ts'
 import { nicsOf } from '../../model/network.ts'
 import { cloneDisksSaga } from './clone-disks-saga.ts'
 import { cloneSetHandlers } from './clone-set-handlers.ts'
@@ -31,7 +32,9 @@ async function ask(cloud: Cloud, changes: object = {}) {
   const handlers = cloneSetHandlers({ engine: cloud.engine(), agents })
   const body = { vms: origins, isolated: 'test', start: true, ...changes }
   const scope = { signal: new AbortController().signal, after: undefined }
-  return handlers.cloneSet({ params: undefined, query: undefined, body }, { name: 'ann', role: 'administrator' }, scope)
+  const ann = { name: 'ann', role: 'administrator' } as const
+  const { task } = await handlers.cloneSet({ params: undefined, query: undefined, body }, ann, scope)
+  return taskIdSchema.parse(task.id)
 }
 
 const named = (cloud: Cloud, name: string) => [...cloud.state().vms.values()].find(({ spec }) => spec.name === name)
@@ -97,9 +100,9 @@ describe('a set of clones', () => {
       if (call === 'linkMachineDisks' && at === 'before') links += 1
       if (call === 'linkMachineDisks' && at === 'before' && links > 1) throw new Error('the storage is full')
     }
-    const { task } = await ask(cloud)
+    const taskId = await ask(cloud)
     await letItEnd(cloud)
-    assert.equal(cloud.taskState(task.id), 'failed')
+    assert.equal(cloud.taskState(taskId), 'failed')
     assert.equal(check(cloud), 'nothing')
   })
 
@@ -107,11 +110,11 @@ describe('a set of clones', () => {
     await using cloud = await open()
     await start(cloud)
     cloud.agents.takesMs.set('linkMachineDisks', 2_000)
-    const { task } = await ask(cloud)
+    const taskId = await ask(cloud)
     await cloud.clock.until('it is cloned', () => cloud.agents.orders.some((order) => order.startsWith('linkMachine')))
-    void cloud.engine().tasks.cancel(task.id)
+    void cloud.engine().tasks.cancel(taskId)
     await letItEnd(cloud)
-    assert.equal(cloud.taskState(task.id), 'cancelled')
+    assert.equal(cloud.taskState(taskId), 'cancelled')
     assert.equal(check(cloud), 'nothing')
   })
 

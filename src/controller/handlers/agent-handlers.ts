@@ -31,7 +31,9 @@ export function agentHandlers(context: AgentHandlersContext): Handlers<HostContr
     },
     figures({ body }, caller) {
       if (caller.hostId === undefined) throw new DialtoneError('forbidden', 'only a host sends its figures')
-      figures.receive(caller.hostId, body)
+      // What nobody has made takes no room here, whatever a host says.
+      const { vms } = engine.leader.index.state()
+      figures.receive(caller.hostId, { ...body, machines: body.machines.filter(({ vmId }) => vms.has(vmId)) })
       return {}
     },
     async imageFile({ params }) {

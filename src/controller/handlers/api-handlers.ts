@@ -20,6 +20,7 @@ import { networkHandlers } from './network-handlers.ts'
 import { placementHandlers } from './placement-handlers.ts'
 import { planHandlers } from './plan-handlers.ts'
 import { recoveryHandlers } from './recovery-handlers.ts'
+import { serviceHandlers } from './service-handlers.ts'
 import { snapshotHandlers } from './snapshot-handlers.ts'
 import { vmHandlers } from './vm-handlers.ts'
 import { volumeHandlers } from './volume-handlers.ts'
@@ -38,6 +39,7 @@ export function apiHandlers(
     ...drillHandlers(context),
     ...recoveryHandlers(context),
     ...snapshotHandlers(context),
+    ...serviceHandlers(context),
     ...ledgerHandlers(context),
     ...migrationHandlers(context),
     ...volumeHandlers(context),

@@ -2,7 +2,7 @@
 import { refuseChange } from '../../control/growth/admit-disk.ts'
 import { admitSize } from '../../control/growth/admit-size.ts'
 import { refuseCapture } from '../../control/snapshots/admit-snapshot.ts'
-import { commitAndSee, oneAdmission, put, unchanged, untilCommitted } from '../../engine/leader.ts'
+import { commitAndSee, type Leader, oneAdmission, put, unchanged, untilCommitted } from '../../engine/leader.ts'
 import { keys } from '../../engine/state/keys.ts'
 import type { VmView } from '../../model/api/views.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
@@ -32,26 +32,36 @@ export async function changeVm(
   const { leader } = context.engine
   return untilCommitted(reference, async () => {
     const vm = findVm(context, reference)
-    const { spec } = vm
-    if (spec.lifecycle !== 'live') throw new DialtoneError('wrong-state', `${spec.name} is ${spec.lifecycle}`)
-    const { recovery = spec.recovery, probe = spec.probe, drillable = spec.drillable } = change
-    const sized = sizeOf(context, vm, change)
-    const next: VmSpec = { ...sized, recovery, probe, drillable, limits: limitsAfter(spec.limits, change.limits) }
-    if (change.recovery !== undefined || change.probe !== undefined) refuseUnfit(context, vm, next)
-    const turn = sized === spec ? { conditions: [], writes: [] } : oneAdmission(leader, spec.id)
-    const event = leader.events.write({
-      kind: 'vm.changed',
-      subject: spec.name,
-      message: `${caller.name} changed ${wordsOf(change)}`,
-      vmId: spec.id,
-      user: caller.name,
-    })
-    const result = await commitAndSee(leader, {
-      conditions: [unchanged(leader, keys.vm(spec.id)), ...turn.conditions],
-      writes: [put(keys.vm(spec.id), next), event, ...turn.writes],
-    })
-    return result.kind === 'committed' ? viewOfVm(context, spec.id) : undefined
+    const isChanged = await enterChange(leader, vm, { change, user: caller.name })
+    return isChanged ? viewOfVm(context, vm.spec.id) : undefined
   })
+}
+
+/** Checks and commits it. False when the machine was changed meanwhile; throws what speaks against it. */
+export async function enterChange(
+  leader: Leader,
+  vm: VmRecord,
+  { change, user }: { readonly change: Changes; readonly user: string },
+): Promise<boolean> {
+  const { spec } = vm
+  if (spec.lifecycle !== 'live') throw new DialtoneError('wrong-state', `${spec.name} is ${spec.lifecycle}`)
+  const { recovery = spec.recovery, probe = spec.probe, drillable = spec.drillable } = change
+  const sized = sizeOf(leader, vm, change)
+  const next: VmSpec = { ...sized, recovery, probe, drillable, limits: limitsAfter(spec.limits, change.limits) }
+  if (change.recovery !== undefined || change.probe !== undefined) refuseUnfit(leader, vm, next)
+  const turn = sized === spec ? { conditions: [], writes: [] } : oneAdmission(leader, spec.id)
+  const event = leader.events.write({
+    kind: 'vm.changed',
+    subject: spec.name,
+    message: `${user} changed ${wordsOf(change)}`,
+    vmId: spec.id,
+    user,
+  })
+  const result = await commitAndSee(leader, {
+    conditions: [unchanged(leader, keys.vm(spec.id)), ...turn.conditions],
+    writes: [put(keys.vm(spec.id), next), event, ...turn.writes],
+  })
+  return result.kind === 'committed'
 }
 
 export async function warmVm(context: ApiContext, reference: string, caller: Caller) {
@@ -77,9 +87,9 @@ export async function warmVm(context: ApiContext, reference: string, caller: Cal
 }
 
 /** The very same spec where its size is not to change. */
-function sizeOf({ engine }: ApiContext, vm: VmRecord, { cpus, memoryMiB, force }: Changes): VmSpec {
+function sizeOf({ index }: Leader, vm: VmRecord, { cpus, memoryMiB, force }: Changes): VmSpec {
   if (cpus === undefined && memoryMiB === undefined) return vm.spec
-  const state = engine.leader.index.state()
+  const state = index.state()
   const busy = refuseChange(state, vm)
   if (busy !== undefined) throw new DialtoneError(busy.code, busy.message)
   const verdict = admitSize(state, vm, { cpus, memoryMiB, isForced: force })
@@ -100,11 +110,11 @@ function wordsOf({ cpus, memoryMiB, force: _force, ...rest }: Changes): string {
   return [...sizes.flat(), ...Object.keys(rest)].join(', ')
 }
 
-function refuseUnfit({ engine }: ApiContext, { spec }: VmRecord, next: VmSpec): void {
+function refuseUnfit({ index }: Leader, { spec }: VmRecord, next: VmSpec): void {
   if (next.recovery.mode === 'boot') return
   const unfit = refuseMemoryImages(spec.guest)
   if (unfit !== undefined) throw new DialtoneError('image-unfit', `${spec.name} can't recover from memory: ${unfit}`)
-  const template = engine.leader.index.state().templates.get(spec.templateId)
+  const template = index.state().templates.get(spec.templateId)
   if (template?.canResume === false)
     throw new DialtoneError(
       'image-unfit',

@@ -17,6 +17,7 @@ import { type ApiContext, findVm, viewOfTask, viewOfVm } from './api-context.ts'
 import { assertAllowed } from './assert-allowed.ts'
 import { attachDisk, detachDisk, resizeDisk } from './change-disks.ts'
 import { changeVm, warmVm } from './change-vm.ts'
+import { enterDeletion } from './enter-deletion.ts'
 import { findGroup } from './firewall-handlers.ts'
 import { whereItIs } from './where-it-is.ts'
 
@@ -166,7 +167,7 @@ async function deleteVm(
   reference: string,
   how: { readonly caller: Caller; readonly force: boolean; readonly protectedToo: boolean },
 ) {
-  const { leader, tasks } = context.engine
+  const { leader } = context.engine
   const { caller, force, protectedToo } = how
   return untilCommitted(reference, async () => {
     const vm = findVm(context, reference)
@@ -184,33 +185,8 @@ async function deleteVm(
     if (spec.lifecycle === 'creating' && isBeingMade)
       throw new DialtoneError('wrong-state', `${spec.name} is still being made: cancel that task, or wait for it`)
     if (!force && spec.lifecycle !== 'creating') assertAllowed(vm, 'delete', ' (or delete it with --force)')
-    const key = keys.vm(spec.id)
-    const under = [...leader.index.state().tasks.values()].find(
-      (task) => task.kind === 'vm.delete' && task.vmId === spec.id && task.endedAt === null,
-    )
-    if (under !== undefined) return { vm: viewOfVm(context, spec.id), task: viewOfTask(under) }
-    const { task, write } = tasks.prepare({
-      kind: 'vm.delete',
-      subject: spec.name,
-      user: caller.name,
-      vmId: spec.id,
-      journal: { vmId: spec.id },
-    })
-    const next: VmSpec = { ...spec, lifecycle: 'deleting', desired: 'stopped', stopMode: 'kill' }
-    const event = leader.events.write({
-      kind: 'vm.delete-asked-for',
-      subject: spec.name,
-      message: `deletion asked for by ${caller.name}`,
-      vmId: spec.id,
-      user: caller.name,
-    })
-    const result = await commitAndSee(leader, {
-      conditions: [unchanged(leader, key)],
-      writes: [put(key, next), write, event],
-    })
-    if (result.kind === 'conflict') return undefined
-    tasks.begin(task.id)
-    return { vm: viewOfVm(context, spec.id), task: viewOfTask(task) }
+    const task = await enterDeletion(context.engine, vm, caller.name)
+    return task === undefined ? undefined : { vm: viewOfVm(context, spec.id), task: viewOfTask(task) }
   })
 }
 

@@ -1,5 +1,6 @@
 /** Templates from machines over the API: what can't be made is refused at once, with the reason; a task does the rest. */
 import { readdir, rm } from 'node:fs/promises'
+import { refuseMovedDisks } from '../../control/snapshots/admit-snapshot.ts'
 import {
   admitTemplate,
   findTemplate,
@@ -17,6 +18,7 @@ import type { Caller } from '../../transport/caller.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import { type ApiContext, findVm, viewOfTask } from '../handlers/api-context.ts'
 import { findSnapshot } from '../handlers/find-snapshot.ts'
+import { refuse } from '../handlers/refuse-snapshot.ts'
 import type { ImagePlaces } from '../images/image-places.ts'
 import type { CreateTemplateJournal } from './create-template-saga.ts'
 import { deletedVersions } from './deleted-versions.ts'
@@ -54,6 +56,7 @@ async function createTemplate(context: TemplateContext, body: Body, caller: Call
   const taken = [...lying, ...(await deletedVersions(leader))]
   const admission = admitTemplate(cluster, vm, { wish: body, snapshotName, taken })
   if (admission.kind === 'refused') throw new DialtoneError(admission.code, admission.message)
+  refuse(named === undefined ? undefined : refuseMovedDisks(cluster, vm, named))
   const { version } = admission
   refuseUnderWay(context, version)
   const { name, note, memoryMiB, cpus, ports } = body

@@ -14,8 +14,10 @@ import {
   isoIdSchema,
   networkIdSchema,
   type SecurityGroupId,
+  type ServiceId,
   type SnapshotId,
   securityGroupIdSchema,
+  serviceIdSchema,
   snapshotIdSchema,
   storageIdSchema,
   taskIdSchema,
@@ -28,6 +30,7 @@ import { isoSpecSchema } from '../../model/iso.ts'
 import { type DiscardedVolume, discardedVolumeSchema } from '../../model/migration/disk-copy.ts'
 import { vmMigrationSchema } from '../../model/migration/vm-migration.ts'
 import { virtualNetworkSchema } from '../../model/network.ts'
+import { restartLessonsSchema, type ServiceRecord, serviceSpecSchema } from '../../model/service/service.ts'
 import { type Snapshot, snapshotSchema } from '../../model/snapshots/snapshot.ts'
 import { snapshotScheduleSchema } from '../../model/snapshots/snapshot-schedule.ts'
 import { vmChangeSchema } from '../../model/snapshots/vm-change.ts'
@@ -63,6 +66,7 @@ type MutableState = {
   isos: Map<z.infer<typeof isoIdSchema>, z.infer<typeof isoSpecSchema>>
   snapshots: Map<SnapshotId, Snapshot>
   discards: Map<string, DiscardedVolume>
+  services: Map<ServiceId, ServiceRecord>
 }
 
 /** Loads everything and follows the store until the signal aborts. */
@@ -81,6 +85,7 @@ export async function openClusterIndex(store: Store, options: { readonly signal:
     isos: new Map(),
     snapshots: new Map(),
     discards: new Map(),
+    services: new Map(),
   }
   const modRevisions = new Map<string, Revision>()
   const listeners = new Set<(touched: readonly Touched[]) => void>()
@@ -193,6 +198,8 @@ function applyToState(state: MutableState, key: string, value: unknown): void {
       )
     case 'discard':
       return applyTo(state.discards, key, value === undefined ? undefined : discardedVolumeSchema.parse(value))
+    case 'service':
+      return applyService(state, serviceIdSchema.parse(id), { part, value })
     case 'security-group':
       return applyTo(
         state.securityGroups,
@@ -215,6 +222,15 @@ function applyHost(state: MutableState, id: HostId, { part, value }: Part): void
   const before = state.hosts.get(id)
   if (part === 'spec') state.hosts.set(id, { spec: hostSpecSchema.parse(value), status: before?.status ?? neverSeen })
   else if (before !== undefined) state.hosts.set(id, { ...before, status: hostStatusSchema.parse(value) })
+}
+
+function applyService({ services }: MutableState, id: ServiceId, { part, value }: Part): void {
+  const before = services.get(id)
+  if (part === 'lessons') {
+    const lessons = value === undefined ? {} : restartLessonsSchema.parse(value)
+    if (before !== undefined) services.set(id, { ...before, lessons })
+  } else if (value === undefined) services.delete(id)
+  else services.set(id, { lessons: {}, ...before, spec: serviceSpecSchema.parse(value) })
 }
 
 function applyVm(state: MutableState, id: VmId, { part, value }: Part): void {

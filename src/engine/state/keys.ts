@@ -4,6 +4,7 @@ import type {
   IsoId,
   NetworkId,
   SecurityGroupId,
+  ServiceId,
   SnapshotId,
   StorageId,
   TaskId,
@@ -13,7 +14,7 @@ import type {
 } from '../../model/ids.ts'
 
 /** `template-version`: of one that was deleted; hosts and storages may still have its disk, so no other one is ever called so. */
-type ClaimedNoun = 'vm' | 'host' | 'storage' | 'network' | 'security-group' | 'iso' | 'template-version'
+type ClaimedNoun = 'vm' | 'host' | 'storage' | 'network' | 'security-group' | 'iso' | 'template-version' | 'service'
 
 export const keys = {
   cluster: 'cluster',
@@ -40,6 +41,8 @@ export const keys = {
   discard: (storageId: StorageId, volumeId: VolumeId) => `discard/${storageId}/${volumeId}`,
   template: (id: TemplateId) => `template/${id}`,
   iso: (id: IsoId) => `iso/${id}`,
+  service: (id: ServiceId) => `service/${id}/spec`,
+  serviceLessons: (id: ServiceId) => `service/${id}/lessons`,
   task: (id: TaskId) => `task/${id}`,
   securityGroup: (id: SecurityGroupId) => `security-group/${id}`,
   /** Sorted by time: milliseconds and a counter, of fixed width. */

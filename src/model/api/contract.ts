@@ -17,6 +17,7 @@ import { placementRoutes } from './placement-routes.ts'
 import { planRoutes } from './plan-routes.ts'
 import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
+import { serviceRoutes } from './service-routes.ts'
 import { snapshotRoutes } from './snapshot-routes.ts'
 import { templateRoutes } from './template-routes.ts'
 import { vmRoutes } from './vm-routes.ts'
@@ -31,6 +32,7 @@ export const apiContract = {
   ...drillRoutes,
   ...recoveryRoutes,
   ...snapshotRoutes,
+  ...serviceRoutes,
   ...ledgerRoutes,
   ...migrationRoutes,
   ...volumeRoutes,

@@ -1,7 +1,7 @@
 /** What the ledger says: outages and availability, computed from its entries when they are asked for. */
 import { z } from 'zod'
 import { availabilitySchema } from '../ledger/availability.ts'
-import { ledgerEntrySchema, serviceIdSchema } from '../ledger/ledger-entry.ts'
+import { ledgerEntrySchema, ledgerServiceIdSchema } from '../ledger/ledger-entry.ts'
 import { outageSchema } from '../ledger/outage.ts'
 import type { Contract } from './route.ts'
 import { referenceSchema } from './vm-routes.ts'
@@ -24,7 +24,7 @@ export const outageViewSchema = z.object({
 export type OutageView = z.infer<typeof outageViewSchema>
 
 export const availabilityViewSchema = z.object({
-  service: serviceIdSchema,
+  service: ledgerServiceIdSchema,
   serviceName: z.string(),
   ...availabilitySchema.shape,
 })

@@ -10,8 +10,8 @@ import { rungSchema } from '../recovery/recovery-policy.ts'
 import { recoveryRecordSchema } from '../recovery/recovery-record.ts'
 
 /** A service's key; a lone VM is a service of one, and its id is the key. */
-export const serviceIdSchema = z.string().regex(/^(?:vm|svc)-[a-z0-9]{8}$/, 'must be an id like vm-1a2b3c4d')
-export type ServiceId = z.infer<typeof serviceIdSchema>
+export const ledgerServiceIdSchema = z.string().regex(/^(?:vm|svc)-[a-z0-9]{8}$/, 'must be an id like vm-1a2b3c4d')
+export type LedgerServiceId = z.infer<typeof ledgerServiceIdSchema>
 
 const at = { at: z.iso.datetime() }
 const ofHost = { ...at, hostId: hostIdSchema, lastHeardAt: z.iso.datetime().nullable() }
@@ -41,6 +41,16 @@ export const controllerFactSchema = z.discriminatedUnion('kind', [
     rung: rungSchema,
     reason: z.string(),
   }),
+  /** A cell of the service that it belongs to is restarted, and it with it or not: what it needs may be away for a moment. */
+  z.object({
+    kind: z.literal('cell-restart'),
+    ...at,
+    serviceName: z.string(),
+    cell: z.string(),
+    components: z.array(z.string()),
+    isWithIt: z.boolean(),
+    reason: z.string(),
+  }),
   z.object({ kind: z.literal('drill-began'), ...at, drillId: z.string(), drill: drillKindSchema }),
   z.object({ kind: z.literal('drill-ended'), ...at, drillId: z.string(), drill: drillKindSchema }),
   /** From here on nobody expects it to answer. */
@@ -59,7 +69,7 @@ export type LedgerRecord = z.infer<typeof ledgerRecordSchema>
 export const ledgerEntrySchema = z.object({
   /** When it happened, by the wall clock of whoever saw it: `record.at`. */
   at: z.iso.datetime(),
-  service: serviceIdSchema,
+  service: ledgerServiceIdSchema,
   /** Who saw it: null for the controller's own facts. */
   hostId: hostIdSchema.nullable(),
   session: sessionIdSchema.nullable(),

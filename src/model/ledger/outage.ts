@@ -1,7 +1,7 @@
 /** What the ledger says about a service: its condition at any time, and its outages. Times are wall clocks as ISO, durations milliseconds. */
 import { z } from 'zod'
 import { failureCauseSchema, rungSchema } from '../recovery/recovery-policy.ts'
-import { serviceIdSchema } from './ledger-entry.ts'
+import { ledgerServiceIdSchema } from './ledger-entry.ts'
 
 /**
  * `degraded`: the probers disagree, or answers were lost but no failure was found. `planned`: somebody asked for it to be away.
@@ -50,7 +50,7 @@ const instant = z.iso.datetime()
 export const outageSchema = z.object({
   /** Made of the service and the first sign of the failure: the same however often it is computed. */
   id: z.string().regex(/^out-[a-z0-9]{8}-[a-z0-9]{1,11}$/, 'must be an id like out-1a2b3c4d-mf3k2j1a'),
-  service: serviceIdSchema,
+  service: ledgerServiceIdSchema,
   serviceName: z.string(),
   cause: failureCauseSchema,
   causeDetail: z.string(),

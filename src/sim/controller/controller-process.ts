@@ -7,6 +7,8 @@ import { cloneDisksSaga } from '../../controller/clones/clone-disks-saga.ts'
 import { cloneSetSaga } from '../../controller/clones/clone-set-saga.ts'
 import { cloneVmSaga } from '../../controller/clones/clone-vm-saga.ts'
 import { warmTemplateSaga } from '../../controller/clones/warm-template-saga.ts'
+import { applyServiceSaga } from '../../controller/services/apply-service-saga.ts'
+import { deleteServiceSaga } from '../../controller/services/delete-service-saga.ts'
 import type { AgentPort, FencePort } from '../../engine/agent-port.ts'
 import { type Engine, startEngine } from '../../engine/engine.ts'
 import { agentContract } from '../../model/agent-protocol/agent-contract.ts'
@@ -64,6 +66,8 @@ export function startController(options: ControllerOptions): ControllerProcess {
       warmTemplateSaga(leader, agents, tasks),
       cloneDisksSaga(leader, tasks, epochs),
       cloneSetSaga(leader, tasks),
+      applyServiceSaga(leader, tasks),
+      deleteServiceSaga(leader, tasks),
     ],
   }).then((started) => {
     engine = started

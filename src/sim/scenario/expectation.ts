@@ -1,6 +1,7 @@
 /** What a scenario may expect, in words and as data. `runs` is the truth of the hosts; `is` is what the operator is shown. */
 import { z } from 'zod'
 import { hostStateSchema } from '../../model/host.ts'
+import { serviceHealthSchema } from '../../model/service/service.ts'
 import { vmStateSchema } from '../../model/vm.ts'
 import type { Sentence } from './sentence.ts'
 
@@ -27,6 +28,8 @@ export const expectationSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('starts'), vm, number, ...times }),
   z.strictObject({ kind: z.literal('most-starts-at-once'), number, ...times }),
   z.strictObject({ kind: z.literal('ran-before'), vm, otherVm: z.string(), ...times }),
+  z.strictObject({ kind: z.literal('service-is'), service: z.string(), health: serviceHealthSchema, ...times }),
+  z.strictObject({ kind: z.literal('cells-restarted'), service: z.string(), number, ...times }),
   z.strictObject({ kind: z.literal('nobody-fenced'), ...times }),
   z.strictObject({ kind: z.literal('refused'), text: z.string(), ...times }),
 ])
@@ -49,6 +52,10 @@ const rows: readonly Row[] = [
   ['vm {vm} was not started again', 'starts', { number: 0 }],
   ['at most {number} vms started in any second', 'most-starts-at-once'],
   ['vm {vm} ran before vm {otherVm}', 'ran-before'],
+  ['service {service} is {health}[ within {withinMs}][ for {forMs}]', 'service-is'],
+  ['{number} cells of {service} were restarted[ within {withinMs}]', 'cells-restarted'],
+  ['one cell of {service} was restarted[ within {withinMs}]', 'cells-restarted', { number: 1 }],
+  ['no cell of {service} was restarted', 'cells-restarted', { number: 0 }],
   ['no host was fenced', 'nobody-fenced'],
   ['refusal: {text}', 'refused'],
 ]

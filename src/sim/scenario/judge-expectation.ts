@@ -1,4 +1,6 @@
 /** Whether something that a scenario expects is so at this moment. */
+import { restartsOf } from '../../control/services/restart-history.ts'
+import { serviceStatus } from '../../control/services/service-status.ts'
 import type { HostState } from '../../model/host.ts'
 import type { World } from '../world/world.ts'
 import type { Expectation } from './expectation.ts'
@@ -52,6 +54,14 @@ export function isSo(expectation: Expectation, around: Surroundings): boolean {
       const [first, second] = [startsOf(expectation.vm, around)[0], startsOf(expectation.otherVm, around)[0]]
       return first !== undefined && second !== undefined && first.atMs < second.atMs
     }
+    case 'service-is': {
+      const service = serviceNamed(expectation.service, world)
+      return service !== undefined && serviceStatus(world.state(), service).health === expectation.health
+    }
+    case 'cells-restarted': {
+      const service = serviceNamed(expectation.service, world)
+      return service !== undefined && restartsOf(world.state(), service.spec.id).length === expectation.number
+    }
     case 'nobody-fenced':
       return !world.log.some(({ atMs, event }) => event === 'host.fenced' && atMs >= around.beganAtMs)
     case 'refused':
@@ -72,11 +82,21 @@ export function describeNow(expectation: Expectation, around: Surroundings): str
     const { detail = 'no controller leads' } = hostRecord(expectation.host, world)?.status ?? {}
     return `${expectation.host} is ${shownState(expectation.host, world) ?? 'not known'} (${detail})`
   }
+  if ('service' in expectation) {
+    const service = serviceNamed(expectation.service, world)
+    if (service === undefined) return `there is no service ${expectation.service}`
+    const cells = restartsOf(world.state(), service.spec.id).map(({ cell }) => cell)
+    return `it is ${serviceStatus(world.state(), service).health}; restarted cells: ${cells.join(', ') || 'none'}`
+  }
   if (expectation.kind === 'refused') return `refused: ${around.refusal() ?? 'nothing'}`
   if (expectation.kind === 'most-starts-at-once')
     return `${mostWithinASecond(around.witness.starts().map(({ atMs }) => atMs))} started within a second`
   const disturbed = around.witness.disturbed().map((vmId) => around.names.nameOf(vmId))
   return `disturbed so far: ${disturbed.join(', ') || 'none'}`
+}
+
+function serviceNamed(name: string, world: World) {
+  return isLed(world) ? [...world.state().services.values()].find(({ spec }) => spec.name === name) : undefined
 }
 
 function isLed({ parts }: World): boolean {

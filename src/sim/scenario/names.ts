@@ -14,7 +14,7 @@ export type Names = {
   without(text: string): string
 }
 
-const idPattern = /\b(vm|host|vol|st|tpl|net|task|user|ses|img|layer|sg)-[a-z2-7]{8}\b/g
+const idPattern = /\b(vm|host|vol|st|tpl|net|task|user|ses|img|layer|sg|svc)-[a-z2-7]{8}\b/g
 
 export function createNames(): Names {
   const names = new Map<string, string>()

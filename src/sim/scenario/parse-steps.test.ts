@@ -13,7 +13,7 @@ describe('a line of steps', () => {
     )
     assert.deepEqual(given?.action, {
       kind: 'given',
-      vm: 'web',
+      vms: ['web'],
       item: { call: 'createVm', body: { name: 'web', template: 'tiny', ha: true, host: 'h1' } },
     })
     assert.deepEqual(lost, {

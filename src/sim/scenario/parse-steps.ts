@@ -14,6 +14,7 @@ import { expectationSentences } from './expectation.ts'
 import { faultSentences } from './fault-sentences.ts'
 import { requestSentences, vmWishes } from './request-sentences.ts'
 import { nearestSentences, readSentence, readTime, type Sentence } from './sentence.ts'
+import { readService } from './service-sentence.ts'
 import type { Action, Step, When } from './step.ts'
 
 /** What there is to speak of. */
@@ -28,8 +29,7 @@ export function parseSteps(source: string, cast: Cast): readonly Step[] {
     try {
       const { when, rest } = readWhen(text)
       const action = readAction(rest)
-      const made = madeVm(rest)
-      if (made !== undefined) vms.add(made)
+      for (const made of madeVms(rest)) vms.add(made)
       checkNames(action, { ...cast, vms })
       return [{ line: index + 1, text: rest, when, action }]
     } catch (error) {
@@ -53,11 +53,23 @@ const plainSentences: readonly Sentence<Action>[] = [
   { words: 'wait {waitMs}', read: ({ waitMs }) => ({ kind: 'wait', timeMs: Number(waitMs) }) },
   {
     words: 'given vm {vm}[: {text}]',
-    read: ({ vm = '', text = '' }) => ({ kind: 'given', vm: String(vm), item: createItem(String(vm), String(text)) }),
+    read: ({ vm = '', text = '' }) => ({
+      kind: 'given',
+      vms: [String(vm)],
+      item: createItem(String(vm), String(text)),
+    }),
   },
   {
     words: 'create vm {vm}[: {text}]',
     read: ({ vm = '', text = '' }) => ({ kind: 'request', item: createItem(String(vm), String(text)) }),
+  },
+  {
+    words: 'given service {service}: {text}',
+    read: ({ service, text }) => ({ kind: 'given', ...readService(String(service), String(text)) }),
+  },
+  {
+    words: 'apply service {service}: {text}',
+    read: ({ service, text }) => ({ kind: 'request', item: readService(String(service), String(text)).item }),
   },
   ...requestSentences.map(
     ({ words, read }): Sentence<Action> => ({
@@ -103,8 +115,11 @@ function readWish(text: string): object {
   throw new DialtoneError('invalid-input', `"${text}" can't be said of a machine; what can: ${words}`)
 }
 
-function madeVm(text: string): string | undefined {
-  return /^(?:given|create) vm ([a-z0-9-]+)/.exec(text)?.[1]
+function madeVms(text: string): readonly string[] {
+  const [, service, wish] = /^(?:given|apply) service ([a-z0-9-]+): (.+)$/.exec(text) ?? []
+  if (service !== undefined && wish !== undefined) return readService(service, wish).vms
+  const vm = /^(?:given|create) vm ([a-z0-9-]+)/.exec(text)?.[1]
+  return vm === undefined ? [] : [vm]
 }
 
 /** Whatever an action names by `host`, `vm`, `storage` and the like must be there. */

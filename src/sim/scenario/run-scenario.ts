@@ -149,8 +149,10 @@ async function prepare({ world, ask }: Stage, action: Action): Promise<void> {
   await world.until('it is answered', () => outcome() !== undefined)
   const answer = outcome()
   if (answer?.kind === 'refused') throw new Error(answer.message)
-  await world.until(`${action.vm} runs`, () => world.vm(action.vm)?.status?.state === 'running')
-  await world.until(`${action.vm} is ready to recover`, () => isReadyToRecover(world.vm(action.vm)))
+  for (const vm of action.vms) {
+    await world.until(`${vm} runs`, () => world.vm(vm)?.status?.state === 'running')
+    await world.until(`${vm} is ready to recover`, () => isReadyToRecover(world.vm(vm)))
+  }
 }
 
 /** Its image is there, and what waits to take it over, on its own host and on the standby. */
@@ -212,9 +214,9 @@ function subjectOf(action: Action): string {
       return firstOf(action.fault, ['vm', 'host', 'storage']) ?? place
     }
     case 'expect':
-      return firstOf(action.expectation, ['vm', 'host']) ?? 'all'
+      return firstOf(action.expectation, ['vm', 'host', 'service']) ?? 'all'
     case 'request':
-      return firstOf({ ...action.item.params, ...bodyOf(action.item) }, ['vm', 'host', 'name']) ?? 'all'
+      return firstOf({ ...action.item.params, ...bodyOf(action.item) }, ['vm', 'host', 'name', 'service']) ?? 'all'
     case 'power-on':
       return action.host
     case 'given':

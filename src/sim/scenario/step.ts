@@ -19,7 +19,7 @@ export type When =
 
 export type Action =
   /** There before the scenario begins. */
-  | { readonly kind: 'given'; readonly item: WorkloadItem; readonly vm: string }
+  | { readonly kind: 'given'; readonly item: WorkloadItem; readonly vms: readonly string[] }
   | { readonly kind: 'fault'; readonly fault: Fault }
   | { readonly kind: 'request'; readonly item: WorkloadItem }
   | { readonly kind: 'power-on'; readonly host: string }

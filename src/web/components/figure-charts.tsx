@@ -27,7 +27,8 @@ export function FigureChartsCard({
   readonly title?: string
 }) {
   const [span, setSpan] = useState<FigureSpan>('hour')
-  const history = useFigures(target, span)?.get(id)
+  const histories = useFigures(target, span)
+  const history = histories?.get(id)
   const aside = (
     <SegmentedControl
       size="xs"
@@ -40,9 +41,9 @@ export function FigureChartsCard({
   return (
     <Card title={title} aside={aside}>
       {history === undefined ? (
-        <Nothing>{texts.figures.none}</Nothing>
+        <Nothing>{histories === null ? texts.figures.loading : texts.figures.none}</Nothing>
       ) : (
-        <SimpleGrid cols={{ base: 1, sm: 2, xl: kinds.length > 4 ? 3 : kinds.length }} spacing="lg">
+        <SimpleGrid cols={{ base: 1, sm: 2, lg: Math.min(3, kinds.length) }} spacing="lg">
           {kinds.map((kind) => (
             <FigureChart key={kind} history={history} kind={kind} full={full} />
           ))}

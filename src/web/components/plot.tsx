@@ -75,7 +75,7 @@ function optionsOf({ kind, span, width, height, atLeast, colour }: PlotOptions):
     height,
     cursor: { show: false },
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 28, 0, 0],
     scales: { y: { range: (_plot, _least, most) => [0, Math.max(atLeast, most * 1.1, 1)] } },
     axes: [
       { ...axis, space: 70, size: 32, values: (_plot, ticks) => ticks.map((tick) => tickTime(tick, span)) },

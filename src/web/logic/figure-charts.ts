@@ -21,7 +21,7 @@ export const chartLines: Readonly<Record<ChartKind, readonly ChartLine[]>> = {
 
 /** A figure with its unit, short enough for an axis. */
 export function formatFigure(name: FigureName, figure: number): string {
-  if (name === 'cpuPercent') return `${round(figure / 100)} CPUs`
+  if (name === 'cpuPercent') return figure === 100 ? '1 CPU' : `${round(figure / 100)} CPUs`
   if (name === 'pauseMs') return `${round(figure)} ms`
   if (name === 'memoryMiB') return figure < 1024 ? `${Math.round(figure)} MiB` : `${round(figure / 1024)} GiB`
   return figure < 1000 ? `${round(figure)} KiB/s` : `${round(figure / 1024)} MiB/s`

@@ -1,6 +1,6 @@
-import { formatSize } from '../../model/byte-size.ts'
 import { useCloud } from '../cloud/console-context.ts'
 import { Card, Nothing, PageHead, ScrollTable } from '../components/parts.tsx'
+import { formatFigure } from '../logic/figure-charts.ts'
 import { leastFreeMiB } from '../logic/storage-room.ts'
 import { texts } from '../texts.ts'
 
@@ -8,7 +8,9 @@ import { texts } from '../texts.ts'
 export function StoragePage() {
   const { storages, hosts } = useCloud()
   const shown = [...storages.values()].sort(
-    (left, right) => Number(right.shared) - Number(left.shared) || left.path.localeCompare(right.path),
+    (left, right) =>
+      Number(right.shared) - Number(left.shared) ||
+      (left.hostName ?? '').localeCompare(right.hostName ?? '', 'en', { numeric: true }),
   )
   return (
     <>
@@ -39,7 +41,7 @@ export function StoragePage() {
                     <code>{storage.path}</code>
                   </td>
                   <td className="figures">{storage.volumes}</td>
-                  <td className="figures">{free === null ? '–' : formatSize(free)}</td>
+                  <td className="figures">{free === null ? '–' : formatFigure('memoryMiB', free)}</td>
                 </tr>
               )
             })}
