@@ -4,11 +4,11 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { parseServiceFile } from '../src/cli/services/read-service-file.ts'
-import type { ServiceView } from '../src/model/api/service-routes.ts'
-import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
+import { parseServiceFile } from '../../src/cli/services/read-service-file.ts'
+import type { ServiceView } from '../../src/model/api/service-routes.ts'
+import { type OpenLaboratory, openLaboratory } from '../open-laboratory.ts'
 
-const path = join(import.meta.dirname, '../examples/shop/shop.yaml')
+const path = join(import.meta.dirname, '../../examples/shop/shop.yaml')
 let laboratory: OpenLaboratory
 before(async () => {
   laboratory = await openLaboratory('e2e-services', ['--hosts', '2'])
