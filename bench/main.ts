@@ -8,6 +8,7 @@ import { evacuate } from './evacuate.ts'
 import { failover } from './failover.ts'
 import { figureJson, figureRows } from './figure.ts'
 import { footprint } from './footprint.ts'
+import { hotAdd } from './hot-add.ts'
 import { migrate } from './migrate.ts'
 import { migrateDisk } from './migrate-disk.ts'
 import { recover } from './recover.ts'
@@ -27,6 +28,7 @@ const benches: readonly Bench[] = [
   evacuate,
   snapshot,
   revert,
+  hotAdd,
   restartPolicy,
 ]
 const { values, positionals } = parseArgs({

@@ -4,7 +4,12 @@ import type { State } from './table.ts'
 /** The machine before somebody asks for the operation. */
 export type Before = {
   /** Null while nobody can ask it. */
-  readonly seen: { readonly bootId: string; readonly contents: Contents; readonly shape: Shape } | null
+  readonly seen: {
+    readonly bootId: string
+    readonly pid: number | null
+    readonly contents: Contents
+    readonly shape: Shape
+  } | null
   readonly isOff: boolean
   /** What waits for its next start already, by what it is. */
   readonly pending: readonly string[]

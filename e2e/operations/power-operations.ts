@@ -67,8 +67,12 @@ async function isTheSame({ answer }: Subject, { seen }: Before): Promise<void> {
   if (seen !== null) assert.equal(now.bootId, seen.bootId)
 }
 
+/** One that recovers from memory may have gone on from there, where its boot took longer than its probe allows. */
 async function hasBooted(subject: Subject, { seen }: Before): Promise<void> {
-  await subject.until('it has booted', async () => (await subject.answer()).bootId !== seen?.bootId)
+  await subject.until('it has begun anew', async ({ status }) => {
+    const { bootId } = await subject.answer()
+    return bootId !== seen?.bootId || (status.recovery?.startedBy === 'resume' && status.pid !== seen.pid)
+  })
 }
 
 async function goOn(subject: Subject): Promise<void> {

@@ -27,7 +27,8 @@ export async function lookBefore(subject: Subject): Promise<Before> {
   const common = { pending: untilNextStart(pending), isOff: status.state === 'stopped' }
   if (status.state !== 'running') return { ...common, seen: null }
   const { bootId } = await subject.answer()
-  return { ...common, seen: { bootId, contents: await subject.contents(), shape: await subject.shape() } }
+  const { pid } = status
+  return { ...common, seen: { bootId, pid, contents: await subject.contents(), shape: await subject.shape() } }
 }
 
 /** It has had its effect, or will have it at the next start. */

@@ -54,8 +54,9 @@ export function deriveStatus(vm: VmRecord, facts: StatusFacts): DerivedStatus | 
     vm.status?.state !== 'stopped'
   )
     return undefined
-  const { incarnation, pid, crashes, recovery, hardware = null } = report
-  const seen = { ...base, incarnation, pid, crashes, recovery, hardware }
+  const { incarnation, pid, crashes, recovery, hardware = null, isUntold } = report
+  const untold = isUntold === true ? { isUntold } : {}
+  const seen = { ...base, incarnation, pid, crashes, recovery, hardware, ...untold }
   if ((report.phase === 'failed' || report.phase === 'stopped') && spec.desired === 'stopped')
     return { ...seen, state: 'stopped', detail: report.detail }
   // It stays written down that it has stopped: that is the proof on which it may start elsewhere.

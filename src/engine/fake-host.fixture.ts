@@ -30,6 +30,8 @@ export type Machine = {
     readonly copied: readonly VolumeId[]
   }
   isHandedOver: boolean
+  /** Its guest has yet to be told that it is a new machine. */
+  isUntold: boolean
   /** The rest of it follows. */
   isOutrun: boolean
   /** Of a disk that is copied to another storage: how often that was looked at. */
@@ -134,6 +136,7 @@ export function makeMachine(order: MachineOrder, epoch: number, phase: MachinePh
     image: null,
     move: { state: 'none', looks: 0, targetId: undefined, copied: [] },
     isHandedOver: false,
+    isUntold: order.isUntoldClone,
     isOutrun: false,
     copyLooks: 0,
     isArriving: false,
@@ -203,6 +206,7 @@ export function reportOf(vmId: VmId, machine: Machine): MachineReport {
     isHandedOver: machine.isHandedOver,
     ...(localDisks.length > 0 ? { localDisks } : {}),
     ...(isArriving ? { isArriving } : {}),
+    ...(machine.isUntold ? { isUntold: true } : {}),
     hardware: phase === 'running' ? machine.hardware : null,
     recovery: {
       configuration: configurationOfOrder(order),

@@ -214,6 +214,8 @@ export const machineReportSchema = z.object({
   localDisks: z.array(z.object({ volumeId: volumeIdSchema, storageId: storageIdSchema })).optional(),
   /** It was to be filled from another host, and never ran here. */
   isArriving: z.boolean().optional(),
+  /** Its disks began as another machine's, and its guest has not been told yet that it is a new one. */
+  isUntold: z.boolean().optional(),
   /** It failed here, and its ladder's next rung is another host. */
   wantsOtherHost: z.boolean(),
   recovery: readinessReportSchema,
@@ -253,6 +255,8 @@ export const vmStatusSchema = z.object({
   /** Null while no host tells. */
   recovery: readinessReportSchema.nullable(),
   hardware: presentHardwareSchema.nullable().optional(),
+  /** A clone whose guest has not been told yet that it is a new machine. */
+  isUntold: z.boolean().optional(),
 })
 export type VmStatus = z.infer<typeof vmStatusSchema>
 

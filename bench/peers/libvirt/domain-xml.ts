@@ -10,15 +10,17 @@ export type Domain = {
   readonly disk: string
   /** A raw file, as a second disk. */
   readonly dataDisk?: string
+  /** Memory, processors and disks may come while it runs, and its guest agent is heard. */
+  readonly canGrow?: boolean
 }
 
 /** Pacemaker's VirtualDomain agent finds the name only where it has a line of its own. */
-export function domainXml({ guest, card, memoryMiB, disk, dataDisk }: Domain): string {
+export function domainXml({ guest, card, memoryMiB, disk, dataDisk, canGrow = false }: Domain): string {
   return `<domain type='qemu'>
   <name>${card.name}</name>
   <uuid>${domainUuid(card.macAddress)}</uuid>
-  <memory unit='MiB'>${memoryMiB}</memory>
-  <vcpu>1</vcpu>
+${canGrow ? "  <maxMemory slots='4' unit='MiB'>8192</maxMemory>\n" : ''}  <memory unit='MiB'>${memoryMiB}</memory>
+  ${canGrow ? "<vcpu current='1'>8</vcpu>" : '<vcpu>1</vcpu>'}
   <os>
     <type arch='x86_64' machine='q35'>hvm</type>
     <kernel>${escape(guest.vmlinux)}</kernel>
@@ -26,7 +28,7 @@ export function domainXml({ guest, card, memoryMiB, disk, dataDisk }: Domain): s
     <cmdline>${escape(guest.commandLine)}</cmdline>
   </os>
   <features><acpi/></features>
-  <cpu mode='maximum'/>
+  ${canGrow ? `<cpu mode='maximum'><numa><cell id='0' cpus='0-7' memory='${memoryMiB}' unit='MiB'/></numa></cpu>` : "<cpu mode='maximum'/>"}
   <clock offset='utc'><timer name='hpet' present='no'/></clock>
   <on_poweroff>destroy</on_poweroff>
   <on_reboot>restart</on_reboot>
@@ -46,10 +48,15 @@ ${dataDisk === undefined ? '' : rawDisk(dataDisk)}    <interface type='bridge'>
     <controller type='usb' model='none'/>
     <memballoon model='none'/>
     <serial type='null'><target port='0'/></serial>
-  </devices>
+${canGrow ? growthDevices : ''}  </devices>
 </domain>
 `
 }
+
+/** As many places as Dialtone's machines have. */
+const growthDevices = `    <controller type='pci' model='pcie-root'/>
+${"    <controller type='pci' model='pcie-root-port'/>\n".repeat(8)}    <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
+`
 
 function rawDisk(path: string): string {
   return `    <disk type='file' device='disk'>

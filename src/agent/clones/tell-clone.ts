@@ -11,23 +11,30 @@ const askAgainMs = 250
 /** So long a guest may take to boot. */
 const givesUpAfterMs = 300_000
 
-/** Resolves when it has taken it, or when nobody in it answers. Told twice is fine: it is the same. */
+/**
+ * Resolves when it has taken it, or when nobody in it answers for so long that nobody will. Told twice is fine: it is the same. A life that
+ * ends before leaves it untold, so the next one is told.
+ */
 export async function tellClone(keeping: Keeping, machine: RunningMachine): Promise<void> {
   const { ports, vmId } = keeping
   const givesUpAtMs = ports.clock.bootTimeMs() + givesUpAfterMs
   const isToBeTold = () => keeping.running === machine && keeping.record.machine.isUntoldClone && !keeping.isReleased
+  const noteTold = async () => {
+    await enqueue(keeping, async () => {
+      if (isToBeTold()) await writeRecord(keeping, { machine: { ...keeping.record.machine, isUntoldClone: false } })
+    })
+    ports.reportSoon()
+  }
   while (isToBeTold()) {
     try {
       await machine.askResident(await identityOf(keeping.record.machine, ports), becomeTimeoutMs)
-      await enqueue(keeping, async () => {
-        if (isToBeTold()) await writeRecord(keeping, { machine: { ...keeping.record.machine, isUntoldClone: false } })
-      })
+      await noteTold()
       ports.logger.info('clone.told', { vmId })
       return
     } catch (error) {
       if (ports.clock.bootTimeMs() > givesUpAtMs) {
         ports.logger.warn('clone.not-told', { vmId, error })
-        return
+        return noteTold()
       }
     }
     await ports.clock.sleep(askAgainMs)

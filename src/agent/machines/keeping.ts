@@ -243,6 +243,7 @@ export function reportOf(keeping: Keeping): MachineReport {
     isHandedOver: record.handedOverTo !== null,
     ...(localDisks.length > 0 ? { localDisks } : {}),
     ...(isArriving ? { isArriving } : {}),
+    ...(record.machine.isUntoldClone ? { isUntold: true } : {}),
     wantsOtherHost: keeping.wantsOtherHost,
     hardware:
       keeping.fitting !== undefined && keeping.fitting.machine === keeping.running ? keeping.fitting.hardware : null,

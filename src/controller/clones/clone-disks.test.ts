@@ -55,6 +55,24 @@ function check(cloud: Cloud, vmId: VmId): 'whole' | 'nothing' {
 }
 
 describe('a clone by disks', () => {
+  test('that is stopped before its guest was told who it is is told at its next start', async () => {
+    await using cloud = await open()
+    await clone(cloud, await origin(cloud, true))
+    const copyId = copyOf(cloud)?.spec.id ?? assert.fail('it was made')
+    const state = () => cloud.vm(copyId)?.status?.state
+    const machine = () => [...cloud.agents.hosts.values()].flatMap(({ machines }) => machines.get(copyId) ?? [])[0]
+    await cloud.clock.until('it runs', () => state() === 'running', 10_000)
+    await cloud.change(copyId, { desired: 'stopped', stopMode: 'kill' })
+    await cloud.clock.until('it is down', () => state() === 'stopped', 10_000)
+    await cloud.change(copyId, { desired: 'running' })
+    await cloud.clock.until('it runs again', () => state() === 'running', 10_000)
+    const again = machine() ?? assert.fail('a host has it')
+    assert.equal(again.order.isUntoldClone, true)
+    again.isUntold = false
+    await cloud.clock.advance(2_000)
+    assert.equal(cloud.vm(copyId)?.spec.isUntoldClone, false)
+  })
+
   const moments: readonly { readonly isRunning: boolean; readonly call: Call; readonly isFull?: boolean }[] = [
     { isRunning: true, call: 'snapshotMachine' },
     { isRunning: true, call: 'linkMachineDisks' },

@@ -17,6 +17,7 @@ import { keys } from '../state/keys.ts'
 import { defineSaga, type RunnableSaga, type StepContext } from '../tasks/saga.ts'
 import { holdsOf, waitUntilFitted } from './fit-wait.ts'
 import { authorityOf, hostForStorage } from './host-for-storage.ts'
+import { waitForVm } from './wait-for-vm.ts'
 
 const journalSchema = z.object({
   vmId: vmIdSchema,
@@ -87,7 +88,7 @@ async function mark(leader: Leader, { vmId, what }: Journal, isDetached: true | 
     const busy = isDetached === true ? refuseChange(state, vm) : undefined
     if (busy !== undefined) throw new DialtoneError(busy.code, busy.message)
     const result = await commitAndSee(leader, {
-      conditions: [keys.vm(vmId), keys.vmMigration(vmId), keys.vmOperation(vmId)].map((key) => unchanged(leader, key)),
+      conditions: isStillFree(leader, vmId),
       writes: [put(keys.vm(vmId), marked(vm.spec, what, isDetached))],
     })
     return result.kind === 'committed' ? true : undefined
@@ -129,19 +130,35 @@ function isGone(vm: VmRecord, what: What): boolean {
   )
 }
 
-async function forget(leader: Leader, agents: AgentPort, { journal, task }: StepContext<Journal>): Promise<void> {
+/** Resolves as soon as nobody moves it, nor works on its disks: whoever does began with what is to be forgotten, and claims it where it goes. */
+async function whileNobodyWorksOnIt(leader: Leader, vmId: Journal['vmId'], signal: AbortSignal): Promise<void> {
+  const isFree = (vm: VmRecord | undefined) => vm?.migration === undefined && vm?.operation === undefined
+  await waitForVm(leader, vmId, { signal, condition: (vm) => (isFree(vm) ? 'yes' : 'not-yet') })
+}
+
+/** The VM is what it was when this was decided, and nobody has begun to move it or to work on its disks since. */
+function isStillFree(leader: Leader, vmId: Journal['vmId']) {
+  return [keys.vm(vmId), keys.vmMigration(vmId), keys.vmOperation(vmId)].map((key) => unchanged(leader, key))
+}
+
+async function forget(
+  leader: Leader,
+  agents: AgentPort,
+  { journal, task, signal }: StepContext<Journal>,
+): Promise<void> {
   const { vmId, what, storageId } = journal
-  if (what.kind === 'card') return forgetCard(leader, { vmId, number: what.number, user: task.user })
+  if (what.kind === 'card') return forgetCard(leader, { vmId, number: what.number, user: task.user, signal })
   if (!what.isToBeDeleted) return
   // First it is nobody's: whatever is started from now on doesn't know of it.
   await untilCommitted('the VM', async () => {
+    await whileNobodyWorksOnIt(leader, vmId, signal)
     const present = leader.index.state().vms.get(vmId)
     if (present === undefined) return true
     const { spec } = present
     const disks = spec.disks.filter(({ volumeId }) => volumeId !== what.volumeId)
     const message = `the disk ${what.volumeId} was taken out and deleted`
     const result = await commitAndSee(leader, {
-      conditions: [unchanged(leader, keys.vm(vmId))],
+      conditions: isStillFree(leader, vmId),
       writes: [
         put(keys.vm(vmId), { ...spec, disks }),
         { kind: 'delete', key: keys.volume(what.volumeId) },
@@ -161,9 +178,15 @@ async function forgetCard(
     vmId,
     number,
     user,
-  }: { readonly vmId: Journal['vmId']; readonly number: number; readonly user: string | undefined },
+    signal,
+  }: Pick<StepContext<Journal>, 'signal'> & {
+    readonly vmId: Journal['vmId']
+    readonly number: number
+    readonly user: string | undefined
+  },
 ): Promise<void> {
   await untilCommitted('the VM', async () => {
+    await whileNobodyWorksOnIt(leader, vmId, signal)
     const vm = leader.index.state().vms.get(vmId)
     const [first, ...more] = vm === undefined ? [] : nicsOf(vm.spec)
     const card = more.find((nic) => nic.number === number)
@@ -172,7 +195,7 @@ async function forgetCard(
     const rest = more.filter((nic) => nic.number !== number)
     const message = `card ${number} with ${card.address} was removed by ${user ?? 'nobody'}`
     const result = await commitAndSee(leader, {
-      conditions: [unchanged(leader, keys.vm(vmId))],
+      conditions: isStillFree(leader, vmId),
       writes: [
         put(keys.vm(vmId), { ...spec, ...cardFields(first, rest) }),
         { kind: 'delete', key: addressClaimOf(card) },

@@ -83,6 +83,27 @@ describe('a disk that goes', () => {
         assert.equal(cloud.vm(vmId)?.status?.hardware?.disks.length, 1)
       })
 
+  test('is there until a move that began meanwhile is over: the machine is claimed with it where it goes', async () => {
+    await using cloud = await startCloud({ hosts })
+    const vmId = await cloud.createRunning('web')
+    await attach(cloud, vmId)
+    const what = { kind: 'disk', volumeId: disk.volumeId, isToBeDeleted: true }
+    const detaching = await cloud.begin('vm.detach-disk', { vmId, what })
+    const has = () =>
+      [...cloud.agents.hosts.values()].flatMap(({ machines }) => machines.get(vmId)?.hardware.disks ?? [])
+    await cloud.clock.until('its guest has let go', () => has().length === 1, 2_000)
+    assert(cloud.agents.volumes.has(disk.volumeId))
+    const moving = await cloud.begin('vm.migrate', { vmId, wishedHostId: null, reason: 'test' })
+    await cloud.clock.until('it moves', () => cloud.vm(vmId)?.migration !== undefined, 1_000)
+    while (cloud.vm(vmId)?.migration !== undefined) {
+      assert(cloud.agents.volumes.has(disk.volumeId), 'it was deleted under the move')
+      await cloud.clock.advance(10)
+    }
+    await letItEnd(cloud)
+    assert.deepEqual([cloud.taskState(moving), cloud.taskState(detaching)], ['succeeded', 'succeeded'])
+    assert.equal(cloud.agents.volumes.has(disk.volumeId), false)
+  })
+
   test('stays when its guest holds on to it, and the machine is what it was', async () => {
     await using cloud = await startCloud({ hosts })
     const vmId = await cloud.createRunning('web')

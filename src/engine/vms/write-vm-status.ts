@@ -11,14 +11,16 @@ export async function writeVmStatus(leader: Leader, vm: VmRecord, derived: Deriv
     before?.state === derived.state && before.epoch === derived.epoch && before.incarnation === derived.incarnation
   const since = isSameState ? before.since : leader.clock.wallTime().toISOString()
   const status: VmStatus = { ...derived, since }
-  // A clone that runs has its own names, keys and addresses: from now on it starts like any other machine.
+  // A clone that runs has its own names, keys and addresses: from now on it starts like any other machine. One whose guest
+  // has yet to hear of them is told at its next start, if this one ends before.
   // One that goes on from a snapshot has done so.
-  const becomesItsOwn = derived.state === 'running' && isNew(vm.spec)
+  const isUntoldClone = vm.spec.isUntoldClone && status.isUntold === true
+  const becomesItsOwn = derived.state === 'running' && isNew(vm.spec, isUntoldClone)
   if (before !== undefined && isSameAs(before, status) && !becomesItsOwn) return
   const key = keys.vmStatus(vm.spec.id)
   const event = isSameState || isSameRestart(before, status) ? [] : [eventOf(leader, vm, status)]
   const own = becomesItsOwn
-    ? [put(keys.vm(vm.spec.id), { ...vm.spec, clonedFrom: null, isUntoldClone: false, resumesFrom: null })]
+    ? [put(keys.vm(vm.spec.id), { ...vm.spec, clonedFrom: null, isUntoldClone, resumesFrom: null })]
     : []
   await commitAndSee(leader, {
     conditions: [unchanged(leader, key), unchanged(leader, keys.vm(vm.spec.id))],
@@ -26,8 +28,9 @@ export async function writeVmStatus(leader: Leader, vm: VmRecord, derived: Deriv
   })
 }
 
-function isNew({ clonedFrom, isUntoldClone, resumesFrom }: VmSpec): boolean {
-  return clonedFrom !== null || isUntoldClone || resumesFrom !== null
+/** Something of its beginning is over, and is still in its spec. */
+function isNew({ clonedFrom, isUntoldClone, resumesFrom }: VmSpec, isStillUntold: boolean): boolean {
+  return clonedFrom !== null || isUntoldClone !== isStillUntold || resumesFrom !== null
 }
 
 /** The life that it is being restarted for has its number by now: no news for people. */
@@ -36,7 +39,7 @@ function isSameRestart(before: VmStatus | undefined, { state, epoch, detail }: V
 }
 
 function isSameAs(left: VmStatus, right: VmStatus): boolean {
-  const fields = ['state', 'since', 'hostId', 'epoch', 'incarnation', 'pid', 'detail', 'crashes'] as const
+  const fields = ['state', 'since', 'hostId', 'epoch', 'incarnation', 'pid', 'detail', 'crashes', 'isUntold'] as const
   return (
     fields.every((field) => left[field] === right[field]) &&
     JSON.stringify([left.recovery, left.hardware]) === JSON.stringify([right.recovery, right.hardware])
