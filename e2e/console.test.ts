@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { after, before, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { type LiveCloud, startLiveCloud } from '../src/sim/live/live-cloud.ts'
 import { livePassword, seedCloud } from '../src/sim/live/seed-cloud.ts'
@@ -68,6 +69,14 @@ async function signIn(userName: string, options: Parameters<Browser['newContext'
     sessions.set(userName, await context.storageState())
   }
   return { page, context, complaints }
+}
+
+async function untilTasksEnd(): Promise<void> {
+  const isUnderWay = () => [...cloud.world.state().tasks.values()].some(({ endedAt }) => endedAt === null)
+  for (let turn = 0; isUnderWay(); turn += 1) {
+    assert.ok(turn < 200, 'tasks end')
+    await delay(50)
+  }
 }
 
 async function findViolations(page: Page): Promise<readonly string[]> {
@@ -154,6 +163,8 @@ test('a machine goes back to a snapshot, and its present is kept', async () => {
   await snapshots.getByText('dialtone vm snapshot create worker-1 base').waitFor()
   await snapshots.locator('form').getByRole('button', { name: 'Take a snapshot' }).click()
   await snapshots.locator('.snapshot', { hasText: 'base' }).waitFor()
+  // It is there before its task has ended, and nothing else works on the machine's disks until then.
+  await untilTasksEnd()
   await snapshots.getByRole('button', { name: 'Go back' }).click()
   await page.getByRole('dialog').getByRole('button', { name: 'Go back' }).click()
   await snapshots.locator('.snapshot', { hasText: 'before-base' }).waitFor({ timeout: 20_000 })

@@ -3,11 +3,13 @@
  * Then it is judged whether that cured, and learned from. Healthy machines that need the cell are told of it in their ledger.
  */
 
+import { expectedAwayMs, recoveryOf } from '../../control/services/judge-objective.ts'
 import { noteRestart } from '../../control/services/restart-lessons.ts'
 import { memberHealth, membersOf } from '../../control/services/service-status.ts'
 import { inWaves, neededBy, wavesOf } from '../../control/services/start-waves.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import { type CellRestart, cellRestartKind, cellRestartSchema } from '../../model/service/cell-restart.ts'
+import type { ServiceFile } from '../../model/service/service-file.ts'
 import type { AgentPort } from '../agent-port.ts'
 import { commitAndSee, type Leader, put, unchanged, untilCommitted } from '../leader.ts'
 import type { LedgerKeeper } from '../ledger/keep-ledger.ts'
@@ -17,10 +19,14 @@ import { defineSaga, type RunnableSaga, type StepContext } from '../tasks/saga.t
 
 type Ports = { readonly agents: AgentPort; readonly ledger: LedgerKeeper }
 
-/** A wave that does not serve by then is not waited for: what follows may be what cures it. */
-const waveServesWithinMs = 30_000
+/** So many times what its recovery usually takes: what does not serve by then is not waited for, a larger cell may be what cures it. */
+const patienceFactor = 8
+const leastPatienceMs = 4_000
+const mostPatienceMs = 60_000
 /** So long all has to serve, to count as cured. */
 const servesForMs = 500
+/** Until its agent has told that a machine is restarted; one that could not be restarted tells nothing. */
+const seenWithinMs = 2_000
 const lookAgainMs = 20
 
 export function restartCellSaga(leader: Leader, ports: Ports): RunnableSaga {
@@ -86,13 +92,24 @@ async function restart(
     const machines = machinesOf(leader, journal, wave)
     const lives = new Map(machines.map((vm) => [vm.spec.id, lifeOf(vm)]))
     await Promise.all(machines.map((vm) => restartMachine(leader, agents, vm)))
-    await untilAll(leader, { signal, withinMs: waveServesWithinMs, forMs: 0 }, () =>
+    // Whether the last one serves is seen when it is judged; that it is gone has to be seen before.
+    const isLast = number === waves.length - 1
+    const withinMs = isLast ? seenWithinMs : patienceMs(service.spec.file, wave)
+    await untilAll(leader, { signal, withinMs, forMs: 0 }, () =>
       machinesOf(leader, journal, wave).every(
-        // One that could not be restarted is not waited for to begin a new life.
-        (vm) => isWell(vm) && (lives.get(vm.spec.id) !== lifeOf(vm) || vm.status?.state !== 'running'),
+        (vm) => (isLast || isWell(vm)) && (lives.get(vm.spec.id) !== lifeOf(vm) || vm.status?.state !== 'running'),
       ),
     )
   }
+}
+
+/** Of the slowest of them. */
+function patienceMs(file: ServiceFile, names: readonly string[]): number {
+  const usual = names.map((name) => {
+    const component = file.components[name]
+    return component === undefined ? 0 : expectedAwayMs(recoveryOf(file, component), component.probe)
+  })
+  return Math.min(mostPatienceMs, Math.max(leastPatienceMs, patienceFactor * Math.max(0, ...usual)))
 }
 
 function lifeOf({ status }: VmRecord): string {
@@ -126,7 +143,9 @@ async function judge(
 ): Promise<Partial<CellRestart> & object> {
   if (journal.endedAt !== null) return {}
   const concerned = concernedBy(leader, journal)
-  const isCured = await untilAll(leader, { signal, withinMs: waveServesWithinMs, forMs: servesForMs }, () =>
+  const file = leader.index.state().services.get(journal.serviceId)?.spec.file
+  const withinMs = file === undefined ? 0 : patienceMs(file, concerned)
+  const isCured = await untilAll(leader, { signal, withinMs, forMs: servesForMs }, () =>
     machinesOf(leader, journal, concerned).every(isWell),
   )
   const cell = journal.levels[journal.level] ?? ''

@@ -29,7 +29,7 @@ export function measureWorld(world: World, nowMs: number): readonly (readonly [H
     })
 }
 
-/** Makes a past as if all were as it is now: coarse for a day, fine for the last hour. `setNowMs`: what the desk takes for now. */
+/** Makes a past as if all were as it is now: coarse for six hours, fine for the last hour. `setNowMs`: what the desk takes for now. */
 export async function makePast(
   world: World,
   desk: FigureDesk,
@@ -37,7 +37,7 @@ export async function makePast(
 ): Promise<void> {
   const fineFromMs = time.nowMs - figureSpans.hour.spanMs
   const stepMs = figureSpans.week.stepMs
-  const beganAtMs = time.nowMs - 86_400_000
+  const beganAtMs = time.nowMs - 6 * 3_600_000
   for (let atMs = beganAtMs; atMs < time.nowMs; atMs += atMs < fineFromMs ? stepMs : figuresEveryMs) {
     time.setNowMs(atMs)
     for (const [hostId, report] of measureWorld(world, atMs)) desk.receive(hostId, report)
