@@ -35,11 +35,7 @@ export const snapshotOperations = {
     tidy: endChange,
   },
   'vm change revert': {
-    async prepare(subject) {
-      await write(subject, 'before')
-      await beginChange(subject)
-      await write(subject, 'after')
-    },
+    prepare: (subject) => writeAround(subject, beginChange),
     ask: ({ api, name }) => api.call('revertChange', { params: { vm: name } }),
     async check(subject, { seen, isOff }) {
       if (isOff) await start(subject)
@@ -72,11 +68,7 @@ function create(kind: SnapshotKind): Operation {
 
 function returnTo(kind: SnapshotKind): Operation {
   return {
-    async prepare(subject) {
-      await write(subject, 'before')
-      await take(subject, kind)
-      await write(subject, 'after')
-    },
+    prepare: (subject) => writeAround(subject, () => take(subject, kind)),
     ask: ({ api, name }) => api.call('revertVm', { params: { vm: name }, body: { snapshot: point } }),
     async check(subject, { seen }) {
       if ((await subject.look()).status.state === 'stopped') await start(subject)
@@ -126,6 +118,15 @@ async function whileItRuns(subject: Subject, work: () => Promise<void>): Promise
 
 function write(subject: Subject, text: string): Promise<void> {
   return whileItRuns(subject, () => subject.write(text))
+}
+
+/** In one life of it: what it had in memory is in the point that is made. */
+function writeAround(subject: Subject, makePoint: (subject: Subject) => Promise<void>): Promise<void> {
+  return whileItRuns(subject, async () => {
+    await subject.write('before')
+    await makePoint(subject)
+    await subject.write('after')
+  })
 }
 
 async function start(subject: Subject): Promise<void> {
