@@ -59,5 +59,7 @@ export type AgentPorts = {
   /** The leader knows a newer agent of this host, by this number. This one ends, and its supervisor starts the next, whose number is higher. */
   replaced(knownLife: number): void
   post(heartbeat: Heartbeat, timeoutMs: number): Promise<Acknowledgement>
+  /** Says who this host is to a controller that does not know it any more, with what the one before has told it. */
+  introduce(configuration: AgentConfiguration | null): Promise<void>
   readonly signal: AbortSignal
 }

@@ -28,6 +28,8 @@ const licenceEveryMs = 80
 /** How often the watchdog process hears from the agent when nothing has changed. */
 const watchdogEveryMs = 200
 const confirmWithinMs = 5_000
+/** As long as the controller does not know this host. */
+const introduceEveryMs = 2_000
 /** How often copies of images are looked through for those of machines that were deleted. */
 const sweepEveryMs = 10_000
 /** How often it is looked how much is free on each storage. */
@@ -103,7 +105,7 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
     signal: ports.signal,
     timings: licences.timings,
     compose: (sequence, unanswered) => composeHeartbeat(parts, { sequence, unanswered }),
-    post: (heartbeat, timeoutMs) => postOrEnd(ports, heartbeat, timeoutMs),
+    post: createPost(ports, () => storages.configuration() ?? null),
     received: (acknowledgement, sent) => takeIn(parts, acknowledgement, sent),
   })
   void repeat(ports, licenceEveryMs, () => room.applyLicences())
@@ -121,16 +123,33 @@ export async function startAgent(ports: AgentPorts): Promise<Agent> {
 
 const replacedSchema = z.object({ agentLife: z.number().int() })
 
-/** One that the leader counts among the dead can do nothing here any more: orders and acknowledgements are for another. */
-async function postOrEnd(ports: AgentPorts, heartbeat: Heartbeat, timeoutMs: number): Promise<Acknowledgement> {
-  try {
-    return await ports.post(heartbeat, timeoutMs)
-  } catch (error) {
-    if (error instanceof DialtoneError && error.code === 'session-replaced') {
-      ports.logger.error('agent.replaced', { error })
-      ports.replaced(replacedSchema.safeParse(error.detail).data?.agentLife ?? ports.agentLife)
+/**
+ * One that the leader counts among the dead can do nothing here any more: orders and acknowledgements are for another. To one that has lost what
+ * it knew of this host, it says who it is.
+ */
+function createPost(
+  ports: AgentPorts,
+  configuration: () => AgentConfiguration | null,
+): (heartbeat: Heartbeat, timeoutMs: number) => Promise<Acknowledgement> {
+  let introducedAtMs = Number.NEGATIVE_INFINITY
+  const introduce = async () => {
+    if (ports.clock.bootTimeMs() - introducedAtMs < introduceEveryMs) return
+    introducedAtMs = ports.clock.bootTimeMs()
+    await ports.introduce(configuration())
+    ports.logger.info('host.introduced', {})
+  }
+  return async (heartbeat, timeoutMs) => {
+    try {
+      return await ports.post(heartbeat, timeoutMs)
+    } catch (error) {
+      if (error instanceof DialtoneError && error.code === 'session-replaced') {
+        ports.logger.error('agent.replaced', { error })
+        ports.replaced(replacedSchema.safeParse(error.detail).data?.agentLife ?? ports.agentLife)
+      }
+      if (error instanceof DialtoneError && error.code === 'not-found')
+        introduce().catch((cause: unknown) => ports.logger.warn('host.not-introduced', { error: cause }))
+      throw error
     }
-    throw error
   }
 }
 

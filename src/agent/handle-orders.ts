@@ -10,6 +10,7 @@ import { createFlattenWorks, type FlattenWorks } from './clones/flatten-works.ts
 import type { HostStorages } from './host-storages.ts'
 import { numberOfTap } from './machines/machine-names.ts'
 import type { MachineRoom } from './machines/machine-room.ts'
+import { manifestOrders } from './manifest-orders.ts'
 import { migrationOrders } from './migration/migration-orders.ts'
 import { volumeOrders } from './migration/volume-orders.ts'
 import type { LicenceKeeper } from './protection/licence-keeper.ts'
@@ -74,6 +75,7 @@ export function handleOrders(context: OrderContext): Handlers<AgentContract> {
     ...cloneOrders(room, { ...ports, storage: storages.storage }, works),
     ...migrationOrders(room),
     ...volumeOrders(context),
+    ...manifestOrders(room, storages),
     runHostCommand({ params, body }) {
       room.checkAuthority(body.authority)
       return ports.hostCommands.run(params.runId, body.command)

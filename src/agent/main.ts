@@ -165,6 +165,10 @@ const agent = await startAgent({
   keepConfiguration,
   // Machines outlive their agent.
   replaced: (knownLife) => void raiseLives(livesFile, knownLife).finally(() => process.exit(1)),
+  async introduce(configuration) {
+    const { host: address, port } = config.listen
+    await controller.call('introduce', { body: { hostName: config.hostName, address, port, configuration } })
+  },
   post: (heartbeat, timeoutMs) => controller.call('heartbeat', { body: heartbeat }, { timeoutMs }),
   signal: stopping.signal,
 })

@@ -92,6 +92,10 @@ export const nouns: Readonly<Record<string, Noun>> = {
     summary: 'check that what must hold does hold',
     load: async () => (await import('./cluster-commands.ts')).addDoctorCommand,
   },
+  rebuild: {
+    summary: 'enter a lost state anew from what hosts and disks tell',
+    load: async () => (await import('./rebuild-command.ts')).addRebuildCommand,
+  },
   completion: {
     summary: 'a script that completes commands in a shell',
     load: async () => (await import('./completion-commands.ts')).addCompletionCommands,

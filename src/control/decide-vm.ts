@@ -11,6 +11,7 @@ import type { Proof } from '../model/proof.ts'
 import { proofReaches } from '../model/proof-reaches.ts'
 import { describeOperation } from '../model/snapshots/vm-operation.ts'
 import { configurationOf, type MachineReport, type VmPlacement } from '../model/vm.ts'
+import { decideOnRebuilt } from './decide-on-rebuilt.ts'
 import { decideOnForgotten } from './find-forgotten-life.ts'
 import type { LostStorage } from './find-lost-storage.ts'
 import { placeAnew } from './place-anew.ts'
@@ -18,6 +19,8 @@ import type { VmDecision, VmQuestion } from './vm-decision.ts'
 
 export function decideVm(cluster: ClusterState, vm: VmRecord, question: VmQuestion): VmDecision {
   if (vm.spec.lifecycle !== 'live') return { kind: 'settled' }
+  const rebuilt = decideOnRebuilt(vm, question)
+  if (rebuilt !== undefined) return rebuilt
   const forgotten = decideOnForgotten(cluster, vm, question)
   if (forgotten !== undefined) return forgotten
   const [stray] = question.strays

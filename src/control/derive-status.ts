@@ -1,6 +1,7 @@
 /** What people see of a VM, from what is stored and what its host says. Pure. */
 import { type HostRecord, isHeard, type VmRecord } from '../model/cluster-state.ts'
 import { proofReaches } from '../model/proof-reaches.ts'
+import { isUnsettled } from '../model/rebuild/rebuilt-vm.ts'
 import type { MachineReport, VmState, VmStatus } from '../model/vm.ts'
 
 export type StatusFacts = {
@@ -29,9 +30,11 @@ export function deriveStatus(vm: VmRecord, facts: StatusFacts): DerivedStatus | 
   }
   const of = (state: VmState, detail: string): DerivedStatus => ({ ...base, state, detail })
   if (spec.lifecycle !== 'live') return of(spec.lifecycle, 'a task works on it')
+  if (isUnsettled(spec))
+    return of('unknown', facts.waitReason ?? 'was entered anew, and it is not known yet where it is')
   if (placement === undefined)
     return spec.desired === 'stopped'
-      ? of('stopped', 'was never started')
+      ? of('stopped', spec.rebuilt === undefined ? 'was never started' : 'was entered anew, and runs nowhere')
       : of('waiting', facts.waitReason ?? 'waits for a host')
   if (facts.host === undefined) return of('unknown', 'its host is no longer part of the cluster')
   if (!isHeard(facts.host)) return silentStatus(vm, facts.host, { of, ...facts })

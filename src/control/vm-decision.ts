@@ -2,7 +2,7 @@
 import type { HostId, StorageId, VolumeId } from '../model/ids.ts'
 import type { StartKind } from '../model/machine-order.ts'
 import type { Proof } from '../model/proof.ts'
-import type { MachineReport } from '../model/vm.ts'
+import type { DesiredPower, MachineReport } from '../model/vm.ts'
 import type { LostStorage } from './find-lost-storage.ts'
 import type { HostVerdict } from './place-vm.ts'
 
@@ -43,8 +43,8 @@ export type VmDecision =
       readonly leaves?: readonly DiskPlace[]
     }
   /**
-   * The store went back to before its disks moved there: what the host says of them is true. It is written down as the placement. Where the
-   * life that had them goes on, nothing is ordered; where none is left, the epoch is a new one, and it starts there.
+   * The store went back to before its disks moved there, or lost the machine altogether: what the host says of it is true. It is written down as
+   * the placement. Where the life that had them goes on, nothing is ordered; where none is left, the epoch is a new one, and it starts there.
    */
   | {
       readonly kind: 'adopt'
@@ -52,8 +52,12 @@ export type VmDecision =
       readonly epoch: number
       readonly leased: boolean
       readonly disks: readonly DiskPlace[]
+      /** What its owner wants from now on; left out: what its record says. */
+      readonly desired?: DesiredPower
       readonly reason: string
     }
+  /** It was entered anew, and runs nowhere: from now on it is a VM like any other. */
+  | { readonly kind: 'settle-rebuilt'; readonly reason: string }
   /** It is down, and that is now what its owner wants: its guest switched itself off, or it has no autostart. */
   | { readonly kind: 'accept-stop'; readonly reason: string }
 
@@ -81,6 +85,15 @@ export type StrayDisks = {
   readonly areItsOwn: boolean
 }
 
+export type RebuiltLife = { readonly hostId: HostId; readonly hostName: string; readonly report: MachineReport }
+
+/** What hosts have told of a VM since it was entered anew. */
+export type RebuiltFacts = {
+  readonly lives: readonly RebuiltLife[]
+  /** Names of hosts that may run it, and have not told yet. */
+  readonly unheard: readonly string[]
+}
+
 export type VmQuestion = {
   /** From the newest heartbeat of the placed host's present session; undefined when it holds nothing of this VM. */
   readonly report: MachineReport | undefined
@@ -90,6 +103,8 @@ export type VmQuestion = {
   readonly startOrder: 'not-given' | 'accepted' | 'spent'
   /** Lives that answering hosts hold beside the placed one. */
   readonly strays: readonly StrayLife[]
+  /** Set for a VM that was entered anew, until it is known where it is. */
+  readonly rebuilt?: RebuiltFacts | undefined
   /** Where it had its own disks, as far as hosts were asked: only after the store went back. */
   readonly claims: readonly ClaimedDisks[]
   /** Set when it stands still and its host has lost a storage of it that others read. */

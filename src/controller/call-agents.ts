@@ -44,6 +44,10 @@ export function callAgents(client: AgentLine): Omit<AgentPort, 'knock'> {
     async deleteVolume(host, { volumeId, ...order }) {
       await client(host).call('deleteVolume', { params: { volumeId }, body: order }, { timeoutMs: diskTimeoutMs })
     },
+    async writeManifest(host, { volumeId, ...order }) {
+      const asked = { params: { volumeId }, body: order }
+      return (await client(host).call('writeManifest', asked, { timeoutMs: orderTimeoutMs })).newest
+    },
     async writePill(host, { storageId, slot, ...order }) {
       await client(host).call('writePill', { params: { storageId, slot }, body: order }, { timeoutMs: pillTimeoutMs })
     },

@@ -15,19 +15,19 @@ import { makeHostKey } from '../transport/host-key.ts'
 import { hashSecret, readToken, readTokens, readUser, remove } from './access/access-store.ts'
 import { hashPassword, isPassword } from './access/password.ts'
 import type { ControllerConfig } from './controller-config.ts'
-import { type Authority, createAuthority, issueCertificate, loadAuthority } from './pki/authority.ts'
+import { type Authority, clusterIdOf, createAuthority, issueCertificate, loadAuthority } from './pki/authority.ts'
 
 export type ControllerTls = { readonly ca: string; readonly cert: string; readonly key: string }
 
 const certificateLifeMs = 5 * 365 * 86_400_000
 
-/** The stored cluster, or a new one; times that the configuration names override the stored ones. */
+/** The stored cluster, or a new one: of the id that its authority has, if there is one, so that hosts know it after its state was lost; times that the configuration names override the stored ones. */
 export async function ensureCluster(store: Store, config: ControllerConfig): Promise<ClusterSpec> {
   const stored = await store.get(keys.cluster)
   const before = stored === undefined ? undefined : clusterSpecSchema.parse(JSON.parse(stored.value))
   const timings = timingsSchema.parse({ ...(before?.timings ?? defaultTimings), ...config.timings })
   const cluster: ClusterSpec = {
-    id: before?.id ?? randomUUID(),
+    id: before?.id ?? (await clusterIdOfAuthority(config)) ?? randomUUID(),
     name: before?.name ?? config.clusterName,
     createdAt: before?.createdAt ?? new Date().toISOString(),
     timings,
@@ -45,16 +45,30 @@ export async function ensureCluster(store: Store, config: ControllerConfig): Pro
 
 /** The cluster's own authority, from the data directory. */
 export async function ensureAuthority(config: ControllerConfig, clusterId: string): Promise<Authority> {
-  const folder = join(config.dataDirectory, 'pki')
+  const folder = pkiFolder(config)
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  const certificatePem = await readIfThere(join(folder, 'authority.pem'))
-  const privateKeyPem = await readIfThere(join(folder, 'authority.key'))
-  if (certificatePem !== undefined && privateKeyPem !== undefined)
-    return loadAuthority({ certificatePem, privateKeyPem })
+  const kept = await readAuthority(config)
+  if (kept !== undefined) return kept
   const authority = await createAuthority({ clusterId, now: new Date() })
   await writePrivately(join(folder, 'authority.key'), authority.privateKeyPem)
   await writePrivately(join(folder, 'authority.pem'), authority.certificatePem)
   return authority
+}
+
+async function clusterIdOfAuthority(config: ControllerConfig): Promise<string | undefined> {
+  const authority = await readAuthority(config)
+  return authority === undefined ? undefined : clusterIdOf(authority)
+}
+
+async function readAuthority(config: ControllerConfig): Promise<Authority | undefined> {
+  const certificatePem = await readIfThere(join(pkiFolder(config), 'authority.pem'))
+  const privateKeyPem = await readIfThere(join(pkiFolder(config), 'authority.key'))
+  if (certificatePem === undefined || privateKeyPem === undefined) return undefined
+  return loadAuthority({ certificatePem, privateKeyPem })
+}
+
+function pkiFolder({ dataDirectory }: ControllerConfig): string {
+  return join(dataDirectory, 'pki')
 }
 
 /** A certificate for this controller, made anew at each start. */

@@ -31,6 +31,7 @@ import { imagePlaces } from './images/image-places.ts'
 import { importIsoSaga } from './images/import-iso-saga.ts'
 import { importTemplateSaga } from './images/import-template-saga.ts'
 import { clearUploads } from './images/uploads.ts'
+import { createIntroductions } from './rebuild/introductions.ts'
 import { fenceAgents } from './run-fence-agent.ts'
 import { applyServiceSaga } from './services/apply-service-saga.ts'
 import { deleteServiceSaga } from './services/delete-service-saga.ts'
@@ -90,7 +91,7 @@ const figures = createFigureDesk({
   logger,
   nowMs: () => systemClock.wallTime().getTime(),
 })
-const context = { engine, agents, figures }
+const context = { engine, agents, figures, introductions: createIntroductions() }
 void forgetFigures()
 const agentServer = makeServer({ tls: { ...tls, requestClientCertificate: 'optional' }, logger })
 mountContract(agentServer, hostContract, agentHandlers({ ...context, authority }), {

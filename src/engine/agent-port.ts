@@ -31,6 +31,7 @@ import type {
 } from '../model/ids.ts'
 import type { DiskFormat, MachineLife, MachineOrder, OrderAuthority } from '../model/machine-order.ts'
 import type { Pill } from '../model/protection/pill.ts'
+import type { ManifestVersion, VmManifest } from '../model/rebuild/vm-manifest.ts'
 import type { InjectedFailure } from '../model/recovery/drill.ts'
 import type { Rung } from '../model/recovery/recovery-policy.ts'
 import type { Snapshot, SnapshotWish } from '../model/snapshots/snapshot.ts'
@@ -62,6 +63,16 @@ export type AgentPort = {
     host: HostSpec,
     order: { readonly authority: OrderAuthority; readonly volumeId: VolumeId; readonly storageId: StorageId },
   ): Promise<void>
+  /** Answers which version is the newest there afterwards: `model/agent-protocol/manifest-orders.ts`. */
+  writeManifest(
+    host: HostSpec,
+    order: {
+      readonly authority: OrderAuthority
+      readonly volumeId: VolumeId
+      readonly storageId: StorageId
+      readonly manifest: VmManifest
+    },
+  ): Promise<ManifestVersion>
   /** Durable and read back when it returns. A null pill clears the slot. */
   writePill(
     host: HostSpec,

@@ -28,6 +28,7 @@ import { evacuateHostSaga } from './maintenance/evacuate-host.ts'
 import type { MigrateVm } from './maintenance/migrate-vm.ts'
 import { restartElsewhereSaga } from './maintenance/restart-elsewhere.ts'
 import { updateSagas } from './maintenance/update-host.ts'
+import { createManifestKeeper, type ManifestKeeper } from './manifests/keep-manifests.ts'
 import { createServiceKeeper, type ServiceKeeper } from './services/keep-services.ts'
 import { restartCellSaga } from './services/restart-cell-saga.ts'
 import { deleteSnapshotSaga } from './snapshots/delete-snapshot-saga.ts'
@@ -79,6 +80,8 @@ export type Engine = {
   readonly migrate: MigrateVm
   readonly snapshots: SnapshotTasks
   readonly changes: ChangeKeeper
+  /** Machines whose manifest beside their disks could not be written, each with the reason. */
+  manifestsBehind: ManifestKeeper['behind']
 }
 
 export type EngineOptions = {
@@ -141,10 +144,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     leader,
     tasks,
     ledger,
-    standbyReport(vmId) {
-      const hostId = leader.index.state().vms.get(vmId)?.standby?.hostId
-      return hostId === undefined ? undefined : table.heartbeat(hostId)?.standbys.find((report) => report.vmId === vmId)
-    },
+    standbyReport: (vmId) => standbyReportOf(leader, table, vmId),
     async receiveHeartbeat(hostId, heartbeat) {
       if (signal.aborted) throw new DialtoneError('not-leader', 'this controller leads no more')
       check.note(hostId, heartbeat)
@@ -157,8 +157,14 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     configurationFor,
     questions: reconciler.questions,
     migrate,
+    manifestsBehind: loops.manifests.behind,
     ...keepers,
   }
+}
+
+function standbyReportOf({ index }: Leader, table: HostTable, vmId: VmId): StandbyReport | undefined {
+  const hostId = index.state().vms.get(vmId)?.standby?.hostId
+  return hostId === undefined ? undefined : table.heartbeat(hostId)?.standbys.find((report) => report.vmId === vmId)
 }
 
 async function takeTheLead({ store, clock, logger, randomBytes, signal }: EngineOptions): Promise<Leader> {
@@ -207,6 +213,7 @@ function diskKeepers(leader: Leader, table: HostTable, agents: AgentPort) {
   return {
     standbys: createStandbyKeeper({ leader, table, agents }),
     discards: createDiscardKeeper({ leader, agents }),
+    manifests: createManifestKeeper(leader, agents),
   }
 }
 
@@ -243,13 +250,15 @@ type Followed = {
   readonly schedules: ScheduleKeeper
   readonly services: ServiceKeeper
   readonly discards: DiscardKeeper
+  readonly manifests: ManifestKeeper
   configurationFor(hostId: HostId): AgentConfiguration
   readonly bell: Bell
 }
 
 /** Sets everything in motion: what changed is looked at, silence is counted, what waits is looked at again, tasks go on. */
 function follow(followed: Followed): void {
-  const { leader, tasks, table, fencer, reconciler, standbys, changes, schedules, discards, services, bell } = followed
+  const { leader, tasks, table, fencer, reconciler, standbys, changes, schedules, services, bell } = followed
+  const { discards, manifests } = followed
   const { index } = leader
   index.onChange((touched) => {
     for (const { noun, id } of touched) {
@@ -267,6 +276,7 @@ function follow(followed: Followed): void {
   void every(500, leader, async () => {
     reconciler.touchWaiting()
     bell.ring()
+    manifests.look()
     await standbys.look()
     await changes.look()
     await discards.look()

@@ -425,6 +425,13 @@ export function createFakeAgents(options: FakeAgentsOptions): FakeAgents {
       ...fakeVolumeMoves({ hosts, disks, reach, held, become }),
       runHostCommand: (spec, { authority, runId, command }) =>
         reach({ spec, call: 'runHostCommand', authority }, (host) => runCommand(host, runId, command)),
+      async writeManifest(spec, { volumeId, manifest }) {
+        await clock.sleep(orderTakesMs)
+        const host = hosts.get(spec.id)
+        if (host === undefined || host.isCut || host.isOff || host.isWithoutStorage)
+          throw new DialtoneError('host-unreachable', `${spec.name} does not answer`)
+        return disks.keepManifest(volumeId, manifest)
+      },
       async knock({ id }) {
         await clock.sleep(1)
         const host = hosts.get(id)

@@ -2,6 +2,7 @@
 import type { DiskClaim } from '../model/agent-protocol/agent-contract.ts'
 import { type StorageId, type VolumeId, volumeIdSchema } from '../model/ids.ts'
 import type { MachineOrder } from '../model/machine-order.ts'
+import { compareVersions, type ManifestVersion, type VmManifest } from '../model/rebuild/vm-manifest.ts'
 
 type Place = { readonly volumeId: VolumeId; readonly storageId: StorageId }
 
@@ -18,6 +19,9 @@ export type FakeDisks = {
   /** The machine runs under this epoch: what it writes is on its disks, with its claim beside it. */
   write(order: MachineOrder, epoch: number): void
   claimsOn(storageId: StorageId): readonly DiskClaim[]
+  /** Beside the volume, wherever that is; the newest that was ever written there. */
+  readonly manifests: ReadonlyMap<VolumeId, VmManifest>
+  keepManifest(volumeId: VolumeId, manifest: VmManifest): ManifestVersion
   /** All that it has on one storage it has on the other, too. */
   copy(volumeId: VolumeId, from: StorageId, to: StorageId): void
 }
@@ -26,11 +30,19 @@ export function createFakeDisks(): FakeDisks {
   const writesOn = new Map<string, number>()
   const claims = new Map<string, DiskClaim>()
   const troubles: string[] = []
+  const manifests = new Map<VolumeId, VmManifest>()
   const keyOf = ({ volumeId, storageId }: Place) => `${storageId} ${volumeId}`
   const newest = (volumeId: VolumeId) =>
     Math.max(0, ...[...writesOn].filter(([key]) => key.endsWith(volumeId)).map(([, writes]) => writes))
   return {
     troubles,
+    manifests,
+    keepManifest(volumeId, manifest) {
+      const newest = manifests.get(volumeId)?.version
+      if (newest !== undefined && compareVersions(newest, manifest.version) > 0) return newest
+      manifests.set(volumeId, manifest)
+      return manifest.version
+    },
     volumeIds: () => new Set([...writesOn.keys()].map((key) => volumeIdSchema.parse(key.split(' ')[1]))),
     places: () => [...writesOn.keys()].toSorted(),
     create: (place) => void writesOn.set(keyOf(place), writesOn.get(keyOf(place)) ?? 0),

@@ -18,6 +18,7 @@ export const vmPlanSchema = z.object({
     'configure',
     'release',
     'adopt',
+    'settle-rebuilt',
     'accept-stop',
   ]),
   /** Where it is done, or where it would be placed. */

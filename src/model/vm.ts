@@ -21,6 +21,7 @@ import { cloneOriginSchema, diskFormatSchema, type MachineOrder, startKindSchema
 import { nicsOf, vmNicSchema } from './network.ts'
 import { noPlacementRules, placementRulesSchema } from './placement-rules.ts'
 import { proofSchema } from './proof.ts'
+import { rebuiltSchema } from './rebuild/rebuilt-vm.ts'
 import { imageKindSchema } from './recovery/memory-image.ts'
 import { probeSchema } from './recovery/probe.ts'
 import { recoverySchema } from './recovery/recovery-policy.ts'
@@ -101,6 +102,8 @@ export const vmSpecSchema = z.object({
   /** How far it can grow while it runs, from its next start on; null: not at all. */
   growth: growthSchema.nullable().default(null),
   limits: limitsSchema.default(noLimits),
+  /** Left out of one whose record was never lost. */
+  rebuilt: rebuiltSchema.optional(),
 })
 export type VmSpec = z.infer<typeof vmSpecSchema>
 

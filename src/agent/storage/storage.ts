@@ -6,6 +6,7 @@ import type { ImageId, LayerId, VolumeId } from '../../model/ids.ts'
 import type { DiskFormat, MachineLife } from '../../model/machine-order.ts'
 import type { ImageFileName, MemoryImageManifest } from '../../model/recovery/memory-image.ts'
 import type { CloneStorage } from './clone-storage.ts'
+import type { ManifestStorage } from './manifest-storage.ts'
 import type { SnapshotStorage } from './snapshot-storage.ts'
 
 export type VolumeRequest = {
@@ -78,7 +79,8 @@ export type GuestStateFiles = { readonly variablesPath: string | null; readonly 
 
 /** What stands in a host's slot: nothing (pill-free), or a pill. Content is the caller's; the driver stores one checksummed block. */
 export type Storage = SnapshotStorage &
-  CloneStorage & {
+  CloneStorage &
+  ManifestStorage & {
     readonly capabilities: { readonly shared: boolean; readonly pills: boolean }
     usage(): Promise<StorageUsage>
     /** Makes the volume; doing it again with the same request is fine. Never leaves a half-made file under the volume's name. */

@@ -18,6 +18,7 @@ import { makeLedgerHandlers } from './ledger-answers.ts'
 import { makeNamingHandlers } from './naming-answers.ts'
 import { makeNetworkHandlers } from './network-answers.ts'
 import { makePlanningHandlers } from './planning-answers.ts'
+import { rebuildAnswers } from './rebuild-answers.ts'
 import { makeRecoveryHandlers } from './recovery-answers.ts'
 import { makeServiceHandlers } from './service-answers.ts'
 import { makeSnapshotHandlers } from './snapshot-answers.ts'
@@ -126,6 +127,7 @@ function makeHandlers(situation: Situation, cutStreams: () => void): Handlers<Ap
     listEvents: () => ({ events: [happened] }),
     watchEvents: () => sent([happened]),
     watch: () => sent([]),
+    ...rebuildAnswers(),
     doctor: () => ({ findings: [], checked: ['one-writer'] }),
   }
 }

@@ -56,6 +56,7 @@ function reasonOf(decision: VmDecision, { spec, placement }: VmRecord): string {
     case 'place':
     case 'release':
     case 'adopt':
+    case 'settle-rebuilt':
     case 'accept-stop':
       return decision.reason
     case 'start':

@@ -16,7 +16,7 @@ const furtherLooks = 4
 export async function examine(
   context: ApiContext,
 ): Promise<{ readonly findings: Finding[]; readonly checked: string[] }> {
-  const checked = [...Object.keys(invariants), 'hosts-answer']
+  const checked = [...Object.keys(invariants), 'hosts-answer', 'manifests-are-current']
   let lasting = await look(context)
   for (let count = 0; count < furtherLooks && lasting.length > 0; count += 1) {
     await context.engine.leader.clock.sleep(nextLookAfterMs)
@@ -49,7 +49,18 @@ async function look({ engine, agents }: ApiContext): Promise<readonly Finding[]>
   // The state is read again: it may have changed while the hosts were asked.
   const cluster = engine.leader.index.state()
   const facts: CloudFacts = { cluster, inventories, courses: await coursesOf(engine, cluster) }
-  return [...examineCloud(facts), ...silent]
+  return [...examineCloud(facts), ...silent, ...manifestsBehind(engine, cluster)]
+}
+
+/** What can't be rebuilt from its disks as it is now. */
+function manifestsBehind(engine: Engine, { vms }: ClusterState): readonly Finding[] {
+  return [...engine.manifestsBehind()].flatMap(([vmId, why]) => {
+    const name = vms.get(vmId)?.spec.name
+    if (name === undefined) return []
+    const message = `the manifest beside the disks of ${name} is behind: ${why}`
+    const next = 'It is tried again and again: see to it that a host that has its storage answers.'
+    return [{ invariant: 'manifests-are-current', severity: 'untidy' as const, subject: name, message, next }]
+  })
 }
 
 async function coursesOf(engine: Engine, { vms }: ClusterState): Promise<readonly ServiceCourse[]> {

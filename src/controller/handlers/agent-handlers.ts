@@ -13,13 +13,15 @@ import type { StorageSpec } from '../../model/storage.ts'
 import type { Handlers } from '../../transport/mount-contract.ts'
 import type { FigureContext } from '../figures/figure-handlers.ts'
 import { type Authority, issueCertificate, verifyPossession } from '../pki/authority.ts'
+import type { Introductions } from '../rebuild/introductions.ts'
 import type { ApiContext } from './api-context.ts'
 import { hashJoinToken } from './host-handlers.ts'
 
 const certificateLifeMs = 5 * 365 * 86_400_000
 const joinTokenSchema = z.object({ hostName: nameSchema, expiresAt: z.iso.datetime() })
 
-export type AgentHandlersContext = ApiContext & FigureContext & { readonly authority: Authority }
+export type AgentHandlersContext = ApiContext &
+  FigureContext & { readonly authority: Authority; readonly introductions: Introductions }
 
 export function agentHandlers(context: AgentHandlersContext): Handlers<HostContract> {
   const { engine, figures } = context
@@ -28,6 +30,11 @@ export function agentHandlers(context: AgentHandlersContext): Handlers<HostContr
     heartbeat({ body }, caller) {
       if (caller.hostId === undefined) throw new DialtoneError('forbidden', 'only a host sends heartbeats')
       return engine.receiveHeartbeat(caller.hostId, body)
+    },
+    introduce({ body }, caller) {
+      if (caller.hostId === undefined) throw new DialtoneError('forbidden', 'only a host introduces itself')
+      context.introductions.note(caller.hostId, body)
+      return {}
     },
     figures({ body }, caller) {
       if (caller.hostId === undefined) throw new DialtoneError('forbidden', 'only a host sends its figures')

@@ -7,6 +7,7 @@ import { cloneHandlers } from '../clones/clone-handlers.ts'
 import { cloneSetHandlers } from '../clones/clone-set-handlers.ts'
 import { type FigureContext, figureHandlers } from '../figures/figure-handlers.ts'
 import { type ImageContext, imageHandlers } from '../images/image-handlers.ts'
+import { type RebuildContext, rebuildHandlers } from '../rebuild/rebuild-handlers.ts'
 import { templateHandlers } from '../templates/template-handlers.ts'
 import { clusterHandlers } from './cluster-handlers.ts'
 import { drillHandlers } from './drill-handlers.ts'
@@ -25,9 +26,9 @@ import { snapshotHandlers } from './snapshot-handlers.ts'
 import { vmHandlers } from './vm-handlers.ts'
 import { volumeHandlers } from './volume-handlers.ts'
 
-export function apiHandlers(
-  context: HostHandlersContext & ImageContext & AccessContext & FigureContext,
-): Handlers<typeof apiContract> {
+export type AllContexts = HostHandlersContext & ImageContext & AccessContext & FigureContext & RebuildContext
+
+export function apiHandlers(context: AllContexts): Handlers<typeof apiContract> {
   return {
     ...vmHandlers(context),
     ...hostHandlers(context),
@@ -51,5 +52,6 @@ export function apiHandlers(
     ...imageHandlers(context),
     ...templateHandlers(context),
     ...accessHandlers(context),
+    ...rebuildHandlers(context),
   }
 }

@@ -97,6 +97,12 @@ export async function loadAuthority(pems: AuthorityPems): Promise<Authority> {
   }
 }
 
+/** The cluster that it was made for; undefined when it does not say. */
+export function clusterIdOf({ certificate }: Pick<Authority, 'certificate'>): string | undefined {
+  const [id] = certificate.subjectName.getField('O')
+  return id === undefined || id === '' ? undefined : id
+}
+
 /**
  * Issues a certificate (PEM) for a host or a controller, as server and as client, which never outlives the authority. Throws
  * `invalid-input` for another kind of key or an address that is none.

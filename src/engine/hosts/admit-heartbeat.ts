@@ -10,6 +10,7 @@ import { DialtoneError } from '../../model/dialtone-error.ts'
 import type { HostState } from '../../model/host.ts'
 import type { HostId } from '../../model/ids.ts'
 import { isSame } from '../../model/is-same.ts'
+import { isUnsettled } from '../../model/rebuild/rebuilt-vm.ts'
 import type { HostTable } from './host-table.ts'
 import { createHeartbeatOrder } from './overtaken-heartbeats.ts'
 import { createReadmission, type Readmission, type ReadmissionOptions, type Verdict } from './readmit-host.ts'
@@ -84,10 +85,27 @@ async function judge(
   const knowsConfiguration = heartbeat.configurationRevision === options.configurationFor(hostId).revision
   if (host.status.state === 'offline' && !knowsConfiguration)
     return { kind: 'hold', reason: 'it learns of its storages and network first' }
+  const doubt = host.status.state === 'offline' ? doubtAbout(options, { hostId, heartbeat }) : undefined
+  if (doubt !== undefined) return { kind: 'hold', reason: doubt }
   await settleState(options, host)
   // It may have been decided to fence it, or even proven, while the status was being written.
   if (isFenced(options, hostOf(options, hostId))) return { kind: 'fenced', reason: 'it was decided to fence this host' }
   return { kind: 'admitted', reason: '' }
+}
+
+/**
+ * A VM that was entered anew stands still on a host that this state has not admitted yet, for want of a licence, and is not known to be the
+ * placed life. What knew whether the host was being fenced is lost, and its lease would let that life go on.
+ */
+function doubtAbout({ leader }: HeartbeatDeskOptions, { hostId, heartbeat }: Received): string | undefined {
+  const { vms } = leader.index.state()
+  for (const { vmId, phase, leased, epoch } of heartbeat.machines) {
+    const { spec, placement } = vms.get(vmId) ?? {}
+    if (spec?.rebuilt === undefined || phase !== 'frozen' || !leased) continue
+    if (isUnsettled(spec) || placement?.hostId !== hostId || placement.epoch !== epoch)
+      return `${spec.name} stands still on it, and it is not known yet whether it runs elsewhere`
+  }
+  return undefined
 }
 
 function isFenced(options: HeartbeatDeskOptions, { spec, status }: HostRecord): boolean {

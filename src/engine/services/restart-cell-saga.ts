@@ -21,7 +21,7 @@ type Ports = { readonly agents: AgentPort; readonly ledger: LedgerKeeper }
 
 /** So many times what its recovery usually takes: what does not serve by then is not waited for, a larger cell may be what cures it. */
 const patienceFactor = 8
-const leastPatienceMs = 4_000
+const leastPatienceMs = 10_000
 const mostPatienceMs = 60_000
 /** So long all has to serve, to count as cured. */
 const servesForMs = 500

@@ -32,6 +32,8 @@ export const keys = {
   vmOperation: (id: VmId) => `vm/${id}/operation`,
   vmChange: (id: VmId) => `vm/${id}/change`,
   vmSnapshotSchedule: (id: VmId) => `vm/${id}/snapshot-schedule`,
+  /** What was written last beside the machine's disks. */
+  manifest: (id: VmId) => `manifest/${id}`,
   snapshot: (id: SnapshotId) => `snapshot/${id}`,
   /** Sorted by service, then by time. `source`: who saw it, and its number there. */
   ledgerEntry: (service: VmId, at: string, source: string) => `ledger/${service}/${at}-${source}`,

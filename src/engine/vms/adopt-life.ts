@@ -44,12 +44,46 @@ export async function commitAdoption(
     conditions: [...conditions, ...(isCovered ? [] : [ofHost]), ...moved.conditions],
     writes: [
       put(keys.vmPlacement(spec.id), placement),
-      put(keys.vm(spec.id), { ...spec, disks, boundToHostId: boundHostOf(disks, storages) }),
+      put(keys.vm(spec.id), {
+        ...spec,
+        disks,
+        boundToHostId: boundHostOf(disks, storages),
+        desired: decision.desired ?? spec.desired,
+        ...settled(spec),
+      }),
       ...moved.writes,
       event,
     ],
   })
   return result.kind === 'committed'
+}
+
+/** It was entered anew, and runs nowhere: nothing of what was written down of its place is true. False when that has changed meanwhile. */
+export async function commitSettled(
+  leader: Leader,
+  { spec }: VmRecord,
+  how: { readonly reason: string; readonly conditions: readonly Condition[] },
+): Promise<boolean> {
+  const event = leader.events.write({
+    kind: 'vm.settled',
+    subject: spec.name,
+    message: `it was entered anew, and ${how.reason}: it may be started`,
+    vmId: spec.id,
+  })
+  const result = await commitAndSee(leader, {
+    conditions: how.conditions,
+    writes: [
+      put(keys.vm(spec.id), { ...spec, ...settled(spec) }),
+      { kind: 'delete', key: keys.vmPlacement(spec.id) },
+      event,
+    ],
+  })
+  return result.kind === 'committed'
+}
+
+/** From now on it is a VM like any other; epochs go on above all that were given out before. */
+function settled({ rebuilt }: VmRecord['spec']): Pick<VmRecord['spec'], 'rebuilt'> {
+  return rebuilt === undefined ? {} : { rebuilt: { ...rebuilt, awaits: [] } }
 }
 
 /** What was copied for a machine that never ran there is left over: written down before the process that has it ends. */

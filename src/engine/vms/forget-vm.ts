@@ -25,6 +25,7 @@ export async function forgetVm(leader: Leader, vmId: VmId, event?: Write): Promi
     keys.vmOperation(vmId),
     keys.vmChange(vmId),
     keys.vmSnapshotSchedule(vmId),
+    keys.manifest(vmId),
     ...snapshotsOf(leader.index.state(), vmId).map(({ id }) => keys.snapshot(id)),
     keys.nameClaim('vm', vm.spec.name),
     ...nicsOf(vm.spec).map(addressClaimOf),

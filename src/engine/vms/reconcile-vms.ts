@@ -12,7 +12,7 @@ import type { Condition } from '../../store/store.ts'
 import type { AgentPort } from '../agent-port.ts'
 import type { HostTable } from '../hosts/host-table.ts'
 import type { Leader } from '../leader.ts'
-import { commitAdoption, noteLeftCopies } from './adopt-life.ts'
+import { commitAdoption, commitSettled, noteLeftCopies } from './adopt-life.ts'
 import { commitAcceptedStop, commitPlacement, conditionsOf } from './commit-decision.ts'
 import { createOrderGiver, type OrderGiver } from './give-orders.ts'
 import { createStartMemory } from './start-memory.ts'
@@ -158,6 +158,12 @@ async function carryOut(
       if (!(await commitAdoption(facts.leader, vm, { decision, conditions }))) await facts.leader.clock.sleep(2)
       touched.add(vm.spec.id)
       return
+    case 'settle-rebuilt': {
+      const { reason } = decision
+      if (!(await commitSettled(facts.leader, vm, { reason, conditions }))) await facts.leader.clock.sleep(2)
+      touched.add(vm.spec.id)
+      return
+    }
     case 'release':
       await noteLeftCopies(facts.leader, decision.leaves ?? [])
       return orders.give(vm, decision)

@@ -1,9 +1,12 @@
 /** What is known about one VM at the moment of a decision, gathered from the index, the heartbeats and this leader's memory. */
+
 import { disksElsewhere } from '../../control/find-forgotten-life.ts'
 import { findLostStorage } from '../../control/find-lost-storage.ts'
-import type { ClaimedDisks, StrayLife, VmQuestion } from '../../control/vm-decision.ts'
+import type { ClaimedDisks, RebuiltFacts, StrayLife, VmQuestion } from '../../control/vm-decision.ts'
 import type { VmRecord } from '../../model/cluster-state.ts'
 import type { VmId } from '../../model/ids.ts'
+import { proofReaches } from '../../model/proof-reaches.ts'
+import { isUnsettled } from '../../model/rebuild/rebuilt-vm.ts'
 import type { MachinePhase, MachineReport } from '../../model/vm.ts'
 import type { HostTable } from '../hosts/host-table.ts'
 import type { Leader } from '../leader.ts'
@@ -48,6 +51,7 @@ export function questionOf(facts: VmFacts, vm: VmRecord): VmQuestion {
   const sequence = placement === undefined ? 0 : (table.heartbeat(placement.hostId)?.sequence ?? 0)
   return {
     report,
+    ...(isUnsettled(spec) ? { rebuilt: rebuiltFacts(facts, vm) } : {}),
     lostStorage:
       report?.phase === 'frozen' || released !== undefined
         ? findLostStorage(leader.index.state(), vm, table.observations(nowMs))
@@ -64,12 +68,29 @@ export function questionOf(facts: VmFacts, vm: VmRecord): VmQuestion {
   }
 }
 
+/** Every host that has told what it holds counts, admitted or not; one that is dead has nothing to tell. */
+function rebuiltFacts(facts: Pick<VmFacts, 'leader' | 'table'>, vm: VmRecord): RebuiltFacts {
+  const { hosts } = facts.leader.index.state()
+  const heard = [...hosts.values()].filter(({ spec }) => hostHasReported(facts, spec.id))
+  const lives = heard.flatMap(({ spec: { id: hostId, name: hostName } }) => {
+    const report = facts.table.report(hostId, vm.spec.id)
+    return report === undefined ? [] : [{ hostId, hostName, report }]
+  })
+  const unheard = (vm.spec.rebuilt?.awaits ?? []).filter((hostId) => {
+    const proof = hosts.get(hostId)?.status.proof ?? null
+    return !hostHasReported(facts, hostId) && (proof === null || !proofReaches(vm, proof))
+  })
+  return { lives, unheard: unheard.map((hostId) => hosts.get(hostId)?.spec.name ?? hostId) }
+}
+
 /** Lives that answering hosts report and that are not the placed one: on other hosts, or under another epoch. */
 export function straysOf({ leader, table }: Pick<VmFacts, 'table' | 'leader'>, vm: VmRecord): readonly StrayLife[] {
   const { spec, placement, migration } = vm
   const strays: StrayLife[] = []
   for (const { spec: host, status } of leader.index.state().hosts.values()) {
-    if (status.state !== 'online' && status.state !== 'maintenance') continue
+    // A host that is held because of what stands still on it takes orders before it is admitted.
+    const isHeld = status.state === 'offline' && spec.rebuilt !== undefined
+    if (status.state !== 'online' && status.state !== 'maintenance' && !isHeld) continue
     const report = table.report(host.id, spec.id)
     if (report === undefined) continue
     const elsewhere = disksElsewhere(vm, report)

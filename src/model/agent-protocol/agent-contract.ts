@@ -19,6 +19,7 @@ import { ladderStatisticsSchema } from '../recovery/ladder-statistics.ts'
 import { rungSchema } from '../recovery/recovery-policy.ts'
 import { machineReportSchema } from '../vm.ts'
 import { cloneOrders } from './clone-orders.ts'
+import { manifestOrders } from './manifest-orders.ts'
 import { migrationOrders } from './migration-orders.ts'
 import { snapshotOrders } from './snapshot-orders.ts'
 import { volumeOrders } from './volume-orders.ts'
@@ -247,6 +248,7 @@ export const agentContract = {
   ...snapshotOrders,
   ...cloneOrders,
   ...volumeOrders,
+  ...manifestOrders,
 } as const satisfies Contract
 
 export type AgentContract = typeof agentContract

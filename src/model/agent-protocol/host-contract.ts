@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Contract } from '../api/route.ts'
 import { figureReportSchema } from '../figures.ts'
 import { hostIdSchema } from '../ids.ts'
+import { introductionSchema } from '../rebuild/testimony.ts'
 import { templateVersionSchema } from '../template-manifest.ts'
 import { acknowledgementSchema, heartbeatSchema } from './heartbeat.ts'
 
@@ -41,6 +42,14 @@ export const hostContract = {
     summary: 'Reports, and asks for the lease.',
     body: heartbeatSchema,
     response: acknowledgementSchema,
+  },
+  introduce: {
+    method: 'POST',
+    path: '/host/v1/introduction',
+    role: 'host',
+    summary: 'Says who it is to a controller that has lost its state and refuses its heartbeats.',
+    body: introductionSchema,
+    response: z.object({}),
   },
   figures: {
     method: 'POST',

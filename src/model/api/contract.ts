@@ -15,6 +15,7 @@ import { namingRoutes } from './naming-routes.ts'
 import { networkRoutes } from './network-routes.ts'
 import { placementRoutes } from './placement-routes.ts'
 import { planRoutes } from './plan-routes.ts'
+import { rebuildRoutes } from './rebuild-routes.ts'
 import { recoveryRoutes } from './recovery-routes.ts'
 import type { Contract } from './route.ts'
 import { serviceRoutes } from './service-routes.ts'
@@ -46,5 +47,6 @@ export const apiContract = {
   ...networkRoutes,
   ...namingRoutes,
   ...accessRoutes,
+  ...rebuildRoutes,
 } as const satisfies Contract
 export type ApiContract = typeof apiContract

@@ -147,6 +147,7 @@ function portsOf(options: AgentProcessOptions): AgentPorts {
       disk.agentLives = Math.max(disk.agentLives, knownLife)
       options.replaced()
     },
+    introduce: async () => undefined,
     post: (heartbeat, timeoutMs) => options.post(heartbeat, timeoutMs, life),
     // Nobody tells it of its end: a killed process does nothing more.
     signal: new AbortController().signal,

@@ -4,7 +4,7 @@ import type { ProcessLife } from '../time/process-life.ts'
 
 /**
  * Promises are brought into the process, and so are those of what they bring: a machine's handle, a spare's. What the process is called
- * back with waits as well. Streams that it holds are closed by its death.
+ * back with waits as well, and its answer goes to who called. Streams that it holds are closed by its death.
  */
 export function gateResults<Port extends object>(port: Port, life: ProcessLife): Port {
   const wrapped = new Map<string | symbol, unknown>()
@@ -34,8 +34,19 @@ function bringIn(value: unknown, life: ProcessLife): unknown {
 function bringBack(given: readonly unknown[], life: ProcessLife): readonly unknown[] {
   return given.map((one) =>
     typeof one === 'function'
-      ? (...told: unknown[]) => life.enter(() => void Reflect.apply(one, undefined, told))
+      ? (...told: unknown[]) => {
+          const { promise, resolve } = Promise.withResolvers<unknown>()
+          life.enter(() => resolve(Reflect.apply(one, undefined, askedThrough(told, life))))
+          return promise
+        }
       : one,
+  )
+}
+
+/** What it is given to ask with is a part of the port as well. */
+function askedThrough(told: readonly unknown[], life: ProcessLife): readonly unknown[] {
+  return told.map((one) =>
+    typeof one === 'function' ? (...given: unknown[]) => bringIn(Reflect.apply(one, undefined, given), life) : one,
   )
 }
 

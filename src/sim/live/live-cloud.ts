@@ -10,6 +10,7 @@ import { serveConsole } from '../../controller/console/serve-console.ts'
 import { createFigureDesk, type FigureDesk } from '../../controller/figures/figure-desk.ts'
 import { figureFilesInMemory } from '../../controller/figures/figure-files.ts'
 import { apiHandlers } from '../../controller/handlers/api-handlers.ts'
+import { createIntroductions } from '../../controller/rebuild/introductions.ts'
 import { systemClock } from '../../linux/system-clock.ts'
 import { apiContract } from '../../model/api/contract.ts'
 import { figuresEveryMs } from '../../model/figures.ts'
@@ -101,7 +102,9 @@ async function serve(world: World, desks: Desks, wantedPort: number): Promise<Se
   const app = makeServer({ closeGraceMs: 100 })
   const agents = process?.agents
   if (agents === undefined) throw new Error('no controller leads')
-  mountContract(app, apiContract, apiHandlers({ engine, agents, ...desks, authorityPem: '', places: nowhere }), {
+  const surroundings = { engine, agents, ...desks, authorityPem: '', places: nowhere }
+  const handlers = apiHandlers({ ...surroundings, introductions: createIntroductions() })
+  mountContract(app, apiContract, handlers, {
     identify: identifyCaller({ store, clock, clusterId: index.state().cluster.id }),
   })
   serveConsole(app, consoleDirectory)

@@ -2,10 +2,12 @@
  * A cluster in one process under virtual time: the product's engine, agents and watchdog processes on simulated hosts. Faults and requests
  * are data; what was seen is checked while it happens. The same configuration and the same calls give the same run.
  */
+
 import { createSignInBrake } from '../../controller/access/sign-in-brake.ts'
 import { createFigureDesk } from '../../controller/figures/figure-desk.ts'
 import { figureFilesInMemory } from '../../controller/figures/figure-files.ts'
 import { apiHandlers } from '../../controller/handlers/api-handlers.ts'
+import { createIntroductions } from '../../controller/rebuild/introductions.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { apiContract } from '../../model/api/contract.ts'
 import type { ClusterState, VmRecord } from '../../model/cluster-state.ts'
@@ -174,7 +176,8 @@ function ask(
       logger: context.engine.leader.logger,
       nowMs: () => 0,
     })
-    const surroundings = { ...context, figures, authorityPem: '', places: nowhere, brake }
+    const introductions = createIntroductions()
+    const surroundings = { ...context, figures, introductions, authorityPem: '', places: nowhere, brake }
     const handler: unknown = Reflect.get(apiHandlers(surroundings), call)
     if (typeof handler !== 'function') throw new DialtoneError('not-found', `there is no route ${call}`)
     const input = readInput(

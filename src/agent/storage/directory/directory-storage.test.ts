@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { runCommand } from '../../../linux/run-command.ts'
 import { vmIdSchema } from '../../../model/ids.ts'
+import { testManifests } from '../manifests.contract.ts'
 import { failsWith, testStorage } from '../storage.contract.ts'
 import { createDirectoryStorage } from './directory-storage.ts'
 import { holdOpen, makeContractWorld, makeWorld, qemuImg, request, volumeId, writeAt } from './storage-world.fixture.ts'
@@ -14,6 +15,7 @@ const vmId = vmIdSchema.parse('vm-aaaaaaaa')
 const imageUuid = '6f9c1d3e-0000-4000-8000-000000000001'
 
 testStorage('directory storage', makeContractWorld)
+testManifests('directory storage', makeContractWorld)
 
 test('a disk is an overlay with a relative path on an immutable copy, and works after the storage moved', async (t) => {
   const world = await makeWorld(t)

@@ -17,6 +17,7 @@ import { ensureImageCopy, refuseWithoutSpace } from './image-copies.ts'
 import { createImageCalls } from './image-store.ts'
 import { createLayerCalls } from './layers.ts'
 import { createCloneCalls } from './link-volume.ts'
+import { createManifestCalls } from './manifests.ts'
 import { isThere } from './needed-layers.ts'
 import { processesWithVolumeOpen } from './open-files.ts'
 import { createBaseCalls } from './publish-base.ts'
@@ -83,6 +84,7 @@ export function createDirectoryStorage(options: DirectoryStorageOptions): Storag
     ...createBaseCalls(place, call),
     ...createCloneCalls(place, call),
     ...createGuestStateCalls(place, call),
+    ...createManifestCalls(place, call),
     listVolumes: () => call('listVolumes', () => listVolumes(place.volumesFolder)),
     claimVolume: (volumeId, ownership) =>
       call('claimVolume', async () => {

@@ -62,5 +62,6 @@ function linkVolume(world: FakeWorld, { volumeId, from, overlay }: LinkRequest):
     guestState:
       from.snapshotId === null ? '' : (volumeOf(world, from.volumeId).keptGuestStates.get(from.snapshotId) ?? ''),
     keptGuestStates: new Map(),
+    manifest: undefined,
   })
 }

@@ -8,6 +8,7 @@ import { volumeIdSchema } from '../../../model/ids.ts'
 import { testClones } from '../clones.contract.ts'
 import { testImages } from '../images.contract.ts'
 import { testLayers } from '../layers.contract.ts'
+import { testManifests } from '../manifests.contract.ts'
 import { testSnapshots } from '../snapshots.contract.ts'
 import { failsWith, type StorageWorld, testStorage } from '../storage.contract.ts'
 import { createFakeStorageWorld } from './fake-storage.ts'
@@ -17,6 +18,7 @@ testLayers('fake storage', makeWorld)
 testImages('fake storage', makeWorld)
 testSnapshots('fake storage', makeWorld)
 testClones('fake storage', makeWorld)
+testManifests('fake storage', makeWorld)
 
 async function makeWorld(t: TestContext): Promise<StorageWorld> {
   const outside = await mkdtemp(join(tmpdir(), 'dialtone-fake-storage-'))

@@ -22,6 +22,7 @@ import {
   removeLayer,
   useLayer,
 } from './fake-layers.ts'
+import { createManifestCalls } from './fake-manifests.ts'
 import { createSnapshotCalls } from './fake-snapshots.ts'
 import {
   type FakeFiles,
@@ -173,6 +174,7 @@ function createHostView(hostName: string, world: FakeWorld, options: FakeStorage
           tpmDirectory: hasTpm ? `${folder}/tpm` : null,
         }
       }),
+    ...createManifestCalls(world, way.call),
     listVolumes: () => way.call(() => [...world.volumes.keys()]),
     claimVolume: (volumeId, ownership) => way.call(() => claim(volumeOf(world, volumeId).claims, ownership)),
     readClaim: (volumeId) => way.call(() => world.volumes.get(volumeId)?.claims.at(0)),
@@ -276,6 +278,7 @@ function createVolume(world: FakeWorld, request: VolumeRequest): void {
       letGo: new Set(),
       guestState: '',
       keptGuestStates: new Map(),
+      manifest: undefined,
     })
     return
   }

@@ -2,6 +2,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { DialtoneError } from '../../../model/dialtone-error.ts'
 import type { ImageId, LayerId, SnapshotId, VolumeId } from '../../../model/ids.ts'
+import type { VmManifest } from '../../../model/rebuild/vm-manifest.ts'
 import type { ImageFileName, MemoryImageManifest } from '../../../model/recovery/memory-image.ts'
 import type { Snapshot } from '../../../model/snapshots/snapshot.ts'
 import type { Ownership, VolumeRequest } from '../storage.ts'
@@ -34,6 +35,7 @@ export type FakeVolume = {
   /** What firmware and TPM remember, as a word; and what they did at snapshots. */
   guestState: string
   readonly keptGuestStates: Map<SnapshotId, string>
+  manifest: VmManifest | undefined
 }
 
 export type FakeWorld = {

@@ -107,8 +107,8 @@ export const modelMutants: readonly Mutant[] = [
     patches: [
       {
         file: 'src/control/next-epoch.ts',
-        find: 'migration?.epoch ?? 0) + 1',
-        put: 'migration?.epoch ?? 0, 1)',
+        find: 'migration?.epoch ?? 0, forgotten) + 1',
+        put: 'migration?.epoch ?? 0, forgotten, 1)',
       },
     ],
     caughtBy: [...safety, ...liveness],

