@@ -10,7 +10,7 @@ import { DialtoneError } from '../src/model/dialtone-error.ts'
 import { type OpenLaboratory, openLaboratory } from './open-laboratory.ts'
 import { mulberry32 } from './seeded-random.ts'
 
-const crashes = Number(process.env['CRASHES'] ?? 4)
+const crashes = Number(process.env['CRASHES'] ?? 2)
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
 let laboratory: OpenLaboratory
 

@@ -19,7 +19,8 @@ type Part = {
   readonly name: string
   readonly patterns: readonly string[]
   readonly except?: readonly string[]
-  readonly isSequential: boolean
+  /** So many files at a time. */
+  readonly concurrency: number
   readonly timeoutMs: number
 }
 
@@ -30,6 +31,7 @@ const needTheMachine = ['cloud-survives', 'faults', 'kill-while-moving', 'labora
   (file) => `e2e/${file}.test.ts`,
 )
 
+const processors = availableParallelism()
 const parts: readonly Part[] = [
   {
     name: 'unit',
@@ -40,18 +42,19 @@ const parts: readonly Part[] = [
       'bench/**/*.test.ts',
       'e2e/operations/*.test.ts',
     ],
-    isSequential: false,
+    concurrency: processors,
     timeoutMs: 120_000,
   },
-  { name: 'scenario', patterns: ['scenarios/**/*.test.ts'], isSequential: false, timeoutMs: 300_000 },
+  { name: 'scenario', patterns: ['scenarios/**/*.test.ts'], concurrency: processors, timeoutMs: 300_000 },
   {
     name: 'e2e',
     patterns: ['e2e/parts/*.test.ts', 'e2e/*.test.ts'],
     except: needTheMachine,
-    isSequential: false,
+    // Guests boot, leases run out: half of the time they wait.
+    concurrency: processors + 1,
     timeoutMs: 900_000,
   },
-  { name: 'e2e', patterns: needTheMachine, isSequential: true, timeoutMs: 900_000 },
+  { name: 'e2e', patterns: needTheMachine, concurrency: 1, timeoutMs: 900_000 },
 ]
 
 /** Runs these parts in order, all of them even if one fails, and says whether all passed. */
@@ -77,14 +80,14 @@ async function testParts(chosen: readonly Part[]): Promise<boolean> {
   }
 }
 
-async function* runPart({ name, patterns, except = [], isSequential, timeoutMs }: Part): AsyncGenerator<TestEvent> {
+async function* runPart({ name, patterns, except = [], concurrency, timeoutMs }: Part): AsyncGenerator<TestEvent> {
   const files: string[] = []
   for await (const file of glob([...patterns], { cwd: root, exclude: [...except] })) files.push(join(root, file))
   if (files.length === 0) return console.log(`there are no tests in ${name}`)
   yield* run({
     files: files.sort(),
     cwd: root,
-    concurrency: isSequential ? 1 : availableParallelism(),
+    concurrency,
     timeout: timeoutMs,
   })
 }
