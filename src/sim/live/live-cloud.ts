@@ -44,8 +44,8 @@ export async function startLiveCloud(world: World, wantedPort: number): Promise<
     while (!stopping.signal.aborted) {
       await systemClock.sleep(stepMs, stopping.signal)
       await world.advance(Math.max(0, performance.now() - beganAtMs - world.nowMs()))
-      figures.measure()
       const process = world.parts.controller.process()
+      if (process?.engine() !== undefined) figures.measure()
       if (process === served.process) continue
       await served.app?.close()
       served =
