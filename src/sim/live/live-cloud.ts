@@ -27,6 +27,8 @@ export type LiveCloud = AsyncDisposable & {
 
 /** How often virtual time catches up with real time. */
 const stepMs = 10
+/** On a busy machine it catches up little by little: what lasts for seconds is seen by who looks. */
+const longestStepMs = 200
 const nowhere = { templates: '/nowhere', isos: '/nowhere', uploads: '/nowhere' }
 const consoleDirectory = join(import.meta.dirname, '../../../dist/web')
 
@@ -43,7 +45,8 @@ export async function startLiveCloud(world: World, wantedPort: number): Promise<
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       await systemClock.sleep(stepMs, stopping.signal)
-      await world.advance(Math.max(0, performance.now() - beganAtMs - world.nowMs()))
+      const behindMs = performance.now() - beganAtMs - world.nowMs()
+      await world.advance(Math.min(longestStepMs, Math.max(0, behindMs)))
       const process = world.parts.controller.process()
       if (process?.engine() !== undefined) figures.measure()
       if (process === served.process) continue
